@@ -1,0 +1,36 @@
+//! Online anomaly detectors over one workload's signals: pure, deterministic, incremental, each with bounded state.
+//!
+//! | detector | signal | finds | score | state | cost of one observation |
+//! |---|---|---|---|---|---|
+//! | [`Spike`] | any, per tick | a value far from the recent median | robust standard deviations | 4.8 kB at 300 ticks | 0.1 µs |
+//! | [`Divergence`] | primary and shadow load, per tick | a ratio that left its usual place | standard deviations of the log ratio | 40 B | 0.02 µs |
+//! | [`Leak`] | memory, per tick | a floor that rises steadily towards the limit | multiples of the tolerated growth | 1 kB | 2 ns, and 10 µs once a minute |
+//! | [`Oscillation`] | allocation, per tick | too many reversals of direction | reversals | 0.2 kB | 5 ns |
+//! | [`SeasonalCheck`] | a long history, once an hour | a value unlike its time of the period | robust standard deviations | 8 B a point | milliseconds a check |
+//!
+//! Common law: a value that was not observed (`None`), or is not finite, changes no state and is never read as zero;
+//! one incident gives one [`Finding`] (two where it may grow from a warning to a critical one), until the signal has been calm again.
+//! Every detector is plain data under serde, so that a snapshot restores it in mid-course.
+//!
+//! [`WorkloadDetectors`] is the set that one workload carries.
+
+mod bank;
+mod detector;
+mod divergence;
+mod episode;
+mod esd;
+mod leak;
+#[cfg(test)]
+mod noise;
+mod oscillation;
+mod ranked_window;
+mod seasonal;
+mod spike;
+
+pub use bank::{DetectorSettings, Readings, Signal, WorkloadDetectors};
+pub use detector::{CRITICAL_RATIO, Detector, Finding, Kind, Severity};
+pub use divergence::Divergence;
+pub use leak::{Leak, LeakSettings};
+pub use oscillation::{Oscillation, OscillationSettings};
+pub use seasonal::{SeasonalCheck, SeasonalSettings};
+pub use spike::{Spike, SpikeSettings};

@@ -1,0 +1,130 @@
+//! How the windows lie on time: which ticks are allowed, and of which panes each window is made.
+//!
+//! Panes are numbered from the epoch: pane `i` of length `p` holds the times `i·p <= t < (i+1)·p`.
+//! A window of `W` panes read in pane `i` holds the panes `i-W+1 ..= i`, the newest of them perhaps still filling.
+//! Nothing here depends on where a stream began, so a replay from any earlier point sees the same panes.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// Length of each window, in ms, in the order in which features are returned: 1 s, 10 s, 60 s, 15 min.
+///
+/// A window shorter than the tick is one tick long.
+pub const WINDOWS_MS: [u64; 4] = [1_000, 10_000, 60_000, 900_000];
+
+/// Pane of the 15 min window: 90 panes instead of 900 keep a series small, at the price of an edge that moves by 10 s.
+/// Every allowed tick divides it.
+const COARSE_PANE_MS: u64 = 10_000;
+
+/// Windows at least this long are made of coarse panes.
+const COARSE_FROM_MS: u64 = 900_000;
+
+/// Below 100 ms a 60 s window needs more than 600 panes; above 10 s a tick no longer fits a coarse pane.
+const TICKS_MS: RangeInclusive<u64> = 100..=10_000;
+
+/// Why a tick cannot carry the windows. Mend the setting; there is nothing to retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TickError {
+    /// The tick is shorter than 100 ms or longer than 10 s.
+    OutOfRange {
+        /// The refused tick, in ms.
+        tick_ms: u64,
+    },
+    /// The tick does not divide 10 s, or is below 1 s and does not divide 1 s: some window would end inside a tick.
+    Misaligned {
+        /// The refused tick, in ms.
+        tick_ms: u64,
+    },
+}
+
+impl fmt::Display for TickError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { tick_ms } => {
+                write!(f, "a tick of {tick_ms} ms is outside 100 ms to 10 s")
+            }
+            Self::Misaligned { tick_ms } => write!(
+                f,
+                "a tick of {tick_ms} ms does not fit the windows: below 1 s it must divide 1 s, above it must divide 10 s \
+                 (100, 125, 200, 250, 500, 1000, 1250, 2000, 2500, 5000 or 10000 ms)"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TickError {}
+
+/// A window as a number of panes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) pane_ms: u64,
+    pub(crate) panes: u64,
+}
+
+impl Extent {
+    /// Start of the oldest pane in the window that is read at `at_ms`; clipped at the epoch.
+    pub(crate) fn start_ms(self, at_ms: u64) -> u64 {
+        (at_ms / self.pane_ms + 1).saturating_sub(self.panes) * self.pane_ms
+    }
+}
+
+/// The extents of [`WINDOWS_MS`] for a tick.
+pub(crate) fn extents(tick_ms: u64) -> Result<[Extent; 4], TickError> {
+    if !TICKS_MS.contains(&tick_ms) {
+        return Err(TickError::OutOfRange { tick_ms });
+    }
+    let divides_second = tick_ms >= 1_000 || 1_000 % tick_ms == 0;
+    if !divides_second || COARSE_PANE_MS % tick_ms != 0 {
+        return Err(TickError::Misaligned { tick_ms });
+    }
+    Ok(WINDOWS_MS.map(|window_ms| {
+        let pane_ms = if window_ms >= COARSE_FROM_MS {
+            COARSE_PANE_MS
+        } else {
+            tick_ms
+        };
+        Extent {
+            pane_ms,
+            panes: (window_ms / pane_ms).max(1),
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panes(tick_ms: u64) -> [u64; 4] {
+        extents(tick_ms).expect("an allowed tick").map(|e| e.panes)
+    }
+
+    #[test]
+    fn panes_per_window() {
+        assert_eq!(panes(100), [10, 100, 600, 90]);
+        assert_eq!(panes(1_000), [1, 10, 60, 90]);
+        // 1 s is shorter than the tick, hence one tick; 10 s and 60 s are 8 and 48 ticks of 1.25 s.
+        assert_eq!(panes(1_250), [1, 8, 48, 90]);
+        assert_eq!(panes(10_000), [1, 1, 6, 90]);
+    }
+
+    #[test]
+    fn unfit_ticks_are_refused() {
+        for tick_ms in [0, 99, 10_001, u64::MAX] {
+            assert_eq!(extents(tick_ms), Err(TickError::OutOfRange { tick_ms }));
+        }
+        // 400 and 625 divide 10 s but not 1 s; 3000 divides 60 s but not 10 s.
+        for tick_ms in [300, 400, 625, 3_000] {
+            assert_eq!(extents(tick_ms), Err(TickError::Misaligned { tick_ms }));
+        }
+    }
+
+    #[test]
+    fn a_window_starts_on_a_pane_edge() {
+        let [_, ten, _, quarter] = extents(1_000).expect("an allowed tick");
+        // Read in the tick 59..60 s, ten ticks back: 50 s.
+        assert_eq!(ten.start_ms(59_000), 50_000);
+        // Tick 1004 s lies in coarse pane 100; 90 panes up to it start with pane 11.
+        assert_eq!(quarter.start_ms(1_004_000), 110_000);
+        assert_eq!(quarter.start_ms(5_000), 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Adaptive conformal calibration: the level to ask an expert for, so that its answers cover as often as promised.
+//!
+//! To have the target `q` covered, the expert is asked for its quantile at a level that starts at `q` and moves
+//! with every outcome (Gibbs and Candès 2021, written for one-sided coverage):
+//!
+//! ```text
+//! level += gain * (q - hit)        hit = 1 if the answer covered the peak, else 0
+//! ```
+//!
+//! | q = 0.95, gain 0.02 | level |
+//! |---|---|
+//! | a miss | + 0.019 |
+//! | a hit | - 0.001 |
+//!
+//! **Guarantee.** The level stays within `floor ..= CEILING`, so summing its moves over `n` outcomes gives, whatever the series does,
+//!
+//! ```text
+//! q - r/n - q * m  <=  coverage  <=  q + r/n + (1 - q) * s        r = (CEILING - floor) / gain  (7.5 for q = 0.95)
+//! ```
+//!
+//! where `m` is the share of outcomes that were missed although the level was at its ceiling (demand beyond everything the
+//! expert remembers: no level helps), and `s` the share of hits with the level at its floor. The original lets the level leave 0..1,
+//! answers infinity above and nothing below, and so has `m = s = 0`; an allocation can be neither. The floor keeps a long calm
+//! from leaving the answer bare when the calm ends, and errs on the safe side.
+//!
+//! **Delay.** Outcomes arrive a horizon late. An integral loop of unit slope and dead time `d` outcomes does not overshoot while
+//! `gain * d <= 1/e`; the ensemble settles 8 to 16 outcomes per horizon, and 0.02 * 16 = 0.32 < 0.37.
+
+use serde::{Deserialize, Serialize};
+
+/// Step of the level per outcome: a memory of about 50 outcomes.
+pub const GAIN: f64 = 0.02;
+
+/// The highest level asked for: the largest residual of any window up to 998.
+pub const CEILING: f64 = 0.999;
+
+/// The level's floor lets at most this many times the target's share of misses through.
+const FLOOR_MISSES: f64 = 3.0;
+
+/// The level to ask for, for one target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Conformal {
+    target: f64,
+    level: f64,
+}
+
+impl Conformal {
+    /// Starts at the target itself, `0 < target < 1`.
+    pub fn new(target: f64) -> Self {
+        Self { target, level: target.min(CEILING) }
+    }
+
+    /// Learns whether the answer at the level of its time covered the peak.
+    pub fn update(&mut self, hit: bool) {
+        let outcome = if hit { 1.0 } else { 0.0 };
+        self.level = (self.level + GAIN * (self.target - outcome)).clamp(floor(self.target), CEILING);
+    }
+
+    /// The level to ask for so that `q` is covered: exact at the target, elsewhere the odds of a miss are scaled alike.
+    ///
+    /// | target 0.95 at level | asked for q | level |
+    /// |---|---|---|
+    /// | 0.975 | 0.95 | 0.975 |
+    /// | 0.975 | 0.9 | 0.95 |
+    /// | 0.90 | 0.99 | 0.98 |
+    pub fn level_for(&self, q: f64) -> f64 {
+        let misses = (1.0 - q) * (1.0 - self.level) / (1.0 - self.target);
+        (1.0 - misses).clamp(0.0, CEILING)
+    }
+
+    /// Changes the target and keeps what was learned, as [`level_for`](Self::level_for) would.
+    pub fn retarget(&mut self, target: f64) {
+        self.level = self.level_for(target).clamp(floor(target), CEILING);
+        self.target = target;
+    }
+}
+
+/// 0.85 for a target of 0.95, 0.7 for 0.9, 0 for 0.5.
+fn floor(target: f64) -> f64 {
+    (1.0 - FLOOR_MISSES * (1.0 - target)).clamp(0.0, CEILING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Noise;
+
+    fn close(found: f64, wanted: f64) -> bool {
+        (found - wanted).abs() < 1e-12
+    }
+
+    #[test]
+    fn a_miss_raises_and_a_hit_lowers() {
+        let mut conformal = Conformal::new(0.95);
+        conformal.update(false);
+        assert!(close(conformal.level_for(0.95), 0.969));
+        conformal.update(true);
+        assert!(close(conformal.level_for(0.95), 0.968));
+    }
+
+    #[test]
+    fn the_level_stays_between_floor_and_ceiling() {
+        let mut conformal = Conformal::new(0.95);
+        (0..500).for_each(|_| conformal.update(true));
+        assert!(close(conformal.level_for(0.95), 0.85));
+        (0..500).for_each(|_| conformal.update(false));
+        assert!(close(conformal.level_for(0.95), CEILING));
+    }
+
+    #[test]
+    fn other_levels_scale_the_misses() {
+        let mut conformal = Conformal { target: 0.95, level: 0.975 };
+        assert!(close(conformal.level_for(0.9), 0.95));
+        conformal.retarget(0.9);
+        assert!(close(conformal.level_for(0.9), 0.95));
+        assert!(close(Conformal { target: 0.95, level: 0.90 }.level_for(0.99), 0.98));
+    }
+
+    /// A forecaster that believes in uniform noise on 0..1 while the truth is its square root: asked for 0.9 it covers only
+    /// 0.9^2 = 0.81. The level must find sqrt(0.9) = 0.949, and the coverage 0.9.
+    #[test]
+    fn coverage_comes_back_after_the_world_changes() {
+        let mut conformal = Conformal::new(0.9);
+        let mut noise = Noise::new(7);
+        let mut hits = 0;
+        for outcome in 0..4000 {
+            let uniform = noise.uniform();
+            let truth = if outcome < 1000 { uniform } else { uniform.sqrt() };
+            let hit = truth <= conformal.level_for(0.9);
+            conformal.update(hit);
+            hits += u32::from(hit && outcome >= 2000);
+        }
+        // r = (0.999 - 0.7) / 0.02 = 15, so at most 15 / 2000 = 0.0075 off, plus the little that the ceiling takes.
+        let coverage = f64::from(hits) / 2000.0;
+        assert!((coverage - 0.9).abs() < 0.01, "{coverage}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Samples as columns: the native lane.
+//!
+//! One message is one Arrow IPC stream with one record batch. The version and the noun stand in the schema's
+//! metadata. Readings are nullable doubles with their unit and OpenTelemetry name as field metadata; a column that
+//! the writer left out reads as null, a column that nobody knows is an error, since a misspelt reading must not
+//! vanish silently.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, TimestampMillisecondType};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+
+use crate::columns::time_type;
+use crate::{EventTime, InstanceId, Metric, Role, Sample, TenantId, Topic, V1, WorkloadId};
+
+/// The columns of a batch of samples: five of identity, then the metrics in order.
+pub static SAMPLE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(sample_schema);
+
+/// Why a batch could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The bytes are no Arrow IPC stream, or a broken one.
+    #[error("not an Arrow IPC stream: {0}")]
+    Ipc(#[from] ArrowError),
+    /// The stream holds no record batch, or one without rows.
+    #[error("a batch of zero rows: write a message only when there are samples")]
+    Empty,
+    /// The schema names a version that this build does not read.
+    #[error("unknown version {0} of samples: this build reads version 1")]
+    Version(String),
+    /// A column that must be there is not.
+    #[error("column {0} is missing: every sample needs its time and workload")]
+    Missing(&'static str),
+    /// A column that nobody knows.
+    #[error("unknown column {0}: see `foreshadow settings --schema samples` for the names")]
+    Unknown(String),
+    /// A column of another type.
+    #[error("column {name} is {found}, expected {expected}: cast it before encoding")]
+    Type {
+        /// The column.
+        name: String,
+        /// The type in the batch.
+        found: DataType,
+        /// The type in [`SAMPLE_SCHEMA`].
+        expected: DataType,
+    },
+}
+
+/// One row of a batch: a sample, or why it is none.
+pub type Row = Result<Sample, String>;
+
+/// Samples as one record batch.
+#[must_use]
+pub fn to_batch(samples: &[Sample]) -> RecordBatch {
+    let times = samples.iter().map(|s| i64::try_from(s.time.millis()).expect("event times end in the year 9998"));
+    let mut columns: Vec<Arc<dyn Array>> = vec![
+        Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC")),
+        Arc::new(StringArray::from_iter_values(samples.iter().map(|s| s.tenant.as_str()))),
+        Arc::new(StringArray::from_iter_values(samples.iter().map(|s| s.workload.as_str()))),
+        Arc::new(StringArray::from_iter_values(samples.iter().map(Sample::instance_name))),
+        Arc::new(StringArray::from_iter_values(samples.iter().map(|s| s.role.name()))),
+    ];
+    for &metric in Metric::ALL {
+        columns.push(Arc::new(samples.iter().map(|s| s.reading(metric)).collect::<Float64Array>()));
+    }
+    RecordBatch::try_new(Arc::clone(&SAMPLE_SCHEMA), columns).expect("the columns follow the schema")
+}
+
+/// Samples as one message of the native lane.
+#[must_use]
+pub fn encode(samples: &[Sample]) -> Vec<u8> {
+    let batch = to_batch(samples);
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).expect("a vector takes every write");
+    writer.write(&batch).expect("a vector takes every write");
+    writer.into_inner().expect("a vector takes every write")
+}
+
+/// Reads a message of the native lane: its rows in order.
+///
+/// # Errors
+/// [`BatchError`] when the message as a whole cannot be read; a fault of one row costs that row alone.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Row>, BatchError> {
+    let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
+    check_schema(&reader.schema())?;
+    let mut rows = Vec::new();
+    for batch in reader {
+        read_rows(&batch?, &mut rows)?;
+    }
+    if rows.is_empty() { Err(BatchError::Empty) } else { Ok(rows) }
+}
+
+fn sample_schema() -> SchemaRef {
+    let mut fields = vec![
+        Field::new("time", time_type(), false),
+        Field::new("tenant", DataType::Utf8, false),
+        Field::new("workload", DataType::Utf8, false),
+        Field::new("instance", DataType::Utf8, false),
+        Field::new("role", DataType::Utf8, false),
+    ];
+    fields.extend(Metric::ALL.iter().map(|metric| {
+        let metadata = HashMap::from([
+            ("unit".to_owned(), metric.unit().to_owned()),
+            ("otel.name".to_owned(), metric.otel().0.to_owned()),
+        ]);
+        Field::new(metric.name(), DataType::Float64, true).with_metadata(metadata)
+    }));
+    let metadata = HashMap::from([
+        ("foreshadow.noun".to_owned(), Topic::Samples.noun().to_owned()),
+        ("foreshadow.version".to_owned(), "1".to_owned()),
+    ]);
+    Arc::new(Schema::new_with_metadata(fields, metadata))
+}
+
+fn check_schema(schema: &Schema) -> Result<(), BatchError> {
+    match schema.metadata().get("foreshadow.version").map(String::as_str) {
+        None | Some("1") => {}
+        Some(other) => return Err(BatchError::Version(other.to_owned())),
+    }
+    for field in schema.fields() {
+        let Ok(known) = SAMPLE_SCHEMA.field_with_name(field.name()) else {
+            return Err(BatchError::Unknown(field.name().clone()));
+        };
+        if known.data_type() != field.data_type() {
+            return Err(BatchError::Type {
+                name: field.name().clone(),
+                found: field.data_type().clone(),
+                expected: known.data_type().clone(),
+            });
+        }
+    }
+    ["time", "workload"]
+        .into_iter()
+        .try_for_each(|name| schema.field_with_name(name).map(|_| ()).map_err(|_| BatchError::Missing(name)))
+}
+
+fn read_rows(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<(), BatchError> {
+    let text = |name| batch.column_by_name(name).map(|column| column.as_string::<i32>());
+    let times = batch.column_by_name("time").ok_or(BatchError::Missing("time"))?;
+    let identity = Identity {
+        times: times.as_primitive::<TimestampMillisecondType>(),
+        tenants: text("tenant"),
+        workloads: text("workload").ok_or(BatchError::Missing("workload"))?,
+        instances: text("instance"),
+        roles: text("role"),
+    };
+    let readings: Vec<(Metric, &Float64Array)> = Metric::ALL
+        .iter()
+        .filter_map(|&metric| Some((metric, batch.column_by_name(metric.name())?.as_primitive::<Float64Type>())))
+        .collect();
+    rows.reserve(batch.num_rows());
+    rows.extend((0..batch.num_rows()).map(|row| read_row(&identity, &readings, row)));
+    Ok(())
+}
+
+struct Identity<'a> {
+    times: &'a TimestampMillisecondArray,
+    tenants: Option<&'a StringArray>,
+    workloads: &'a StringArray,
+    instances: Option<&'a StringArray>,
+    roles: Option<&'a StringArray>,
+}
+
+fn read_row(identity: &Identity<'_>, readings: &[(Metric, &Float64Array)], row: usize) -> Row {
+    let mut sample = identity.read(row)?;
+    for (metric, column) in readings {
+        if column.is_valid(row) {
+            let value = column.value(row);
+            metric.check(value).map_err(|fault| fault.to_string())?;
+            sample.set(*metric, Some(value));
+        }
+    }
+    Ok(sample)
+}
+
+impl Identity<'_> {
+    fn read(&self, row: usize) -> Row {
+        let text = |column: Option<&StringArray>| column.filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned());
+        if self.times.is_null(row) {
+            return Err("time is null: every sample needs its time".to_owned());
+        }
+        let millis = u64::try_from(self.times.value(row)).map_err(|_| "time is before 1970".to_owned())?;
+        if millis > EventTime::MAX.millis() {
+            return Err(format!("time {millis} is after the year 9998: milliseconds are expected"));
+        }
+        let workload = text(Some(self.workloads)).ok_or("workload is null: every sample needs one")?;
+        let mut sample =
+            Sample::new(EventTime::from_millis(millis), WorkloadId::new(&workload).map_err(|error| error.to_string())?);
+        sample.version = V1;
+        if let Some(tenant) = text(self.tenants) {
+            sample.tenant = TenantId::new(&tenant).map_err(|error| error.to_string())?;
+        }
+        if let Some(instance) = text(self.instances) {
+            sample.instance = Some(InstanceId::new(&instance).map_err(|error| error.to_string())?);
+        }
+        if let Some(role) = text(self.roles) {
+            sample.role = Role::of_name(&role).ok_or_else(|| {
+                format!("role \"{role}\" is unknown: primary, shadow, canary or baseline is expected")
+            })?;
+        }
+        Ok(sample)
+    }
+}
