@@ -53,6 +53,8 @@ pub enum Reason {
     Paused,
     /// An anomaly forbids scaling down for now.
     Quarantine,
+    /// An adapter refused or failed the last decision: it is asked again after a while.
+    BackingOff,
 }
 
 /// Capacity of a pool and what of it is free.

@@ -92,7 +92,8 @@ impl WorkloadDetectors {
         }
     }
 
-    /// Takes one tick at event time `time_ms`, never decreasing. The findings, mostly none, come in the order of [`Signal`].
+    /// Takes one tick at event time `time_ms`, never decreasing. The findings, mostly none, come in the order of
+    /// [`Signal`].
     pub fn observe(&mut self, time_ms: u64, readings: &Readings) -> Vec<(Signal, Finding)> {
         self.memory.set_limit(readings.memory_limit_bytes);
         let Readings { primary_load, shadow_load, .. } = *readings;
@@ -114,12 +115,13 @@ mod tests {
     use super::*;
     use crate::noise::Noise;
 
-    /// A second of a busy life: demand spikes at 2000, latency at 3000, memory leaks, the shadow halves at 4000, the allocation thrashes.
+    /// A second of a busy life: demand spikes at 2000, latency at 3001, memory leaks, the shadow's load halves at 4000,
+    /// the allocation thrashes.
     fn readings(noise: &mut Noise, second: u64) -> Readings {
         let spike = |at| if second == at { 5.0 } else { 0.0 };
         Readings {
             demand_cores: Some(1.0 + 0.05 * noise.normal() + spike(2000)),
-            latency_s: (second % 5 != 0).then(|| 0.02 + 0.001 * noise.normal() + spike(3001)),
+            latency_s: (!second.is_multiple_of(5)).then(|| 0.02 + 0.001 * noise.normal() + spike(3001)),
             memory_bytes: Some(1e9 + 1e5 * second as f64),
             memory_limit_bytes: Some(2e9),
             primary_load: Some(0.2 + 0.01 * noise.uniform()),
@@ -130,7 +132,11 @@ mod tests {
     }
 
     /// All findings of seconds `from..to`.
-    fn run(detectors: &mut WorkloadDetectors, noise: &mut Noise, seconds: std::ops::Range<u64>) -> Vec<(Signal, Finding)> {
+    fn run(
+        detectors: &mut WorkloadDetectors,
+        noise: &mut Noise,
+        seconds: std::ops::Range<u64>,
+    ) -> Vec<(Signal, Finding)> {
         seconds.flat_map(|second| detectors.observe(second * 1000, &readings(noise, second))).collect()
     }
 
@@ -144,7 +150,7 @@ mod tests {
         assert_eq!(at(Signal::Demand), [2000]);
         assert_eq!(at(Signal::Latency), [3001]);
         assert_eq!(at(Signal::Amplification), [4009]);
-        // 1e5 bytes a second leave 1e9 / 1e5 = 10 000 s less 1740 s at the first judgement: within 6 h and within 3 h.
+        // 1e5 bytes a second leave 1e9 / 1e5 = 10 000 s less 1740 s at the first judgement: critical, below 3 h.
         assert_eq!(at(Signal::Memory), [1800]);
         // See the oscillation tests: reversals 7 and 13.
         assert_eq!(at(Signal::Allocation), [480, 840]);
@@ -173,7 +179,8 @@ mod tests {
 
     #[test]
     fn settings_refuse_what_they_do_not_know() {
-        let settings: DetectorSettings = serde_json::from_str(r#"{"demand":{"window_ticks":60}}"#).expect("known fields");
+        let settings: DetectorSettings =
+            serde_json::from_str(r#"{"demand":{"window_ticks":60}}"#).expect("known fields");
         assert_eq!(settings.demand, SpikeSettings { window_ticks: 60, ..SpikeSettings::default() });
         assert!(serde_json::from_str::<DetectorSettings>(r#"{"demand":{"windows":60}}"#).is_err());
     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Two, because it reads the same for every kind: twice the deviation, half the time left, twice the reversals.
 pub const CRITICAL_RATIO: f64 = 2.0;
 
-/// Scores stop here (256 times the least threshold of [`Spike`](crate::Spike)): beyond it "how far" says nothing more,
-/// and a finite score survives JSON.
+/// Scores stop here (256 times the least threshold of [`Spike`](crate::Spike)): beyond it "how far" says nothing
+/// more, and a finite score survives JSON.
 pub(crate) const SCORE_CAP: f64 = 1280.0;
 
 /// Makes a median absolute deviation an estimate of a standard deviation: 1 / Φ⁻¹(3/4) for normal noise.
@@ -23,7 +23,8 @@ pub trait Detector {
     /// What this detector finds.
     fn kind(&self) -> Kind;
 
-    /// Takes the value at event time `time_ms` (milliseconds, never decreasing) and says whether an incident begins with it.
+    /// Takes the value at event time `time_ms` (milliseconds, never decreasing) and says whether an incident begins
+    /// with it.
     ///
     /// `None` or a value that is not finite is a missing observation: no state changes.
     fn observe(&mut self, time_ms: u64, value: Option<f64>) -> Option<Finding>;
@@ -77,21 +78,13 @@ pub struct Finding {
 impl Finding {
     /// Critical above [`CRITICAL_RATIO`] times the threshold, a warning up to it.
     pub fn severity(&self) -> Severity {
-        if self.score > CRITICAL_RATIO * self.threshold {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        }
+        if self.score > CRITICAL_RATIO * self.threshold { Severity::Critical } else { Severity::Warning }
     }
 }
 
 /// A figure for a sentence: `3.20`, and `3.20e9` or `3.20e-4` where plain digits would be too many or all zero.
 pub(crate) fn figure(value: f64) -> String {
-    if value == 0.0 || (0.01..1e6).contains(&value.abs()) {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.2e}")
-    }
+    if value == 0.0 || (0.01..1e6).contains(&value.abs()) { format!("{value:.2}") } else { format!("{value:.2e}") }
 }
 
 #[cfg(test)]

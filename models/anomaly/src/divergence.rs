@@ -1,14 +1,18 @@
 //! Primary against shadow: does the shadow still carry the multiple of the primary's load that it should?
 //!
-//!     r = ln(shadow load / (k primary load))          k: expected amplification; loads per unit of resource
+//! ```text
+//! r = ln(shadow load / (k primary load))          k: expected amplification; loads per unit of resource
+//! ```
 //!
-//! The fixed part of a demand curve keeps r off 0 for good, so r is compared with its own past: an exponentially weighted
-//! mean m and variance v over about [`MEMORY_TICKS`] pairs. A finding needs |r - m| / √v beyond [`THRESHOLD`] on the same side
-//! for [`PERSISTENCE_TICKS`] pairs in a row: a shadow that stopped, mirrors another share, or runs other code.
+//! The fixed part of a demand curve keeps r off 0 for good, so r is compared with its own past: an exponentially
+//! weighted mean m and variance v over about [`MEMORY_TICKS`] pairs. A finding needs |r - m| / √v beyond
+//! [`THRESHOLD`] on the same side for [`PERSISTENCE_TICKS`] pairs in a row: a shadow that mirrors another share, lost
+//! a part of its resources, or runs other code. A shadow without any load has no ratio; its silence is for the stage
+//! that pairs the two to notice.
 //!
-//! The update clips r - m to three deviations, so an outlier hardly moves the baseline. A lasting change is still absorbed:
-//! each clipped tick multiplies v by at least 1 + 8 / 300, so that v reaches any size in a logarithmic number of ticks
-//! (a change of 100 deviations in under 300), after which r is no longer clipped.
+//! The update clips r - m to three deviations, so an outlier hardly moves the baseline. A lasting change is still
+//! absorbed: each clipped tick multiplies v by about 1 + 8 / 300, so that v reaches any size in a logarithmic number
+//! of ticks (a change of 100 deviations is normal again after 330), after which r is no longer clipped.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +34,7 @@ const CLIP: f64 = 3.0;
 /// Deviations. With the persistence, independent normal noise gives (6 x 10⁻⁵)¹⁰: never.
 const THRESHOLD: f64 = 4.0;
 
-/// Pairs in a row beyond the threshold: mirrored requests arrive in bursts, and two clocks may differ by a tick or two.
+/// Pairs in a row beyond the threshold: mirrored requests arrive in bursts, and two clocks may differ by a tick.
 const PERSISTENCE_TICKS: u32 = 10;
 
 /// Ticks in a row under half the threshold that end an episode.
@@ -39,7 +43,8 @@ const CALM_TICKS: u32 = 10;
 /// The least deviation of r: 2 % of the ratio.
 const DEVIATION_FLOOR: f64 = 0.02;
 
-/// Finds a lasting change of the shadow's load relative to the primary's. Score and threshold are in standard deviations of r.
+/// Finds a lasting change of the shadow's load relative to the primary's. Score and threshold are in standard
+/// deviations of r.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Divergence {
     pairs: u32,
@@ -63,13 +68,14 @@ impl Divergence {
         }
     }
 
-    /// Takes the loads per unit of resource of both, in the same unit, and the amplification `k` that should lie between them.
+    /// Takes the loads per unit of resource of both, in the same unit, and the amplification `k` that should lie
+    /// between them.
     ///
-    /// Without a positive, finite value for all three there is no ratio: no state changes. Expected and observed of a finding
-    /// are shadow load over primary load.
+    /// Without a positive, finite value for all three there is no ratio: no state changes. Expected and observed of a
+    /// finding are shadow load over primary load.
     pub fn observe(&mut self, time_ms: u64, primary: Option<f64>, shadow: Option<f64>, k: f64) -> Option<Finding> {
-        let ratio = positive(shadow)? / positive(primary)?;
-        let log_ratio = (ratio / positive(Some(k))?).ln();
+        let usual_shadow = positive(Some(k))? * positive(primary)?;
+        let log_ratio = positive(Some(positive(shadow)? / usual_shadow))?.ln();
         let finding = if self.pairs < WARM_UP_PAIRS { None } else { self.judge(time_ms, log_ratio, k) };
         self.learn(log_ratio);
         finding
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
     use crate::noise::Noise;
 
-    /// Ticks of the findings when the shadow carries `times(tick)` times the primary's load, with 5 % noise, and k is 4.
+    /// Ticks of the findings when the shadow carries `times(tick)` times the primary's load, with 5 % noise; k = 4.
     fn found(ticks: u64, times: impl Fn(u64) -> Option<f64>) -> Vec<u64> {
         let mut noise = Noise(11);
         let mut divergence = Divergence::new();
@@ -167,6 +173,25 @@ mod tests {
     }
 
     #[test]
+    fn a_lasting_change_becomes_the_baseline() {
+        let mut divergence = Divergence::new();
+        let armed: Vec<bool> = (0..1000)
+            .map(|tick| {
+                // e^2 times the usual ratio is 100 deviations at the floor of 0.02.
+                let shadow = if tick < 500 { 4.0 } else { 4.0 * 2f64.exp() };
+                divergence.observe(tick, Some(1.0), Some(shadow), 4.0);
+                divergence.episode.is_armed()
+            })
+            .collect();
+        // Found with the tenth pair. √v reaches the floor after about 36 pairs and then grows by 1.3 % a pair, while m
+        // moves by 0.76 √v: under 2 deviations at √v = 36 floors, which is pair 309, or somewhat later, for below 3
+        // deviations √v grows more slowly. Ten calm pairs more.
+        assert!(armed[..509].iter().all(|armed| *armed));
+        assert!(armed[509..810].iter().all(|armed| !armed));
+        assert!(armed[840..].iter().all(|armed| *armed));
+    }
+
+    #[test]
     fn a_swept_amplification_is_no_divergence() {
         let mut divergence = Divergence::new();
         for tick in 0..1000 {
@@ -178,8 +203,8 @@ mod tests {
     #[test]
     fn the_evidence_has_both_ratios() {
         let mut divergence = Divergence::new();
-        // A constant ratio of 4, then 8: ln 2 / 0.02 = 34.7 deviations at the floor. The nine clipped ticks before the
-        // finding move the baseline by under 9 x 3 / 300 deviations, 0.2 %, hence still "4.0".
+        // A constant ratio of 4, then 8: ln 2 / 0.02 = 34.7 deviations at the floor. The nine clipped ticks before
+        // the finding move the baseline by under 9 x 3 / 300 deviations, 0.2 %, hence still "4.0".
         let finding = (0..400).find_map(|tick| {
             let shadow = if tick < 300 { 4.0 } else { 8.0 };
             divergence.observe(tick, Some(1.0), Some(shadow), 4.0)
@@ -192,7 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_zero_loads_are_no_ratio() {
+    fn missing_zero_and_absurd_loads_are_no_ratio() {
+        // Before a real change, a ratio that overflows: it must not reach the baseline.
+        let absurd = |tick| Some(if tick == 900 { f64::MAX } else { 4.4 });
+        assert!(found(3000, absurd).is_empty());
         assert!(found(3000, |tick| if tick < 1000 { Some(4.4) } else { None }).is_empty());
         assert!(found(3000, |tick| Some(if tick < 1000 { 4.4 } else { 0.0 })).is_empty());
         // Gaps do not break a run: the ten excesses are ticks 1000, 1002, ... 1018.

@@ -21,11 +21,7 @@ pub(crate) struct Episode {
 impl Episode {
     /// An episode that ends after `calm_ticks_needed` calm ticks in a row.
     pub(crate) fn new(calm_ticks_needed: u32) -> Self {
-        Self {
-            active: false,
-            calm_ticks: 0,
-            calm_ticks_needed,
-        }
+        Self { active: false, calm_ticks: 0, calm_ticks_needed }
     }
 
     /// Whether the next excess would begin an episode.
@@ -56,10 +52,7 @@ pub(crate) struct Escalation {
 impl Escalation {
     /// Both episodes end after `calm_ticks_needed` calm ticks in a row.
     pub(crate) fn new(calm_ticks_needed: u32) -> Self {
-        Self {
-            warning: Episode::new(calm_ticks_needed),
-            critical: Episode::new(calm_ticks_needed),
-        }
+        Self { warning: Episode::new(calm_ticks_needed), critical: Episode::new(calm_ticks_needed) }
     }
 
     /// Takes one tick's ratio of score to threshold; true when it begins an episode at either level.

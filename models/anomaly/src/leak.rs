@@ -1,12 +1,14 @@
 //! Memory that is taken and never given back: a floor that rises steadily.
 //!
-//! Per minute the *lowest* value is kept, [`WINDOW_MINUTES`] of them. A garbage collector makes memory a sawtooth whose
-//! teeth follow the load; what survives the collection shows at the lowest point, and only a leak raises that.
+//! Per minute the *lowest* value is kept, [`WINDOW_MINUTES`] of them. A garbage collector makes memory a sawtooth
+//! whose teeth follow the load; what survives the collection shows at the lowest point, and only a leak raises that.
 //!
 //! Once a minute, over all pairs i < j of floors:
 //!
-//!     slope = median of (floor_j - floor_i) / (j - i)                              Theil and Sen
-//!     z     = (S - 1) / √(n (n - 1) (2 n + 5) / 18),  S = rising - falling pairs   Mann and Kendall
+//! ```text
+//! slope = median of (floor_j - floor_i) / (j - i)                              Theil and Sen
+//! z     = (S - 1) / √(n (n - 1) (2 n + 5) / 18),  S = rising - falling pairs   Mann and Kendall
+//! ```
 //!
 //! A rise is *consistent* at z ≥ [`CONSISTENT_Z`]. Worked values for 60 floors, 1770 pairs, where √.. = 156.8:
 //!
@@ -16,12 +18,15 @@
 //! | 72.2 % | 785 | 5.0 |
 //! | half | 0 | 0 |
 //!
-//! Ties count as neither, which only lowers z. Memory is autocorrelated, so z alone proves little (a random walk reaches 5 as well);
-//! a finding needs *urgency* too:
+//! Ties count as neither, which only lowers z. Memory is autocorrelated, so z alone proves little (a random walk
+//! reaches 5 as well); a finding needs *urgency* too:
 //!
-//!     urgency = max(horizon / time until the floor meets the limit, growth over the window / (share x level))
+//! ```text
+//! urgency = max(horizon / time until the floor meets the limit, growth over the window / (share x level))
+//! ```
 //!
-//! Score is urgency, threshold 1. A morning's rise in load can look like a leak for an hour: it is a warning that someone should look.
+//! Score is urgency, threshold 1. A morning's rise in load can look like a leak for an hour: it is a warning that
+//! someone should look.
 //!
 //! Cost: a comparison a tick; 1770 slopes and a selection once a minute. State: 60 floors of 16 bytes.
 
@@ -31,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Finding, Kind, SCORE_CAP, figure};
 use crate::episode::Escalation;
+use crate::median::median;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -50,7 +56,8 @@ const CALM_MINUTES: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeakSettings {
-    /// A rise that meets the limit within this time is a finding, above 0. Default six hours: time for a person or a planned restart.
+    /// A rise that meets the limit within this time is a finding, above 0. Default six hours: time for a person or a
+    /// planned restart.
     pub horizon_ms: u64,
     /// Growth over the window, as a share of the level, that is a finding whatever the limit, above 0. Default 0.2.
     pub growth_share: f64,
@@ -58,14 +65,12 @@ pub struct LeakSettings {
 
 impl Default for LeakSettings {
     fn default() -> Self {
-        Self {
-            horizon_ms: 6 * 60 * MINUTE_MS,
-            growth_share: 0.2,
-        }
+        Self { horizon_ms: 6 * 60 * MINUTE_MS, growth_share: 0.2 }
     }
 }
 
-/// Finds a memory floor that rises consistently and fast enough to matter. The score is urgency (1: just so), the threshold 1.
+/// Finds a memory floor that rises consistently and fast enough to matter. The score is urgency (1: just so), the
+/// threshold 1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Leak {
     settings: LeakSettings,
@@ -100,13 +105,7 @@ impl Leak {
     pub fn new(settings: LeakSettings) -> Self {
         assert!(settings.horizon_ms > 0, "horizon_ms must be above 0");
         assert!(settings.growth_share > 0.0, "growth_share must be above 0");
-        Self {
-            settings,
-            limit: None,
-            open: None,
-            floors: VecDeque::new(),
-            escalation: Escalation::new(CALM_MINUTES),
-        }
+        Self { settings, limit: None, open: None, floors: VecDeque::new(), escalation: Escalation::new(CALM_MINUTES) }
     }
 
     /// Sets the memory limit in force, in the signal's unit; `None` where there is none or it is not known.
@@ -153,14 +152,14 @@ impl Leak {
             return None;
         }
         let (oldest, newest) = (self.floors.front()?, self.floors.back()?);
-        let mut slopes = self.slopes();
+        let slopes = self.slopes();
         let rising = slopes.iter().filter(|slope| **slope > 0.0).count() as f64;
         let falling = slopes.iter().filter(|slope| **slope < 0.0).count() as f64;
         let n = self.floors.len() as f64;
         let z = (rising - falling - 1.0) / (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
-        let slope_per_minute = median(&mut slopes);
+        let slope_per_minute = median(slopes);
         let to_newest = |floor: &Floor| floor.lowest + slope_per_minute * (newest.minute - floor.minute) as f64;
-        let level = median(&mut self.floors.iter().map(to_newest).collect::<Vec<f64>>());
+        let level = median(self.floors.iter().map(to_newest).collect());
         let span_minutes = (newest.minute - oldest.minute) as f64;
         Some(Trend { slope_per_minute, z, level, span_minutes })
     }
@@ -201,12 +200,6 @@ impl Detector for Leak {
     }
 }
 
-/// The upper median; the values must be finite and at least one.
-fn median(values: &mut [f64]) -> f64 {
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,8 +224,9 @@ mod tests {
     #[test]
     fn a_leak_under_a_sawtooth_is_found_before_the_limit() {
         let mut noise = Noise(5);
-        // 2 GiB and 0.05 GiB an hour against 2.5 GiB: the floor meets it after 10 hours, so it is 6 hours away after 4 and
-        // 3 hours away (twice the threshold) after 7. Noise of 0.01 GiB on minima of 60: the floor is known to a few minutes.
+        // 2 GiB and 0.05 GiB an hour against 2.5 GiB: the floor meets it after 10 hours, so it is 6 hours away after
+        // 4 and 3 hours away (twice the threshold) after 7. Noise of 0.01 GiB on minima of 60: the floor is known to
+        // a few minutes.
         let memory = |second: u64| {
             let leaked = 0.05 * GIB * second as f64 / 3600.0;
             Some(2.0 * GIB + leaked + sawtooth(second, 40) + 0.01 * GIB * noise.uniform())
@@ -243,7 +237,11 @@ mod tests {
         assert!((hours[0] - 4.0).abs() < 0.7 && (hours[1] - 7.0).abs() < 0.7, "{hours:?}");
         assert_eq!(findings[0].severity(), Severity::Warning);
         assert_eq!(findings[1].severity(), Severity::Critical);
-        assert!(findings[0].evidence.contains("over the last 59 minutes, reaching the limit in 5.9"), "{}", findings[0].evidence);
+        assert!(
+            findings[0].evidence.contains("over the last 59 minutes, reaching the limit in 5.9"),
+            "{}",
+            findings[0].evidence
+        );
     }
 
     #[test]
@@ -257,8 +255,8 @@ mod tests {
 
     #[test]
     fn growth_alone_is_found_without_a_limit() {
-        // 1 GiB growing by 1 GiB an hour. With 30 floors, minutes 0 to 29, the growth is 29/60 GiB of a level of 1 + 29/60:
-        // 32.6 % where 20 % is tolerated, urgency 1.63, at the start of minute 30.
+        // 1 GiB growing by 1 GiB an hour. With 30 floors, minutes 0 to 29, the growth is 29/60 GiB of a level of
+        // 1 + 29/60: 32.6 % where 20 % is tolerated, urgency 1.63, at the start of minute 30.
         let findings = found(1, None, |second| Some(GIB * (1.0 + second as f64 / 3600.0)));
         assert_eq!(findings[0].time_ms, 30 * MINUTE_MS);
         assert!((findings[0].score - 1.63).abs() < 0.01);
@@ -273,8 +271,11 @@ mod tests {
 
     #[test]
     fn a_missing_value_is_not_a_zero() {
-        // Whole minutes and single values missing from constant memory. As zeros early on they would make the floor rise later.
-        let memory = |second: u64| (second > 1800 && second % 3 != 0 && (second / 60) % 4 != 0).then_some(GIB);
+        // Whole minutes and single values missing from constant memory. As zeros early on they would make the floor
+        // rise later.
+        let memory = |second: u64| {
+            (second > 1800 && !second.is_multiple_of(3) && !(second / 60).is_multiple_of(4)).then_some(GIB)
+        };
         assert!(found(3, Some(1.01 * GIB), memory).is_empty());
     }
 }

@@ -1,8 +1,9 @@
 //! Too many changes of direction: an allocation that goes up and down and up again.
 //!
-//! A reversal is a change against the direction of the last change. Changes up to [`DEAD_BAND`] are not changes yet: they
-//! add up until they are. More than `max_reversals` within the window is a finding (a load that is shaped to make the
-//! scaler pay for every swing, or a control loop that fights another one), and more than twice as many a second one.
+//! A reversal is a change against the direction of the last change. Changes up to [`DEAD_BAND`] are not changes yet:
+//! they add up until they are. More than `max_reversals` within the window is a finding (a load that is shaped to
+//! make the scaler pay for every swing, or a control loop that fights another one), and more than twice as many a
+//! second one.
 //!
 //! State: the times of the newest 4 `max_reversals` reversals; the score stops there. Cost: O(1) amortised.
 
@@ -16,7 +17,7 @@ use crate::episode::Escalation;
 /// Changes up to this share of the larger value are rounding.
 const DEAD_BAND: f64 = 0.01;
 
-/// Reversals that are remembered, as a multiple of those that are tolerated: enough to tell a warning from a critical case.
+/// Reversals that are remembered, as a multiple of those that are tolerated: to tell warning from critical.
 const MEMORY_RATIO: usize = 4;
 
 /// The window itself is the hysteresis: calm means that half of the reversals have left it.
@@ -28,16 +29,14 @@ const CALM_TICKS: u32 = 1;
 pub struct OscillationSettings {
     /// The window, in milliseconds of event time, above 0. Default 15 minutes.
     pub window_ms: u64,
-    /// Reversals within the window that are tolerated, 1 to 1000. Default 6: three full swings, one every five minutes.
+    /// Reversals within the window that are tolerated, 1 to 1000. Default 6: three full swings, one every five
+    /// minutes.
     pub max_reversals: usize,
 }
 
 impl Default for OscillationSettings {
     fn default() -> Self {
-        Self {
-            window_ms: 900_000,
-            max_reversals: 6,
-        }
+        Self { window_ms: 900_000, max_reversals: 6 }
     }
 }
 
@@ -135,8 +134,8 @@ mod tests {
 
     #[test]
     fn thrashing_is_found_and_escalates() {
-        // Changes every 60 s; the first, at 60 s, sets the direction, the second, at 120 s, is reversal 1.
-        // Reversal 7 (above 6) is the change at 480 s, reversal 13 (above 12) the one at 840 s, within the window of 900 s.
+        // Changes every 60 s; the first, at 60 s, sets the direction, the second, at 120 s, is reversal 1. Reversal 7
+        // (above 6) is the change at 480 s, reversal 13 (above 12) the one at 840 s, within the window of 900 s.
         let findings = found(|second| Some(swing(second, 60)));
         let at: Vec<_> = findings.iter().map(|finding| (finding.time_ms, finding.severity())).collect();
         assert_eq!(at, [(480_000, Severity::Warning), (840_000, Severity::Critical)]);

@@ -1,4 +1,4 @@
-//! The newest values in order of arrival and in order of size, so that median and median absolute deviation are cheap.
+//! The newest values in order of arrival and in order of size, so that their median and its MAD are cheap.
 //!
 //! `push` costs two binary searches and two moves of at most the window (2.4 kB at 300 values); `median` is O(1),
 //! `mad` is O(log n).
@@ -19,11 +19,7 @@ pub(crate) struct RankedWindow {
 impl RankedWindow {
     /// An empty window of at most `capacity` values.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            arrived: VecDeque::with_capacity(capacity),
-            ranked: Vec::with_capacity(capacity),
-        }
+        Self { capacity, arrived: VecDeque::with_capacity(capacity), ranked: Vec::with_capacity(capacity) }
     }
 
     /// Whether the next push evicts the oldest value.
@@ -51,9 +47,9 @@ impl RankedWindow {
 
     /// The median absolute deviation from the median, likewise the upper one.
     ///
-    /// The k values nearest to the median are neighbours in rank, so their largest deviation is the least, over all runs
-    /// of k ranks, of the larger deviation of the run's two ends. From left to right the lower end comes nearer to the
-    /// median and the upper end moves away from it: the least is where the two cross.
+    /// The k values nearest to the median are neighbours in rank, so their largest deviation is the least, over all
+    /// runs of k ranks, of the larger deviation of the run's two ends. From left to right the lower end comes nearer
+    /// to the median and the upper end moves away from it: the least is where the two cross.
     pub(crate) fn mad(&self) -> f64 {
         let median = self.median();
         let k = self.ranked.len() / 2 + 1;

@@ -1,16 +1,20 @@
 //! The check over long history: is the newest hour unlike the same hour of the days before?
 //!
-//! A bounded buffer of equally spaced points. [`SeasonalCheck::check`], run once an hour, asks S-H-ESD for outliers and reports
-//! those of the newest hour, each once, if they also stand [`THRESHOLD`] robust standard deviations from the median of
-//! their phase (S-H-ESD gives no scores; this one is ours):
+//! A bounded buffer of equally spaced points. [`SeasonalCheck::check`], run once an hour, asks S-H-ESD for outliers
+//! and reports those of the newest hour, each once, if they also stand [`THRESHOLD`] robust standard deviations from
+//! the median of their phase (S-H-ESD gives no scores; this one is ours):
 //!
-//!     score = |value - m(phase)| / max(1.4826 median |x - m(phase of x)|, 1 % of |m|)      m: median over the periods
+//! ```text
+//! score = |value - m(phase)| / max(1.4826 median |x - m(phase of x)|, 1 % of |m|)      m: median over the periods
+//! ```
 //!
 //! - Fewer than [`LEAST_PERIODS`] periods: not judged. With two, the seasonal part absorbs the outliers themselves.
-//! - Gaps: below 5 % of the points the last value is carried over them (and never reported); at 5 % or more: not judged.
-//! - A lasting change of level floods the test, which takes one median for all the history; `Spike` is the detector for that.
-//! - Without the feature `seasonal-hybrid-esd` the type is the same and so is the snapshot, but it keeps no points and
-//!   judges nothing; [`SeasonalCheck::AVAILABLE`] tells.
+//! - Gaps: below 5 % of the points the last value is carried over them (and never reported); at 5 % or more: not
+//!   judged.
+//! - A lasting change of level floods the test, which takes one median for all the history; `Spike` is the detector
+//!   for that.
+//! - Without the feature `seasonal-hybrid-esd` the type is the same and so is the snapshot, but it keeps no points
+//!   and judges nothing; [`SeasonalCheck::AVAILABLE`] tells.
 //!
 //! State: 8 bytes a point, at most 2880 points. Late points are dropped.
 
@@ -20,13 +24,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{DEVIATIONS_PER_MAD, Finding, Kind, RELATIVE_SCALE_FLOOR, SCORE_CAP, figure};
 use crate::esd;
+use crate::median::median;
 
 /// Robust standard deviations; near the critical value of the test itself (3.9 for 700 points at 5 %).
 const THRESHOLD: f64 = 4.0;
 
+/// Enough that a value cannot be taken for its own season.
 const LEAST_PERIODS: usize = 4;
 
-/// Gaps allowed: fewer than one point in this many.
+/// Gaps allowed: fewer than one point in this many, 5 %.
 const POINTS_PER_GAP: usize = 20;
 
 /// 30 days of 15 minutes. Cost grows with the square of the length.
@@ -46,14 +52,12 @@ pub struct SeasonalSettings {
 
 impl Default for SeasonalSettings {
     fn default() -> Self {
-        Self {
-            step_ms: 900_000,
-            points: 1344,
-        }
+        Self { step_ms: 900_000, points: 1344 }
     }
 }
 
-/// Finds values unlike those at the same time of earlier periods. Score and threshold are in robust standard deviations.
+/// Finds values unlike those at the same time of earlier periods. Score and threshold are in robust standard
+/// deviations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SeasonalCheck {
     settings: SeasonalSettings,
@@ -66,7 +70,7 @@ pub struct SeasonalCheck {
 
 /// What is usual at each phase of the period.
 struct Usual {
-    by_phase: Vec<f32>,
+    by_phase: Vec<f64>,
     deviation: f64,
 }
 
@@ -81,16 +85,11 @@ impl SeasonalCheck {
     pub fn new(settings: SeasonalSettings) -> Self {
         assert!(settings.step_ms > 0, "step_ms must be above 0");
         assert!((1..=MAX_POINTS).contains(&settings.points), "points must be 1 to 2880");
-        Self {
-            settings,
-            points: VecDeque::new(),
-            newest_step: 0,
-            reported_ms: Vec::new(),
-        }
+        Self { settings, points: VecDeque::new(), newest_step: 0, reported_ms: Vec::new() }
     }
 
-    /// Takes the point of the step that `time_ms` falls in. Steps that were left out become gaps; a second value for the
-    /// newest step replaces the first; earlier steps are closed.
+    /// Takes the point of the step that `time_ms` falls in. Steps that were left out become gaps; a second value for
+    /// the newest step replaces the first; earlier steps are closed.
     pub fn observe(&mut self, time_ms: u64, value: Option<f64>) {
         if !Self::AVAILABLE {
             return;
@@ -101,14 +100,14 @@ impl SeasonalCheck {
             self.replace_newest(step, point);
             return;
         }
-        let gaps = (step - self.newest_step).saturating_sub(1).min(self.settings.points as u64);
+        let gaps = step.saturating_sub(self.newest_step).saturating_sub(1).min(self.settings.points as u64);
         (0..gaps).for_each(|_| self.push(None));
         self.push(point);
         self.newest_step = step;
     }
 
-    /// Outliers of the newest hour that were not reported yet; `None` if there is too little history, too many gaps, a
-    /// `period` (in points) below 2, or no test in this build.
+    /// Outliers of the newest hour that were not reported yet; `None` if there is too little history, too many gaps,
+    /// a `period` (in points) below 2, or no test in this build.
     pub fn check(&mut self, period: usize) -> Option<Vec<Finding>> {
         let series = self.filled(period)?;
         let outliers = esd::outliers(&to_unit_range(&series), period)?;
@@ -161,15 +160,16 @@ impl SeasonalCheck {
 
 impl Usual {
     fn of(series: &[f32], period: usize) -> Self {
-        let of_phase = |phase: usize| median(series.iter().skip(phase).step_by(period).copied().collect());
-        let by_phase: Vec<f32> = (0..period).map(of_phase).collect();
-        let residuals = series.iter().zip(by_phase.iter().cycle()).map(|(value, usual)| (value - usual).abs());
-        let deviation = DEVIATIONS_PER_MAD * f64::from(median(residuals.collect()));
+        let series = || series.iter().copied().map(f64::from);
+        let of_phase = |phase| median(series().skip(phase).step_by(period).collect());
+        let by_phase: Vec<f64> = (0..period).map(of_phase).collect();
+        let residuals = series().zip(by_phase.iter().cycle()).map(|(value, usual)| (value - usual).abs());
+        let deviation = DEVIATIONS_PER_MAD * median(residuals.collect());
         Self { by_phase, deviation }
     }
 
     fn judge(&self, index: usize, observed: f32, time_ms: u64) -> Option<Finding> {
-        let expected = f64::from(self.by_phase[index % self.by_phase.len()]);
+        let expected = self.by_phase[index % self.by_phase.len()];
         let observed = f64::from(observed);
         let scale = self.deviation.max(RELATIVE_SCALE_FLOOR * expected.abs()).max(f64::from(f32::MIN_POSITIVE));
         let score = ((observed - expected).abs() / scale).min(SCORE_CAP);
@@ -190,19 +190,13 @@ impl Usual {
     }
 }
 
-/// Shifted and scaled into [-1/2, 1/2]: the test does not mind, and its squares can then neither overflow nor lose a small
-/// variation of a large value.
+/// Shifted and scaled into [-1/2, 1/2]: the test does not mind, and its squares can then neither overflow nor lose a
+/// small variation of a large value.
 fn to_unit_range(series: &[f32]) -> Vec<f32> {
     let least = f64::from(series.iter().copied().fold(f32::INFINITY, f32::min));
     let greatest = f64::from(series.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let (middle, range) = (f64::midpoint(least, greatest), (greatest - least).max(f64::MIN_POSITIVE));
     series.iter().map(|value| ((f64::from(*value) - middle) / range) as f32).collect()
-}
-
-/// The upper median of at least one value.
-fn median(mut values: Vec<f32>) -> f32 {
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 #[cfg(test)]

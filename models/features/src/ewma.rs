@@ -22,12 +22,7 @@ pub(crate) struct Ewma {
 
 impl Ewma {
     pub(crate) fn new(half_life_ms: u64, tick_ms: u64) -> Self {
-        Self {
-            kept_per_tick: kept_per_tick(half_life_ms, tick_ms),
-            tick: 0,
-            weight: 0.0,
-            mean: 0.0,
-        }
+        Self { kept_per_tick: kept_per_tick(half_life_ms, tick_ms), tick: 0, weight: 0.0, mean: 0.0 }
     }
 
     /// Takes in the values of a tick, later than any before. A tick without values changes nothing.

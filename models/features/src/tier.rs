@@ -30,12 +30,14 @@ pub(crate) struct Tier {
 impl Tier {
     /// One window per extent; the extents share one pane length.
     pub(crate) fn new(extents: &[Extent]) -> Self {
+        let longest = extents.iter().map(|extent| extent.panes).max().unwrap_or(1);
         Self {
             pane_ms: extents[0].pane_ms,
             pane: 0,
             open: Summary::EMPTY,
             open_sketch: Sketch::default(),
-            closed: VecDeque::new(),
+            // A pane is queued before the one that it pushes out has left.
+            closed: VecDeque::with_capacity(longest as usize + 1),
             windows: extents.iter().map(|extent| Window::new(extent.panes)).collect(),
         }
     }
@@ -55,12 +57,12 @@ impl Tier {
         self.closed.drain(..self.closed.len() - needed);
     }
 
-    /// Adds values, later than all before, to the open pane.
-    pub(crate) fn add(&mut self, values: &Summary, sketch: &Sketch) {
-        self.open = self.open.merge(values);
-        self.open_sketch.merge(sketch);
+    /// Adds values, later than all before, to the open pane; `summary` is theirs.
+    pub(crate) fn add(&mut self, values: &[(u64, f64)], summary: &Summary) {
+        self.open = self.open.merge(summary);
+        values.iter().for_each(|&(_, value)| self.open_sketch.insert(value));
         for window in &mut self.windows {
-            window.add(values, sketch);
+            window.add(values, summary);
         }
     }
 
@@ -84,10 +86,7 @@ impl Tier {
         let Some(mean) = PaneMean::of(self.pane, self.pane_ms, &self.open) else {
             return;
         };
-        self.closed.push_back(ClosedPane {
-            mean,
-            sketch: PackedSketch::of(&self.open_sketch),
-        });
+        self.closed.push_back(ClosedPane { mean, sketch: PackedSketch::of(&self.open_sketch) });
         self.windows.iter_mut().for_each(Window::close_pane);
         self.open = Summary::EMPTY;
         self.open_sketch.clear();

@@ -14,7 +14,8 @@
 //! window gives the same bits as one that started a year before.
 //!
 //! *Slots.* When position `p` is filled, suffix `p` of the block before is no longer needed: panes and suffixes share
-//! `W` slots. *Cost.* The suffixes fall due at once, `W` merges in the tick that crosses a block edge.
+//! `W` slots. *Cost.* The suffixes fall due at once, `W` merges in the tick that crosses a block edge; as edges are
+//! absolute, all series of a tick length pay them in the same tick (60 merges are about half a microsecond).
 
 use std::collections::VecDeque;
 
@@ -36,11 +37,7 @@ pub(crate) struct PaneMean {
 impl PaneMean {
     /// `None` for a pane without values.
     pub(crate) fn of(pane: u64, pane_ms: u64, values: &Summary) -> Option<Self> {
-        Some(Self {
-            pane,
-            mean: values.mean()?,
-            offset_ms: values.mean_time_ms(pane * pane_ms),
-        })
+        Some(Self { pane, mean: values.mean()?, offset_ms: values.mean_time_ms(pane * pane_ms) })
     }
 
     /// Change of the mean per second up to a later pane.
@@ -102,12 +99,12 @@ impl Window {
         self.evict(closed);
     }
 
-    /// Puts more values, later than all before, into the newest pane.
-    pub(crate) fn add(&mut self, values: &Summary, sketch: &Sketch) {
+    /// Puts more values, later than all before, into the newest pane; `summary` is theirs.
+    pub(crate) fn add(&mut self, values: &[(u64, f64)], summary: &Summary) {
         let position = self.position(self.pane);
-        self.slots[position] = self.slots[position].merge(values);
-        self.prefix = self.prefix.merge(values);
-        self.sketch.merge(sketch);
+        self.slots[position] = self.slots[position].merge(summary);
+        self.prefix = self.prefix.merge(summary);
+        values.iter().for_each(|&(_, value)| self.sketch.insert(value));
     }
 
     /// Notes that the newest pane holds values and was put at the end of the queue of closed panes.
@@ -145,9 +142,9 @@ impl Window {
         (pane % self.panes()) as usize
     }
 
-    /// Turns the panes of a finished block into its suffixes, in place.
+    /// Turns the panes of a finished block into its suffixes, in place; slot 0 is refilled before it could be read.
     fn end_block(&mut self) {
-        for at in (1..self.slots.len()).rev() {
+        for at in (2..self.slots.len()).rev() {
             self.slots[at - 1] = self.slots[at - 1].merge(&self.slots[at]);
         }
         self.prefix = Summary::EMPTY;
@@ -179,7 +176,7 @@ mod tests {
 
     fn slide(window: &mut Window, to: u64) {
         window.advance(to, &VecDeque::new());
-        window.add(&pane(to), &Sketch::default());
+        window.add(&[], &pane(to));
     }
 
     #[test]
@@ -190,11 +187,13 @@ mod tests {
             let inside: Vec<_> = ((at + 1).saturating_sub(4)..=at).map(pane).collect();
             let expected = inside.iter().fold(Summary::EMPTY, |all, pane| all.merge(pane));
             let answer = window.summary();
-            // Small integers: sums are exact in any order of merging; means are not always.
             assert_eq!(
                 (answer.count(), answer.min(), answer.max()),
                 (expected.count(), expected.min(), expected.max())
             );
+            // Means of at most 4 integers below 20, merged in another order.
+            let apart = answer.mean().zip(expected.mean()).map_or(0.0, |(a, b)| (a - b).abs());
+            assert!(apart < 1e-14, "{apart}");
         }
     }
 

@@ -39,6 +39,7 @@ mod experts;
 mod leadership;
 #[cfg(test)]
 mod noise;
+mod prediction;
 mod track;
 
 pub use ensemble::{Ensemble, Prediction};

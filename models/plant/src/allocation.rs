@@ -22,18 +22,12 @@ impl Allocation {
     /// The smaller of each part.
     #[must_use]
     pub fn min(self, other: Self) -> Self {
-        Self {
-            cpu_cores: self.cpu_cores.min(other.cpu_cores),
-            memory_bytes: self.memory_bytes.min(other.memory_bytes),
-        }
+        Self { cpu_cores: self.cpu_cores.min(other.cpu_cores), memory_bytes: self.memory_bytes.min(other.memory_bytes) }
     }
 
     /// The larger of each part.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
-        Self {
-            cpu_cores: self.cpu_cores.max(other.cpu_cores),
-            memory_bytes: self.memory_bytes.max(other.memory_bytes),
-        }
+        Self { cpu_cores: self.cpu_cores.max(other.cpu_cores), memory_bytes: self.memory_bytes.max(other.memory_bytes) }
     }
 }

@@ -78,21 +78,14 @@ impl ShadowShape {
 ///
 /// | workload | hard because | busy cores at its peak | delay |
 /// |---|---|---|---|
-/// | `web` | a flash crowd on a daily course | 4.8, in the crowd 9 | 60 s |
+/// | `web` | a flash crowd on a daily course | 4.8, in the crowd 11 | 60 s |
 /// | `api` | large, with a tight SLO | 3.6 | 45 s |
 /// | `leaker` | leaks 300 MiB an hour | 0.4 | 30 s |
 /// | `batch` | from nothing to everything, by the clock | 5 | 120 s |
 /// | `noisy` | nothing to forecast | 1.4, in bursts 4 | 30 s |
 /// | `queue-worker` | climbs for hours | 3 | 90 s |
 pub fn demo_fleet() -> Vec<FleetMember> {
-    vec![
-        members::web(),
-        members::api(),
-        members::leaker(),
-        members::batch(),
-        members::noisy(),
-        members::queue_worker(),
-    ]
+    vec![members::web(), members::api(), members::leaker(), members::batch(), members::noisy(), members::queue_worker()]
 }
 
 #[cfg(test)]
@@ -149,10 +142,10 @@ mod tests {
     fn a_shadow_is_smaller_but_has_room_to_start() {
         let web = &demo_fleet()[0];
         let shadow = web.shadow.expect("web has a shadow");
-        // f 0.2 and p 0.3.
+        // f 0.25 and p 0.375.
         assert!((shadow.amplification() - 1.5).abs() < 1e-12);
         let allocation = shadow.allocation(&web.spec, web.initial);
-        assert_eq!(allocation.cpu_cores, web.initial.cpu_cores * 0.2);
+        assert_eq!(allocation.cpu_cores, web.initial.cpu_cores * 0.25);
         assert!(allocation.memory_bytes > demand(&web.spec, 0.0).memory_bytes);
     }
 }

@@ -3,7 +3,7 @@
 //! A load is a pattern, times a flash crowd where there is one, times noise. Everything is stateless: a load may be
 //! asked at any time in any order. Days are UTC and begin at event time 0; minutes of the day run 0..1440.
 //!
-//! Cost: 0.1 to 0.2 µs a call.
+//! Cost: 0.1 to 0.3 µs a call.
 
 mod batch;
 mod daily;

@@ -121,9 +121,7 @@ mod tests {
     #[test]
     fn seeds_streams_and_times_are_independent() {
         let n = 20_000u64;
-        let correlation = |f: &dyn Fn(u64) -> f64| {
-            (0..n).map(|t| normal(5, 1, t) * f(t)).sum::<f64>() / n as f64
-        };
+        let correlation = |f: &dyn Fn(u64) -> f64| (0..n).map(|t| normal(5, 1, t) * f(t)).sum::<f64>() / n as f64;
         assert!(correlation(&|t| normal(6, 1, t)).abs() < 0.03);
         assert!(correlation(&|t| normal(5, 2, t)).abs() < 0.03);
         assert!(correlation(&|t| normal(5, 1, t + 1)).abs() < 0.03);

@@ -145,7 +145,7 @@ impl Plant {
         }
     }
 
-    /// An instance that starts: it runs its fixed part and fails every request.
+    /// An instance that starts: it runs its fixed part and fails every request. The other readings differ from it.
     fn restart_reading(&self, step: &Interval) -> Reading {
         Reading {
             cpu_used_cores: self.spec.cpu_fixed_cores.min(step.limit.cpu_cores),

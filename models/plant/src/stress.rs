@@ -18,10 +18,7 @@
 
 use crate::PlantSpec;
 use crate::elementary::exp;
-use crate::queueing::{service_cores, waiting_probability};
-
-/// The kernel's default bandwidth period (`cpu.cfs_period_us`), seconds.
-const QUOTA_PERIOD_SECONDS: f64 = 0.1;
+use crate::queueing::{QUOTA_PERIOD_SECONDS, service_cores, waiting_probability};
 
 /// Share of the memory limit at which the kernel begins to reclaim in earnest.
 const RECLAIM_START: f64 = 0.85;

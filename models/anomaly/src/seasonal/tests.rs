@@ -1,7 +1,5 @@
 //! A week of days of 96 points, 15 minutes each: 10 + 5 sin, noise 0.3.
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::noise::Noise;
 
@@ -26,6 +24,8 @@ fn times(findings: Option<Vec<Finding>>) -> Option<Vec<u64>> {
 
 #[cfg(feature = "seasonal-hybrid-esd")]
 mod with_the_test {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// 669 to 671 of 672 points are in the newest hour with 668; 100 and 400 are not.
@@ -36,7 +36,8 @@ mod with_the_test {
         let spiked = |index, usual| Some(if INJECTED.contains(&index) { usual + 4.0 } else { usual });
         let mut seasonal = after(7, spiked);
         let findings = seasonal.check(DAY).expect("seven periods can be judged");
-        // 4.0 above a phase whose usual value is 10 + 5 sin(2π 93/96) = 9.02, with deviations of about 0.3: a score near 13.
+        // 4.0 above a phase whose usual value is 10 + 5 sin(2π 93/96) = 9.02, with deviations of about 0.3: a score
+        // near 13.
         assert_eq!((findings[0].time_ms, findings[0].kind), (669 * STEP_MS, Kind::SeasonalOutlier));
         assert!((findings[0].expected.expect("a usual value") - 9.02).abs() < 0.5);
         assert!((8.0..20.0).contains(&findings[0].score), "{}", findings[0].score);
@@ -47,7 +48,7 @@ mod with_the_test {
 
     #[test]
     fn an_ordinary_value_at_the_wrong_time_is_found() {
-        // 14.9 is usual at the height of the day and was seen hundreds of times, but not at its end, where 9.7 is usual.
+        // 14.9 is usual at the height of the day, but not at its end, where 9.7 is.
         let mut seasonal = after(7, |index, usual| Some(if index == 671 { 14.9 } else { usual }));
         assert_eq!(times(seasonal.check(DAY)), Some(vec![671]));
     }
@@ -78,12 +79,27 @@ mod with_the_test {
         assert_eq!((seasonal.points.len(), seasonal.check(DAY)), (1, None));
     }
 
+    /// Mostly finite and often equal, at times huge, missing, or not a number; 4 periods of up to 50 are judged.
+    fn points() -> impl Strategy<Value = Vec<(u64, Option<f64>)>> {
+        let value = prop_oneof![
+            60 => (0i32..5).prop_map(f64::from),
+            40 => any::<f32>().prop_map(f64::from),
+            1 => Just(f64::NAN),
+            1 => Just(f64::INFINITY),
+            1 => Just(f64::MAX),
+        ];
+        // Mostly the next step, at times the same, an earlier or a later one.
+        let advance = prop_oneof![200 => Just(2u64), 1 => Just(1), 1 => Just(0), 1 => Just(4)];
+        prop::collection::vec((advance, prop::option::weighted(0.99, value)), 0..400)
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn never_panics(values in prop::collection::vec(prop::option::weighted(0.97, any::<f64>()), 0..200), period in 0usize..40) {
-            let mut seasonal = SeasonalCheck::new(SeasonalSettings::default());
-            for (step, value) in (0u64..).zip(values) {
+        fn never_panics(points in points(), period in 0usize..100) {
+            let mut seasonal = SeasonalCheck::new(SeasonalSettings { points: 300, ..SeasonalSettings::default() });
+            let mut step = 0u64;
+            for (advance, value) in points {
+                step = (step + advance).saturating_sub(1);
                 seasonal.observe(step * STEP_MS, value);
             }
             for finding in seasonal.check(period).into_iter().flatten() {
@@ -111,6 +127,6 @@ fn many_gaps_are_not_judged_and_not_zeros() {
 #[test]
 fn without_the_test_nothing_is_judged_or_kept() {
     let mut seasonal = after(7, |_, usual| Some(usual));
-    assert!(!SeasonalCheck::AVAILABLE);
+    const { assert!(!SeasonalCheck::AVAILABLE) };
     assert_eq!((times(seasonal.check(DAY)), seasonal.points.len()), (None, 0));
 }

@@ -52,15 +52,15 @@ fn a_full_queue_refuses_and_still_lands() {
     assert_eq!(actuation.request(cores(999.0), 1_000_000), Some(2_000_000));
 }
 
-/// Violated seconds while load climbs from 100 to 100 + `climb` requests/s and each second asks for what it needs.
+/// Violated seconds while load climbs from 300 to 300 + `climb` requests/s and each second asks for what it needs.
 fn violated_seconds(delay_seconds: u64, climb: f64, margin: f64) -> usize {
     let spec = PlantSpec { actuation_delay_ms: delay_seconds * 1_000, ..demo_fleet()[0].spec.clone() };
     let memory_bytes = 256e9;
     let asked = |load: f64| Allocation { cpu_cores: demand(&spec, load).cpu_cores * margin, memory_bytes };
-    let mut plant = Plant::new(spec.clone(), 1, asked(100.0));
+    let mut plant = Plant::new(spec.clone(), 1, asked(300.0));
     (0..600u64)
         .filter(|&second| {
-            let load = 100.0 + climb * (second as f64 / 300.0).min(1.0);
+            let load = 300.0 + climb * (second as f64 / 300.0).min(1.0);
             plant.request(asked(load), second * 1_000);
             plant.step(second * 1_000, 1_000, 1.0, load).violated
         })
@@ -69,9 +69,9 @@ fn violated_seconds(delay_seconds: u64, climb: f64, margin: f64) -> usize {
 
 #[test]
 fn a_long_delay_does_hurt() {
-    // With 2 % of margin and 400 more requests/s in 300 s, two minutes late cannot keep up; at once can.
-    assert_eq!(violated_seconds(0, 400.0, 1.02), 0);
-    assert!(violated_seconds(120, 400.0, 1.02) > 120);
+    // With 2 % of margin and 1 200 more requests/s in 300 s, two minutes late cannot keep up; at once can.
+    assert_eq!(violated_seconds(0, 1_200.0, 1.02), 0);
+    assert!(violated_seconds(120, 1_200.0, 1.02) > 120);
 }
 
 proptest! {
@@ -92,7 +92,7 @@ proptest! {
 
     #[test]
     fn a_longer_delay_never_helps(
-        short in 0u64..120, longer in 1u64..60, climb in 0.0..800.0, margin in 1.0..1.5,
+        short in 0u64..120, longer in 1u64..60, climb in 0.0..2_400.0, margin in 1.0..1.5,
     ) {
         let long = (short + longer).min(120);
         prop_assert!(violated_seconds(short, climb, margin) <= violated_seconds(long, climb, margin));

@@ -19,18 +19,18 @@ pub(super) fn web() -> FleetMember {
         profile: "daily",
         pool: POOL,
         spec: PlantSpec {
-            cpu_seconds_per_request: 0.012,
+            cpu_seconds_per_request: 0.004,
             burstiness: 3.0,
-            slo_latency_seconds: 0.15,
-            base_latency_seconds: 0.08,
-            memory_per_request_rate_bytes: 4.0 * MIB,
+            slo_latency_seconds: 0.08,
+            base_latency_seconds: 0.04,
+            memory_per_request_rate_bytes: 1.25 * MIB,
             actuation_delay_ms: 60_000,
             ..service()
         },
         shape: LoadShape {
             pattern: Pattern::Daily(Daily {
-                trough_requests_per_second: 80.0,
-                peak_requests_per_second: 400.0,
+                trough_requests_per_second: 240.0,
+                peak_requests_per_second: 1_200.0,
                 lunch_ratio: 0.75,
                 weekend_ratio: 0.8,
             }),
@@ -40,14 +40,14 @@ pub(super) fn web() -> FleetMember {
                 ramp_minutes: 3.0,
                 hold_minutes: 6.0,
                 decay_minutes: 10.0,
-                peak_multiple: 2.4,
+                peak_multiple: 2.8,
                 chance_per_day: 1.0,
             }),
         },
-        initial: allocation(5.0, 4.0),
+        initial: allocation(5.0, 6.0),
         min: allocation(0.5, 1.0),
         max: allocation(14.0, 12.0),
-        shadow: Some(ShadowShape { size_ratio: 0.2, mirrored_share: 0.3 }),
+        shadow: Some(ShadowShape { size_ratio: 0.25, mirrored_share: 0.375 }),
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 19.0 * CORE_HOUR_PRICE,
     }
@@ -61,19 +61,19 @@ pub(super) fn api() -> FleetMember {
         profile: "daily",
         pool: POOL,
         spec: PlantSpec {
-            cpu_seconds_per_request: 0.006,
+            cpu_seconds_per_request: 0.003,
             burstiness: 2.0,
-            slo_latency_seconds: 0.1,
-            base_latency_seconds: 0.06,
+            slo_latency_seconds: 0.06,
+            base_latency_seconds: 0.03,
             memory_fixed_bytes: 2.0 * GIB,
-            memory_per_request_rate_bytes: 3.0 * MIB,
+            memory_per_request_rate_bytes: 1.5 * MIB,
             actuation_delay_ms: 45_000,
             ..service()
         },
         shape: LoadShape {
             pattern: Pattern::Daily(Daily {
-                trough_requests_per_second: 250.0,
-                peak_requests_per_second: 600.0,
+                trough_requests_per_second: 500.0,
+                peak_requests_per_second: 1_200.0,
                 lunch_ratio: 0.9,
                 weekend_ratio: 0.7,
             }),
@@ -83,13 +83,13 @@ pub(super) fn api() -> FleetMember {
         initial: allocation(5.0, 6.0),
         min: allocation(1.0, 2.5),
         max: allocation(10.0, 12.0),
-        shadow: Some(ShadowShape { size_ratio: 0.2, mirrored_share: 0.25 }),
+        shadow: Some(ShadowShape { size_ratio: 0.25, mirrored_share: 0.375 }),
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 49.0 * CORE_HOUR_PRICE,
     }
 }
 
-/// A small service that leaks: 0.7 GiB in use at first, so the 2 GiB it starts with are gone after four and a half
+/// A small service that leaks: two thirds of a GiB in use at first, so the 2 GiB it starts with are gone after four and a half
 /// hours.
 pub(super) fn leaker() -> FleetMember {
     FleetMember {
@@ -100,12 +100,11 @@ pub(super) fn leaker() -> FleetMember {
         spec: PlantSpec {
             burstiness: 2.0,
             memory_fixed_bytes: 0.5 * GIB,
-            memory_per_request_rate_bytes: 4.0 * MIB,
             leak_bytes_per_hour: 300.0 * MIB,
             memory_oom_restart_seconds: 30.0,
             ..service()
         },
-        shape: LoadShape { pattern: Pattern::Steady(40.0), noise_ratio: 0.05, flash_crowd: None },
+        shape: LoadShape { pattern: Pattern::Steady(80.0), noise_ratio: 0.05, flash_crowd: None },
         initial: allocation(1.2, 2.0),
         min: allocation(0.25, 0.75),
         max: allocation(3.0, 8.0),
@@ -118,11 +117,8 @@ pub(super) fn leaker() -> FleetMember {
 /// Reports: items of one core-second, by the clock, with half a minute of patience. Unmet demand costs three times
 /// an idle core (q* = 0.75). Mirroring would do the work twice, so it has no shadow.
 pub(super) fn batch() -> FleetMember {
-    let job = |start_minute, length_minutes, requests_per_second| Burst {
-        start_minute,
-        length_minutes,
-        requests_per_second,
-    };
+    let job =
+        |start_minute, length_minutes, requests_per_second| Burst { start_minute, length_minutes, requests_per_second };
     FleetMember {
         workload: "batch",
         tenant: "reports",
@@ -133,8 +129,8 @@ pub(super) fn batch() -> FleetMember {
             burstiness: 1.0,
             slo_latency_seconds: 30.0,
             base_latency_seconds: 8.0,
-            memory_per_request_rate_bytes: 512.0 * MIB,
-            queue_limit_requests: 5_000.0,
+            memory_per_request_rate_bytes: 128.0 * MIB,
+            queue_limit_requests: 4_000.0,
             bytes: PerRequestBytes {
                 disk_read: 24.0 * MIB,
                 disk_write: 4.0 * MIB,
@@ -171,16 +167,16 @@ pub(super) fn noisy() -> FleetMember {
         profile: "erratic",
         pool: POOL,
         spec: PlantSpec {
-            cpu_seconds_per_request: 0.02,
-            burstiness: 4.0,
-            slo_latency_seconds: 0.5,
-            base_latency_seconds: 0.12,
-            memory_per_request_rate_bytes: 8.0 * MIB,
+            cpu_seconds_per_request: 0.01,
+            burstiness: 3.0,
+            slo_latency_seconds: 0.25,
+            base_latency_seconds: 0.06,
+            memory_per_request_rate_bytes: 4.0 * MIB,
             ..service()
         },
         shape: LoadShape {
             pattern: Pattern::Erratic(Erratic {
-                levels_requests_per_second: vec![10.0, 30.0, 70.0],
+                levels_requests_per_second: vec![20.0, 60.0, 140.0],
                 regime_minutes: 20,
                 burst_chance_per_minute: 0.05,
                 burst_multiple_max: 3.0,
@@ -188,10 +184,10 @@ pub(super) fn noisy() -> FleetMember {
             noise_ratio: 0.15,
             flash_crowd: None,
         },
-        initial: allocation(2.0, 2.0),
+        initial: allocation(2.0, 3.5),
         min: allocation(0.25, 1.0),
-        max: allocation(6.0, 4.0),
-        shadow: Some(ShadowShape { size_ratio: 0.25, mirrored_share: 0.375 }),
+        max: allocation(6.0, 5.0),
+        shadow: Some(ShadowShape { size_ratio: 0.5, mirrored_share: 0.75 }),
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 9.0 * CORE_HOUR_PRICE,
     }
@@ -205,20 +201,20 @@ pub(super) fn queue_worker() -> FleetMember {
         profile: "ramp",
         pool: POOL,
         spec: PlantSpec {
-            cpu_seconds_per_request: 0.1,
+            cpu_seconds_per_request: 0.05,
             max_parallelism: 8,
             burstiness: 1.5,
-            slo_latency_seconds: 5.0,
-            base_latency_seconds: 0.6,
-            memory_per_request_rate_bytes: 32.0 * MIB,
+            slo_latency_seconds: 2.0,
+            base_latency_seconds: 0.3,
+            memory_per_request_rate_bytes: 16.0 * MIB,
             actuation_delay_ms: 90_000,
             scale_down: ScaleDown::Delayed,
             ..service()
         },
         shape: LoadShape {
             pattern: Pattern::Ramp(Ramp {
-                low_requests_per_second: 4.0,
-                high_requests_per_second: 30.0,
+                low_requests_per_second: 8.0,
+                high_requests_per_second: 60.0,
                 start_minute: 540.0,
                 rise_minutes: 240.0,
                 hold_minutes: 60.0,
@@ -227,10 +223,10 @@ pub(super) fn queue_worker() -> FleetMember {
             noise_ratio: 0.06,
             flash_crowd: None,
         },
-        initial: allocation(1.0, 2.0),
+        initial: allocation(1.0, 3.0),
         min: allocation(0.25, 1.0),
         max: allocation(8.0, 4.0),
-        shadow: Some(ShadowShape { size_ratio: 0.25, mirrored_share: 0.3 }),
+        shadow: Some(ShadowShape { size_ratio: 0.5, mirrored_share: 0.75 }),
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 9.0 * CORE_HOUR_PRICE,
     }
@@ -239,23 +235,23 @@ pub(super) fn queue_worker() -> FleetMember {
 /// A small network service; the members above state where they differ.
 fn service() -> PlantSpec {
     PlantSpec {
-        cpu_seconds_per_request: 0.01,
-        cpu_fixed_cores: 0.1,
+        cpu_seconds_per_request: 0.005,
+        cpu_fixed_cores: 0.05,
         max_parallelism: 32,
         burstiness: 1.0,
         memory_fixed_bytes: 0.75 * GIB,
-        memory_per_request_rate_bytes: 4.0 * MIB,
+        memory_per_request_rate_bytes: 2.0 * MIB,
         memory_per_queued_request_bytes: 0.125 * MIB,
         leak_bytes_per_hour: 0.0,
         memory_oom_restart_seconds: 20.0,
-        slo_latency_seconds: 0.2,
-        base_latency_seconds: 0.06,
+        slo_latency_seconds: 0.1,
+        base_latency_seconds: 0.03,
         queue_limit_requests: 2_000.0,
         bytes: PerRequestBytes {
-            disk_read: 2_000.0,
-            disk_write: 8_000.0,
+            disk_read: 1_000.0,
+            disk_write: 4_000.0,
             network_receive: 2_000.0,
-            network_transmit: 30_000.0,
+            network_transmit: 10_000.0,
         },
         disk_bytes_per_second_max: 200.0 * MIB,
         actuation_delay_ms: 30_000,

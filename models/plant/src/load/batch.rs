@@ -50,11 +50,8 @@ mod tests {
     fn jobs_run_on_time_and_add_up() {
         let nightly = Burst { start_minute: 1_420.0, length_minutes: 40.0, requests_per_second: 6.0 };
         let report = Burst { start_minute: 10.0, length_minutes: 30.0, requests_per_second: 2.0 };
-        let mut batch = BatchBursts {
-            idle_requests_per_second: 0.5,
-            bursts: vec![nightly, report],
-            length_jitter_ratio: 0.0,
-        };
+        let mut batch =
+            BatchBursts { idle_requests_per_second: 0.5, bursts: vec![nightly, report], length_jitter_ratio: 0.0 };
         let at = |batch: &BatchBursts, minute: u64| batch.load(DAY_MS + minute * MINUTE_MS, 1);
         assert_eq!(at(&batch, 1_419), 0.5);
         assert_eq!(at(&batch, 1_420), 6.5);
@@ -63,8 +60,9 @@ mod tests {
         assert_eq!(at(&batch, 20), 2.5);
 
         batch.length_jitter_ratio = 0.25;
-        let lengths: Vec<u64> =
-            (1..30).map(|day| (0..60).filter(|m| batch.load(day * DAY_MS + m * MINUTE_MS, 1) >= 6.5).count() as u64).collect();
+        let lengths: Vec<u64> = (1..30)
+            .map(|day| (0..60).filter(|m| batch.load(day * DAY_MS + m * MINUTE_MS, 1) >= 6.5).count() as u64)
+            .collect();
         // Planned until 20 past midnight; 25 % of 40 minutes either way is 10 to 30.
         assert!(lengths.iter().all(|length| (10..=30).contains(length)));
         assert!(lengths.iter().any(|length| *length != lengths[0]));

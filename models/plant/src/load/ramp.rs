@@ -47,7 +47,8 @@ mod tests {
             hold_minutes: 10.0,
             fall_minutes: 20.0,
         };
-        let expected = [(99, 2.0), (100, 2.0), (125, 7.0), (150, 12.0), (160, 12.0), (170, 7.0), (180, 2.0), (900, 2.0)];
+        let expected =
+            [(99, 2.0), (100, 2.0), (125, 7.0), (150, 12.0), (160, 12.0), (170, 7.0), (180, 2.0), (900, 2.0)];
         for (minute, load) in expected {
             assert_eq!(ramp.load(minute * MINUTE_MS), load, "minute {minute}");
         }

@@ -36,36 +36,36 @@ fn demand_is_enough_and_four_fifths_of_it_is_not() {
 
 #[test]
 fn readings_have_their_worked_values() {
-    // web, 200 requests/s of 12 ms: 2.4 busy cores and 0.1 fixed; memory 0.75 GiB + 200 · 4 MiB.
+    // web, 600 requests/s of 4 ms: 2.4 busy cores and 0.05 fixed; memory 0.75 GiB + 600 · 1.25 MiB.
     let web = member("web");
-    let reading = &steady(&web.spec, Allocation { cpu_cores: 6.0, memory_bytes: 4e9 }, 200.0)[0];
+    let reading = &steady(&web.spec, Allocation { cpu_cores: 6.0, memory_bytes: 4e9 }, 600.0)[0];
     // Five standard errors of the CPU reading, and the whole dip of the memory one.
-    assert!((reading.cpu_used_cores / 2.5 - 1.0).abs() < 0.05);
-    let peak_bytes = 0.75 * 1_073_741_824.0 + 200.0 * 4.0 * 1_048_576.0;
+    assert!((reading.cpu_used_cores / 2.45 - 1.0).abs() < 0.05);
+    let peak_bytes = 0.75 * 1_073_741_824.0 + 600.0 * 1.25 * 1_048_576.0;
     assert!((0.99..=1.0).contains(&(reading.memory_working_set_bytes / peak_bytes)));
-    assert_eq!((reading.requests_per_second, reading.errors_per_second), (200.0, 0.0));
+    assert_eq!((reading.requests_per_second, reading.errors_per_second), (600.0, 0.0));
     assert!((reading.network_transmit_bytes_per_second / 6_000_000.0 - 1.0).abs() < 0.05);
     assert!(!reading.violated);
 }
 
 #[test]
 fn overload_queues_then_refuses_then_recovers() {
-    // One core beside the fixed part serves 1/0.012 = 83.3 of 183.3 requests/s: 100/s wait until 2 000 do.
+    // One core beside the fixed part serves 250 of 350 requests/s: 100/s more wait until 2 000 do, after 20 s.
     let web = member("web");
-    let mut plant = Plant::new(web.spec, 1, Allocation { cpu_cores: 1.1, memory_bytes: 8e9 });
-    let load = 100.0 + 1.0 / 0.012;
-    let mut readings: Vec<Reading> = (0..30).map(|second| plant.step(second * 1_000, 1_000, 1.0, load)).collect();
-    assert_eq!(readings[10].errors_per_second, 0.0);
-    assert!((readings[25].errors_per_second - 100.0).abs() < 1e-6);
-    assert_eq!((readings[25].throttled_ratio, readings[25].cpu_pressure_ratio), (1.0, 1.0));
-    // 2 000 waiting at 83.3/s are 24 s; the ceiling's own wait comes on top.
-    let latency = readings[25].latency_p99_seconds.expect("requests are served");
-    assert!((24.0..36.0).contains(&latency), "{latency}");
-    assert!(readings.iter().all(|reading| reading.violated && reading.cpu_used_cores <= 1.1));
-    // At 33.3/s the backlog falls by 50/s and is gone after 40 s, not before.
-    readings = (30..80).map(|second| plant.step(second * 1_000, 1_000, 1.0, 1.0 / 0.03)).collect();
-    assert!(readings[38].violated);
-    assert!(!readings[42].violated);
+    let mut plant = Plant::new(web.spec, 1, Allocation { cpu_cores: 1.05, memory_bytes: 8e9 });
+    let overload: Vec<Reading> = (0..30).map(|second| plant.step(second * 1_000, 1_000, 1.0, 350.0)).collect();
+    assert_eq!(overload[18].errors_per_second, 0.0);
+    let full = &overload[25];
+    assert!((full.errors_per_second - 100.0).abs() < 1e-6);
+    assert_eq!((full.throttled_ratio, full.cpu_pressure_ratio), (1.0, 1.0));
+    // 2 000 waiting at 250/s are 8 s; the wait at the ceiling, 3 · 4 ms · ln 98 / 0.02, and 40 ms come on top.
+    let latency = full.latency_p99_seconds.expect("requests are served");
+    assert!((latency - 10.791).abs() < 1e-3, "{latency}");
+    assert!(overload.iter().all(|reading| reading.violated && reading.cpu_used_cores <= 1.05));
+    // At 10/s the backlog falls by 240/s and is gone after 8.3 s, not before.
+    let relief: Vec<Reading> = (30..50).map(|second| plant.step(second * 1_000, 1_000, 1.0, 10.0)).collect();
+    assert!(relief[7].violated);
+    assert!(!relief[9].violated);
 }
 
 #[test]
@@ -92,10 +92,9 @@ fn the_leaker_dies_restarts_and_leaks_anew() {
     let leaker = member("leaker");
     let seed = leaker.seed(1);
     let mut plant = Plant::new(leaker.spec.clone(), seed, leaker.initial);
-    let readings: Vec<Reading> = (0..8 * 720)
-        .map(|step| plant.step(step * 5_000, 5_000, 1.0, leaker.shape.load(step * 5_000, seed)))
-        .collect();
-    // 2 GiB less 0.5 GiB fixed less 40 · 4 MiB is 1 376 MiB, gone after 4.59 h at 300 MiB/h; noise of 8 MiB on the
+    let readings: Vec<Reading> =
+        (0..8 * 720).map(|step| plant.step(step * 5_000, 5_000, 1.0, leaker.shape.load(step * 5_000, seed))).collect();
+    // 2 GiB less 0.5 GiB fixed less 80 · 2 MiB is 1 376 MiB, gone after 4.59 h at 300 MiB/h; noise of 8 MiB on the
     // load's part moves that by some minutes.
     let death = readings.iter().position(|reading| reading.oom).expect("killed without action");
     assert!((4.4..4.7).contains(&(death as f64 * 5.0 / 3_600.0)), "step {death}");
@@ -114,30 +113,25 @@ fn what_it_leaked_is_part_of_its_demand() {
     let leaker = member("leaker");
     let mut plant = Plant::new(leaker.spec.clone(), 1, leaker.initial);
     for second in 0..3_600 {
-        plant.step(second * 1_000, 1_000, 1.0, 40.0);
+        plant.step(second * 1_000, 1_000, 1.0, 80.0);
     }
-    let leaked = plant.demand(40.0).memory_bytes - demand(&leaker.spec, 40.0).memory_bytes;
+    let leaked = plant.demand(80.0).memory_bytes - demand(&leaker.spec, 80.0).memory_bytes;
     assert!((leaked / leaker.spec.leak_bytes_per_hour - 1.0).abs() < 1e-9);
 }
 
 /// The load at which throttling first reaches 1 %, climbing by one request/s a second.
 fn throttling_knee(spec: &PlantSpec, allocation: Allocation, load_share: f64) -> f64 {
     let mut plant = Plant::new(spec.clone(), 1, allocation);
-    let knee = (0..10_000u64).find(|&second| {
-        plant.step(second * 1_000, 1_000, load_share, second as f64).throttled_ratio > 0.01
-    });
+    let knee = (0..10_000u64)
+        .find(|&second| plant.step(second * 1_000, 1_000, load_share, second as f64).throttled_ratio > 0.01);
     knee.expect("saturates below 10 000 requests/s") as f64
 }
 
 #[test]
 fn a_shadow_meets_its_knee_when_the_primary_is_at_one_kth_of_its_own() {
     // Fine requests and nothing fixed: there pooling matters little and k stands alone.
-    let spec = PlantSpec {
-        cpu_seconds_per_request: 0.002,
-        cpu_fixed_cores: 0.0,
-        burstiness: 1.0,
-        ..member("web").spec
-    };
+    let spec =
+        PlantSpec { cpu_seconds_per_request: 0.002, cpu_fixed_cores: 0.0, burstiness: 1.0, ..member("web").spec };
     let primary = Allocation { cpu_cores: 8.0, memory_bytes: 64e9 };
     let own_knee = throttling_knee(&spec, primary, 1.0);
     for (size_ratio, mirrored_share) in [(0.25, 1.0), (0.25, 0.5), (0.5, 1.0)] {

@@ -35,7 +35,13 @@ fn erlang_c_continued(cores: f64, utilisation: f64) -> f64 {
     let (intervals, width) = (40_000, 40.0 / offered.min(1.0) / 40_000.0);
     let sum: f64 = (0..=intervals)
         .map(|i| {
-            let weight = if i == 0 || i == intervals { 1.0 } else if i % 2 == 1 { 4.0 } else { 2.0 };
+            let weight = if i == 0 || i == intervals {
+                1.0
+            } else if i % 2 == 1 {
+                4.0
+            } else {
+                2.0
+            };
             weight * integrand(f64::from(i) * width)
         })
         .sum();
@@ -59,9 +65,11 @@ fn whole_cores_are_erlangs_c() {
 fn fractions_of_a_core_stay_near_the_continued_formula() {
     for tenths in 11..100 {
         let cores = f64::from(tenths) / 10.0;
-        for utilisation in [0.5, 0.7, 0.85, 0.95] {
+        let most = if cores < 2.0 { 0.021 } else { 0.007 };
+        for utilisation in [0.2, 0.4, 0.6, 0.85, 0.95] {
             let deviation = waiting_probability(cores, utilisation) - erlang_c_continued(cores, utilisation);
-            assert!(deviation.abs() < 0.012, "c {cores}, ρ {utilisation}: {deviation}");
+            // Below zero only by the error of the quadrature.
+            assert!((-1e-6..most).contains(&deviation), "c {cores}, ρ {utilisation}: {deviation}");
         }
     }
 }
@@ -84,14 +92,16 @@ fn worked_waits_hold() {
 }
 
 #[test]
-fn half_a_core_doubles_the_service_time() {
-    // Unloaded: base 50 ms plus ln 100 · 10 ms · (1/0.5 - 1) = 46.05 ms.
-    assert!((p99_latency_seconds(&spec(), 0.5, 0.0) - 0.096_051_7).abs() < 1e-6);
+fn a_small_quota_stretches_only_what_outlasts_its_period() {
+    // Of ln 100 · 10 ms = 46.05 ms a quarter core covers 25 ms; the other 21.05 ms take four times as long, so the
+    // base of 50 ms grows by 63.16 ms. Half a core covers all of it.
+    assert!((p99_latency_seconds(&spec(), 0.25, 0.0) - 0.113_155).abs() < 1e-6);
+    assert_eq!(p99_latency_seconds(&spec(), 0.5, 0.0), 0.05);
 }
 
 #[test]
 fn worked_demands_hold() {
-    for (load, cores) in [(50.0, 1.24), (200.0, 2.77), (800.0, 8.76)] {
+    for (load, cores) in [(50.0, 1.22), (200.0, 2.79), (800.0, 8.85)] {
         let demand = demand_cores(&spec(), load);
         assert!((demand - cores).abs() < 5e-3, "demand at {load}/s is {demand}");
     }
@@ -116,7 +126,7 @@ proptest! {
         let spec = PlantSpec { cpu_fixed_cores: fixed, burstiness, ..spec() };
         let demand = demand_cores(&spec, load);
         prop_assert!(meets_slo(&spec, demand, load));
-        prop_assert!(!meets_slo(&spec, demand - 1e-6, load));
+        prop_assert!(!meets_slo(&spec, demand - 2e-6, load));
         prop_assert!(demand_cores(&spec, load * 1.01) > demand);
     }
 }

@@ -1,0 +1,165 @@
+//! The forecast of one demand series.
+//!
+//! Per horizon, the expert with the least recent pinball loss at the target quantile leads, with hysteresis: a rival must be
+//! better by 5 % at 30 origins in a row. Persistence leads from the first value on; until it has 19 residuals it adds a margin
+//! of 15 % at level 0.95 (2.0 cores → 2.3; [`cold_quantile`](crate::persistence::cold_quantile)). What the leader says is
+//! calibrated ([`conformal`](crate::conformal)).
+//!
+//! Example, at one origin with target 0.95: the base is 2.0 cores, the residuals' 95 % quantile 0.3, so the quantile is 2.3;
+//! after a few misses the conformal level stands at 0.97, where the residual is 0.4, and 2.4 is what to allocate.
+//!
+//! State per series: 24 kB of seasons and about 25 kB per horizon. Cost, measured on one core of a shared two-core machine:
+//! see [`Ensemble::observe`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::experts::Experts;
+use crate::settings::{EnsembleSettings, SettingsError, check_horizons, check_target};
+use crate::track::Track;
+
+pub use crate::prediction::Prediction;
+
+/// Larger demand is taken for a fault of the source: no machine has an exabyte, and f32 residuals still hold it.
+pub const MAX_DEMAND: f64 = 1e18;
+
+/// A horizon inherits from a tracked one that is at most this many times longer or shorter.
+const KINDRED_RATIO: u32 = 2;
+
+/// The experts of one series, what is known about them, and the calibrated answer. Serialisable whole: restored, it goes on to
+/// the same bits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ensemble {
+    settings: EnsembleSettings,
+    newest: Option<u64>,
+    experts: Experts,
+    tracks: Vec<Track>,
+}
+
+impl Ensemble {
+    /// An ensemble that has seen nothing.
+    ///
+    /// # Errors
+    /// A setting out of range.
+    pub fn new(settings: EnsembleSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let tracks = settings.horizons_steps.iter().map(|horizon| Track::new(*horizon, &settings)).collect();
+        Ok(Self { experts: Experts::new(&settings), newest: None, tracks, settings })
+    }
+
+    /// Takes in the demand of a step; `None` is "not observed", and so are a skipped step and a value that is negative, not
+    /// finite or above [`MAX_DEMAND`]. A step that is not later than the last is ignored: the past is settled.
+    pub fn observe(&mut self, step: u64, value: Option<f64>) {
+        if self.newest.is_some_and(|newest| step <= newest) {
+            return;
+        }
+        let value = value.filter(|value| (0.0..=MAX_DEMAND).contains(value));
+        self.note_last_step();
+        for expert in self.experts.each_mut() {
+            expert.observe(step, value);
+        }
+        for track in &mut self.tracks {
+            let Some(peak) = track.observe(step, value) else { continue };
+            for expert in self.experts.each_mut() {
+                expert.settle(track.horizon(), peak);
+            }
+        }
+        self.newest = Some(step);
+    }
+
+    /// Quantiles of the peak over the next `horizon_steps`, and the calibrated value at level `q`.
+    ///
+    /// `None` if the horizon is not tracked, `q` is not between 0 and 1, or no expert can say anything (yet, or because
+    /// nothing has been observed for too long). Calibration is exact at the target and carried over to any other `q`.
+    pub fn forecast(&self, horizon_steps: u32, q: f64) -> Option<Prediction> {
+        let track = self.track_of(horizon_steps).filter(|_| q > 0.0 && q < 1.0)?;
+        track.predict(&self.experts.each(), q)
+    }
+
+    /// Hands the batched model's quantiles `(level, value)` for the newest step to its seat; see
+    /// [`Batched::offer`](crate::batched::Batched::offer). They count if they come before the next step is observed.
+    pub fn offer(&mut self, horizon_steps: u32, quantiles: &[(f64, f64)]) {
+        self.experts.lstm.offer(horizon_steps, quantiles);
+    }
+
+    /// Makes `horizons_steps` the horizons to learn from now on, for instance after the actuation delay has changed.
+    ///
+    /// A horizon that was tracked before is untouched. A new one that is within a factor of two of an old one starts from the
+    /// nearest old one's residuals, losses, leader and conformal level, which then age out; any other starts cold. Learned
+    /// anew in any case: what was pending (nothing is learned for one horizon) and the histogram's peaks. All experts keep
+    /// everything else, for they follow the series and not the horizon.
+    ///
+    /// # Errors
+    /// As for [`EnsembleSettings::horizons_steps`]; nothing changes then.
+    pub fn track(&mut self, horizons_steps: &[u32]) -> Result<(), SettingsError> {
+        check_horizons(horizons_steps)?;
+        self.tracks = horizons_steps.iter().map(|horizon| self.track_for(*horizon)).collect();
+        self.settings.horizons_steps = horizons_steps.to_vec();
+        Ok(())
+    }
+
+    /// Changes the target quantile, for instance after a price has changed. Residuals stay, the conformal level is carried
+    /// over, and losses at the old target fade with their half-life.
+    ///
+    /// # Errors
+    /// A target not between 0 and 1; nothing changes then.
+    pub fn retarget(&mut self, target: f64) -> Result<(), SettingsError> {
+        check_target(target)?;
+        self.settings.target = target;
+        self.tracks.iter_mut().for_each(|track| track.retarget(target));
+        Ok(())
+    }
+
+    /// The expert that leads at a tracked horizon.
+    pub fn leader(&self, horizon_steps: u32) -> Option<&'static str> {
+        let leader = self.track_of(horizon_steps)?.leader();
+        Some(self.experts.each()[leader].name().as_str())
+    }
+
+    /// The recent mean pinball loss at the target of each expert that has been scored, before calibration, in the unit of the
+    /// demand. Empty for a horizon that is not tracked.
+    pub fn losses(&self, horizon_steps: u32) -> Vec<(&'static str, f64)> {
+        let Some(track) = self.track_of(horizon_steps) else { return Vec::new() };
+        let named = self.experts.each().into_iter().zip(track.expert_losses());
+        named.filter_map(|(expert, loss)| Some((expert.name().as_str(), loss?))).collect()
+    }
+
+    /// The recent mean pinball loss at the target of the calibrated answers themselves.
+    pub fn loss(&self, horizon_steps: u32) -> Option<f64> {
+        self.track_of(horizon_steps)?.loss()
+    }
+
+    /// The recent share of peaks that the calibrated answers at the target covered; promised is the target.
+    pub fn coverage(&self, horizon_steps: u32) -> Option<f64> {
+        self.track_of(horizon_steps)?.coverage()
+    }
+
+    /// What stood as the answer for the last step becomes what learning holds its expert to. Done only now, so that a batched
+    /// model has had the whole step to answer.
+    fn note_last_step(&mut self) {
+        let Some(newest) = self.newest else { return };
+        let experts = self.experts.each();
+        for track in &mut self.tracks {
+            track.note(newest, &experts);
+        }
+    }
+
+    fn track_of(&self, horizon: u32) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.horizon() == horizon)
+    }
+
+    fn track_for(&self, horizon: u32) -> Track {
+        let ratio = |track: &Track| {
+            let (short, long) = (horizon.min(track.horizon()), horizon.max(track.horizon()));
+            f64::from(long) / f64::from(short)
+        };
+        let nearest = self.tracks.iter().min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        match nearest {
+            Some(same) if same.horizon() == horizon => same.clone(),
+            Some(kindred) if ratio(kindred) <= f64::from(KINDRED_RATIO) => kindred.successor(horizon),
+            _ => Track::new(horizon, &self.settings),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What the ensemble says about the peak over a horizon.
+
+use serde::Serialize;
+
+/// Quantiles of the peak demand over a horizon, from the expert that leads. All values are in the unit of the demand.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Who speaks: the leader or, while the leader is silent, the best of the others.
+    pub expert: &'static str,
+    /// The expert's point forecast.
+    pub base: f64,
+    /// `(level, value)` at 0.5, 0.9, 0.95 and the level asked for, ascending in level, nondecreasing in value, at least 0;
+    /// as the expert sees it, before calibration.
+    pub quantiles: [(f64, f64); 4],
+    /// The value to allocate for the level asked for: the expert's quantile at the conformal level.
+    pub calibrated: f64,
+}
+
+impl Prediction {
+    /// Assembles the answer from the expert's quantile function; `None` where that has no answer.
+    pub(crate) fn new(
+        expert: &'static str,
+        base: f64,
+        (asked, conformal): (f64, f64),
+        quantile: impl Fn(f64) -> Option<f64>,
+    ) -> Option<Self> {
+        let mut levels = [0.5, 0.9, 0.95, asked];
+        levels.sort_by(f64::total_cmp);
+        let mut quantiles = [(0.0, 0.0); 4];
+        let mut floor = 0.0_f64;
+        for (slot, level) in quantiles.iter_mut().zip(levels) {
+            floor = floor.max(quantile(level)?);
+            *slot = (level, floor);
+        }
+        Some(Self { expert, base, quantiles, calibrated: quantile(conformal)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_sorted_raised_and_floored() {
+        // A crossed and partly negative quantile function: -1 at 0.5, 4 at 0.7, 3 from 0.9 on.
+        let crossed = |level: f64| Some(if level < 0.6 { -1.0 } else if level < 0.8 { 4.0 } else { 3.0 });
+        let prediction = Prediction::new("holt", 1.0, (0.7, 0.8), crossed).expect("it always answers");
+        assert_eq!(prediction.quantiles, [(0.5, 0.0), (0.7, 4.0), (0.9, 4.0), (0.95, 4.0)]);
+        assert_eq!(prediction.calibrated, 3.0);
+        assert_eq!(Prediction::new("holt", 1.0, (0.7, 0.8), |_| None), None);
+    }
+}

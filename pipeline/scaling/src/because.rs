@@ -1,0 +1,81 @@
+//! The reason of a decision as one sentence with figures.
+
+use schemas::{Decision, Reason, Resource};
+
+use crate::ScalingSettings;
+
+/// One sentence that a person on call understands.
+#[must_use]
+pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
+    let moved = moved(decision);
+    let horizon = decision.evidence.horizon_ms / 1000;
+    let level = decision.evidence.target_level;
+    let (floor, forecast) = (figure(decision, moved, |e| e.reactive_floor), figure(decision, moved, |e| e.forecast));
+    let held = amount(moved, decision.current.get(moved));
+    let wanted = amount(moved, decision.wanted.get(moved));
+    let name = moved.name();
+    match decision.reason {
+        Reason::ReactiveFloor => format!("{name} {floor} is needed now, {held} is allocated"),
+        Reason::Forecast => {
+            format!(
+                "{name} is forecast to peak at {forecast} (quantile {level:.2}) within {horizon} s, {held} is allocated"
+            )
+        }
+        Reason::Bounds => format!("{name} {held} lay outside the workload's bounds"),
+        Reason::Excess => format!(
+            "at most {wanted} of {name} was wanted for {}, {held} is allocated: more than {:.0} % idle",
+            settings.stabilisation,
+            settings.scale_down_threshold * 100.0
+        ),
+        Reason::Shortfall => format!(
+            "pool {} is short: {wanted} of {name} wanted, {} granted, {} missing",
+            decision.pool,
+            amount(moved, decision.granted.get(moved)),
+            amount(moved, decision.shortfall.get(moved))
+        ),
+        Reason::WithinThreshold => format!("the excess of {name} is within the threshold"),
+        Reason::Stabilising => format!("less {name} is wanted, but not yet for {}", settings.stabilisation),
+        Reason::ChurnBudget => {
+            format!(
+                "less {name} is wanted, but it was lowered {} times within {}",
+                settings.churn_changes_max, settings.churn_window
+            )
+        }
+        Reason::StaleSignals => format!("no reading for more than {}: nothing is lowered", settings.stale_after),
+        Reason::Paused => format!("{wanted} of {name} is wanted, but this direction is paused"),
+        Reason::BackingOff => {
+            format!(
+                "{wanted} of {name} is wanted, but the adapter refused or failed: asked again in {}",
+                settings.decision_ttl
+            )
+        }
+        Reason::Quarantine => format!("less {name} is wanted, but an anomaly forbids lowering for now"),
+    }
+}
+
+/// An amount with its unit: `2.25 cores`, `1.50 GiB`.
+#[must_use]
+pub fn amount(resource: Resource, value: f64) -> String {
+    match resource {
+        Resource::Cpu => format!("{value:.2} cores"),
+        Resource::Memory => format!("{:.2} GiB", value / f64::from(1 << 30)),
+    }
+}
+
+/// The resource with the largest relative move: the one that the sentence is about.
+fn moved(decision: &Decision) -> Resource {
+    if decision.short() {
+        let short = |r: &Resource| decision.shortfall.get(*r) > 0.0;
+        return Resource::ALL.into_iter().find(short).unwrap_or(Resource::Cpu);
+    }
+    let relative = |r: Resource| {
+        let held = decision.current.get(r).max(f64::MIN_POSITIVE);
+        (decision.wanted.get(r) - held).abs() / held
+    };
+    if relative(Resource::Memory) > relative(Resource::Cpu) { Resource::Memory } else { Resource::Cpu }
+}
+
+fn figure(decision: &Decision, resource: Resource, get: impl Fn(&schemas::ResourceEvidence) -> Option<f64>) -> String {
+    let evidence = decision.evidence.resources.iter().find(|evidence| evidence.resource == resource);
+    evidence.and_then(get).map_or_else(|| "an unknown amount".to_owned(), |value| amount(resource, value))
+}

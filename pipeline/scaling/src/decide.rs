@@ -1,0 +1,354 @@
+//! One pool at one tick: predict, compare with the allocation, allocate or record the shortfall, deallocate an excess.
+//!
+//! Order within a tick, so that no race can over-grant: what is given back comes first; then what is needed *now* is
+//! granted, by priority and name; then what is *forecast* to be needed.
+
+use std::collections::BTreeMap;
+
+use schemas::{
+    Action, Allocation, Decision, EventTime, Evidence, Mode, Outcome, Pool, PoolId, PoolLevel, Reason, Resource,
+    ResourceEvidence, V1, Workload, WorkloadId,
+};
+
+use crate::because::because;
+use crate::ledger::Ledger;
+use crate::want::{Want, want};
+use crate::{Controller, ScalingSettings, Signals};
+
+/// Everything that is remembered of one pool.
+#[derive(Clone, Debug, Default)]
+pub struct PoolState {
+    ledger: Ledger,
+    /// Whether the pool's own record has come; before it nothing is decided.
+    known: bool,
+    controllers: BTreeMap<WorkloadId, Controller>,
+}
+
+/// What a tick asks of one workload, between the steps of settling.
+struct Case {
+    want: Want,
+    before: Allocation,
+    lowered: bool,
+    blocked: Option<Reason>,
+    level_before: PoolLevel,
+    price_before: schemas::Money,
+}
+
+impl PoolState {
+    /// Takes over the pool's record.
+    pub fn set_pool(&mut self, pool: &Pool) {
+        self.ledger.set_pool(pool);
+        self.known = true;
+    }
+
+    /// Adds a workload, or takes over its new record; what it has been granted stays.
+    pub fn set_workload(&mut self, workload: &Workload) {
+        if !self.controllers.contains_key(&workload.workload) {
+            self.ledger.register(&workload.workload, &workload.tenant, workload.allocation);
+            self.controllers.insert(workload.workload.clone(), Controller::found(workload.allocation));
+        }
+    }
+
+    /// Ends a workload: what it held is free.
+    pub fn remove_workload(&mut self, workload: &WorkloadId) {
+        self.ledger.forget(workload);
+        self.controllers.remove(workload);
+    }
+
+    /// Takes in what an adapter did.
+    pub fn report(&mut self, outcome: &Outcome) {
+        if let Some(controller) = self.controllers.get_mut(&outcome.workload) {
+            controller.report(outcome);
+        }
+    }
+
+    /// Takes in what is known of a workload at this tick.
+    pub fn observe(&mut self, signals: Signals) {
+        if let Some(controller) = self.controllers.get_mut(&signals.workload.workload) {
+            controller.signals = Some(signals);
+        }
+    }
+
+    /// Capacity, and what of it is free.
+    #[must_use]
+    pub fn level(&self) -> PoolLevel {
+        self.ledger.level()
+    }
+
+    /// What a workload is granted.
+    #[must_use]
+    pub fn target(&self, workload: &WorkloadId) -> Option<Allocation> {
+        self.controllers.get(workload).map(|controller| controller.target)
+    }
+}
+
+/// Settles one pool at one closed tick. Decisions come in the order of the workloads' names.
+pub fn settle(state: &mut PoolState, now: EventTime, settings: &ScalingSettings) -> Vec<Decision> {
+    if !state.known {
+        return Vec::new();
+    }
+    reconcile(state, now);
+    let mut cases = wants(state, now, settings);
+    deallocate(state, &mut cases, now, settings);
+    allocate(state, &cases, now, settings, |want| want.floor);
+    allocate(state, &cases, now, settings, |want| want.wanted);
+    cases.into_iter().filter_map(|(id, case)| record(state, &id, &case, now, settings)).collect()
+}
+
+/// Brings the ledger in line with targets that a lost decision has put back.
+fn reconcile(state: &mut PoolState, now: EventTime) {
+    for (id, controller) in &mut state.controllers {
+        controller.expire(now);
+        let held = state.ledger.held(id);
+        if held != controller.target
+            && let Some(signals) = &controller.signals
+        {
+            state.ledger.register(id, &signals.workload.tenant, controller.target);
+        }
+    }
+}
+
+/// Predict and compare: what each workload wants.
+fn wants(state: &mut PoolState, now: EventTime, settings: &ScalingSettings) -> BTreeMap<WorkloadId, Case> {
+    let level_before = state.ledger.level();
+    let mut cases = BTreeMap::new();
+    for (id, controller) in &mut state.controllers {
+        let Some(signals) = &controller.signals else { continue };
+        let want = want(signals, controller.target);
+        if signals.stale(now, settings.stale_after.millis()) {
+            controller.stabiliser.restart();
+        } else {
+            controller.stabiliser.note(now, settings.stabilisation.millis(), want.wanted);
+        }
+        let case = Case {
+            want,
+            before: controller.target,
+            lowered: false,
+            blocked: None,
+            level_before,
+            price_before: state.ledger.price_per_hour(id),
+        };
+        cases.insert(id.clone(), case);
+    }
+    cases
+}
+
+/// Deallocate what exceeds the threshold, where it is allowed.
+fn deallocate(
+    state: &mut PoolState,
+    cases: &mut BTreeMap<WorkloadId, Case>,
+    now: EventTime,
+    settings: &ScalingSettings,
+) {
+    for (id, case) in cases {
+        let Some(controller) = state.controllers.get_mut(id) else { continue };
+        let excess = excess(controller, &case.want);
+        if excess == Allocation::ZERO {
+            continue;
+        }
+        case.blocked = blocked(controller, excess, now, settings);
+        if case.blocked.is_none() {
+            state.ledger.release(id, excess);
+            controller.target = controller.target.minus(excess);
+            controller.churn.note(now);
+            case.lowered = true;
+        }
+    }
+}
+
+/// What of the target even the largest wish of the stabilisation window did not need.
+fn excess(controller: &Controller, want: &Want) -> Allocation {
+    let needed = controller.stabiliser.largest().map_or(want.wanted, |largest| largest.max(want.wanted));
+    controller.target.minus(needed).max(Allocation::ZERO)
+}
+
+/// Why an excess is not taken back; none when it is.
+fn blocked(
+    controller: &mut Controller,
+    excess: Allocation,
+    now: EventTime,
+    settings: &ScalingSettings,
+) -> Option<Reason> {
+    let signals = controller.signals.as_ref().expect("a case has signals");
+    if controller.backs_off(now, settings.decision_ttl.millis()) {
+        return Some(Reason::BackingOff);
+    }
+    let threshold = |r: Resource| excess.get(r) > settings.scale_down_threshold * controller.target.get(r);
+    if signals.stale(now, settings.stale_after.millis()) {
+        return Some(Reason::StaleSignals);
+    }
+    if signals.workload.pause.down {
+        return Some(Reason::Paused);
+    }
+    if signals.quarantined_until.is_some_and(|until| now < until) {
+        return Some(Reason::Quarantine);
+    }
+    if !Resource::ALL.into_iter().any(threshold) {
+        return Some(Reason::WithinThreshold);
+    }
+    if !controller.stabiliser.settled(now, settings.stabilisation.millis()) {
+        return Some(Reason::Stabilising);
+    }
+    let allowed = controller.churn.allows(now, settings.churn_window.millis(), settings.churn_changes_max);
+    (!allowed).then_some(Reason::ChurnBudget)
+}
+
+/// Allocate from the pool up to `goal`, or what the pool has: by priority, then by name.
+fn allocate(
+    state: &mut PoolState,
+    cases: &BTreeMap<WorkloadId, Case>,
+    now: EventTime,
+    settings: &ScalingSettings,
+    goal: impl Fn(&Want) -> Allocation,
+) {
+    let mut order: Vec<&WorkloadId> = cases.keys().collect();
+    let priority = |id: &WorkloadId| {
+        state.controllers.get(id).and_then(|c| c.signals.as_ref()).map_or(0, |signals| signals.workload.priority)
+    };
+    order.sort_by_key(|id| std::cmp::Reverse(priority(id)));
+    for id in order {
+        let Some(controller) = state.controllers.get_mut(id) else { continue };
+        let Some(signals) = &controller.signals else { continue };
+        let workload = &signals.workload;
+        let more = goal(&cases[id].want).minus(controller.target).max(Allocation::ZERO);
+        let waits = workload.pause.up || controller.backs_off(now, settings.decision_ttl.millis());
+        if more == Allocation::ZERO || waits {
+            continue;
+        }
+        let granted = state.ledger.grant(id, &workload.tenant, more, workload.interruptible);
+        let usable = whole_steps(workload, controller.target, granted, more);
+        state.ledger.release(id, granted.minus(usable).max(Allocation::ZERO));
+        controller.target = controller.target.plus(usable);
+    }
+}
+
+/// A partial grant, rounded down to what the orchestrator can set.
+fn whole_steps(workload: &Workload, target: Allocation, granted: Allocation, asked: Allocation) -> Allocation {
+    let mut usable = granted;
+    for resource in Resource::ALL {
+        if granted.get(resource) < asked.get(resource) {
+            let step = workload.step.get(resource);
+            let steps = ((target.get(resource) + granted.get(resource)) / step + 1e-6).floor();
+            usable = usable.with(resource, (steps * step - target.get(resource)).clamp(0.0, granted.get(resource)));
+        }
+    }
+    usable
+}
+
+/// Makes the record of what was decided; none when nothing changed and nothing new is to be said.
+fn record(
+    state: &mut PoolState,
+    id: &WorkloadId,
+    case: &Case,
+    now: EventTime,
+    settings: &ScalingSettings,
+) -> Option<Decision> {
+    let level_after = state.ledger.level();
+    let price_after = state.ledger.price_per_hour(id);
+    let offer = state.ledger.main_offer(id);
+    let controller = state.controllers.get_mut(id)?;
+    let signals = controller.signals.clone()?;
+    let granted = controller.target;
+    let action = action(case.before, granted);
+    let shortfall = case.want.wanted.minus(granted).max(Allocation::ZERO);
+    let waits = match shortfall == Allocation::ZERO {
+        true => None,
+        false if signals.workload.pause.up => Some(Reason::Paused),
+        false if controller.backs_off(now, settings.decision_ttl.millis()) => Some(Reason::BackingOff),
+        false => Some(Reason::Shortfall),
+    };
+    let reason = waits.or_else(|| reason(case, action));
+    if action == Action::Hold {
+        let news = reason.filter(|reason| controller.held_for != Some(*reason));
+        controller.held_for = reason;
+        news?;
+    } else {
+        controller.held_for = None;
+    }
+    let decision = Decision::id(id, now).ok()?;
+    let expires = now.plus(settings.decision_ttl.millis());
+    if action != Action::Hold && signals.workload.mode == Mode::Act {
+        controller.pending = Some((decision.clone(), expires));
+    }
+    let mut record = Decision {
+        version: V1,
+        decision,
+        time: now,
+        sequence: now.millis(),
+        expires,
+        tenant: signals.workload.tenant.clone(),
+        workload: id.clone(),
+        orchestrator: signals.workload.orchestrator.clone(),
+        pool: signals.workload.pool.clone(),
+        mode: signals.workload.mode,
+        action,
+        reason: reason.unwrap_or(case.want.reason),
+        because: String::new(),
+        current: case.before,
+        wanted: case.want.wanted,
+        granted,
+        shortfall: if waits == Some(Reason::Shortfall) { shortfall } else { Allocation::ZERO },
+        offer,
+        evidence: evidence(&signals, case, level_after, price_after),
+    };
+    record.because = because(&record, settings);
+    Some(record)
+}
+
+fn action(before: Allocation, after: Allocation) -> Action {
+    let change = after.minus(before);
+    let up = Resource::ALL.into_iter().any(|r| change.get(r) > 0.0);
+    let down = Resource::ALL.into_iter().any(|r| change.get(r) < 0.0);
+    match (up, down) {
+        (true, true) => Action::Reshape,
+        (true, false) => Action::ScaleUp,
+        (false, true) => Action::ScaleDown,
+        (false, false) => Action::Hold,
+    }
+}
+
+/// The reason of a decision; none for a hold in balance.
+fn reason(case: &Case, action: Action) -> Option<Reason> {
+    match action {
+        Action::ScaleUp | Action::Reshape => Some(case.want.reason),
+        Action::ScaleDown => Some(Reason::Excess),
+        // The threshold and the window hold most workloads most of the time: that is balance, not news.
+        Action::Hold => case.blocked.filter(|r| !matches!(r, Reason::WithinThreshold | Reason::Stabilising)),
+    }
+}
+
+fn evidence(signals: &Signals, case: &Case, pool_after: PoolLevel, price_after: schemas::Money) -> Evidence {
+    let resources = Resource::ALL.into_iter().zip(case.want.raw).map(|(resource, raw)| {
+        let signal = signals.of(resource);
+        ResourceEvidence {
+            resource,
+            usage: signal.usage,
+            demand: signal.demand,
+            censored: signal.censored,
+            reactive_floor: signal.floor,
+            forecast: signal.forecast,
+            quantiles: signal.quantiles.clone(),
+            expert: signal.expert.clone(),
+            raw,
+        }
+    });
+    Evidence {
+        target_level: signals.workload.target_quantile(),
+        horizon_ms: signals.horizon_ms,
+        actuation_delay_ms: signals.actuation_delay_ms,
+        knee: signals.knee,
+        knee_from_shadow: signals.knee_from_shadow,
+        amplification: signals.workload.shadow.map(|shadow| shadow.amplification()),
+        resources: resources.collect(),
+        pool_before: case.level_before,
+        pool_after,
+        price_before: case.price_before,
+        price_after,
+    }
+}
+
+/// The pools of a worker, by name.
+pub type Pools = BTreeMap<PoolId, PoolState>;
+
+#[cfg(test)]
+mod tests;

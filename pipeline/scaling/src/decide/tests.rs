@@ -1,0 +1,189 @@
+//! The law on hand-made signals, and its promises as properties.
+
+use proptest::prelude::*;
+use schemas::{Offer, OfferKind, Status};
+
+use super::*;
+use crate::controller::tests::{signals, workload};
+
+fn pool(cores: f64) -> Pool {
+    Pool {
+        version: V1,
+        time: EventTime::default(),
+        pool: PoolId::new("pool").expect("a name"),
+        offers: vec![Offer {
+            offer: "on-demand".to_owned(),
+            kind: OfferKind::OnDemand,
+            capacity: Allocation::new(cores, 64e9),
+            core_hour: schemas::Money::new(0.04),
+            gib_hour: schemas::Money::new(0.004),
+        }],
+        quotas: BTreeMap::new(),
+    }
+}
+
+fn state(cores: f64, names: &[&str]) -> PoolState {
+    let mut state = PoolState::default();
+    state.set_pool(&pool(cores));
+    for name in names {
+        state.set_workload(&workload(name));
+    }
+    state
+}
+
+fn at(seconds: u64) -> EventTime {
+    EventTime::from_millis(seconds * 1000)
+}
+
+/// One tick with a CPU need for each workload; memory in balance.
+fn tick(state: &mut PoolState, second: u64, needs: &[(&str, f64)]) -> Vec<Decision> {
+    for (name, cores) in needs {
+        let mut signals = signals(name, Some(*cores), None);
+        signals.read_at = Some(at(second));
+        state.observe(signals);
+    }
+    settle(state, at(second), &ScalingSettings::default())
+}
+
+fn outcome(decision: &Decision, status: Status, in_force: Allocation, second: u64) -> Outcome {
+    Outcome {
+        version: V1,
+        time: at(second),
+        decision: decision.decision.clone(),
+        decided: decision.time,
+        workload: decision.workload.clone(),
+        adapter: "simulated".to_owned(),
+        status,
+        in_force,
+        message: String::new(),
+    }
+}
+
+fn cpu(state: &PoolState, name: &str) -> f64 {
+    state.target(&WorkloadId::new(name).expect("a name")).expect("it is known").cpu_cores.get()
+}
+
+#[test]
+fn a_rise_is_granted_at_once() {
+    let mut state = state(8.0, &["web"]);
+    let decisions = tick(&mut state, 1, &[("web", 2.1)]);
+    // 2.1 rounds up to 2.25 in steps of a quarter.
+    assert_eq!(decisions[0].granted.cpu_cores.get(), 2.25);
+    assert_eq!((decisions[0].action, decisions[0].reason), (Action::ScaleUp, Reason::ReactiveFloor));
+    assert!(decisions[0].because.contains("2.10 cores"), "{}", decisions[0].because);
+}
+
+#[test]
+fn an_excess_is_taken_back_only_after_the_window() {
+    let mut state = state(8.0, &["web"]);
+    let decision = tick(&mut state, 0, &[("web", 4.0)]).remove(0);
+    state.report(&outcome(&decision, Status::InForce, decision.granted, 0));
+    for second in 1..=299 {
+        assert!(tick(&mut state, second, &[("web", 1.0)]).is_empty(), "second {second}");
+    }
+    // The wish for 4 cores of second 0 leaves the window of 300 s at second 300.
+    let decisions = tick(&mut state, 300, &[("web", 1.0)]);
+    assert_eq!((decisions[0].action, decisions[0].granted.cpu_cores.get()), (Action::ScaleDown, 1.0));
+}
+
+#[test]
+fn a_short_pool_serves_present_need_before_forecasts() {
+    let mut state = state(4.0, &["a", "b"]);
+    // 1 core each is in force; 2 are free. `a` forecasts 8, `b` needs 2 now.
+    let mut a = signals("a", Some(1.0), Some(8.0));
+    a.read_at = Some(at(1));
+    state.observe(a);
+    let decisions = tick(&mut state, 1, &[("b", 2.0)]);
+    assert_eq!((cpu(&state, "a"), cpu(&state, "b")), (2.0, 2.0));
+    let short = &decisions[0];
+    assert_eq!((short.reason, short.shortfall.cpu_cores.get()), (Reason::Shortfall, 6.0));
+    assert!(short.because.contains("6.00 cores missing"), "{}", short.because);
+}
+
+#[test]
+fn nothing_is_lowered_on_stale_signals() {
+    let mut state = state(8.0, &["web"]);
+    for second in 0..=400 {
+        tick(&mut state, second, &[("web", 0.9)]);
+    }
+    let mut old = signals("web", Some(0.5), None);
+    old.read_at = Some(at(400));
+    state.observe(old);
+    for second in 401..2_000 {
+        settle(&mut state, at(second), &ScalingSettings::default());
+    }
+    assert_eq!(cpu(&state, "web"), 1.0);
+}
+
+#[test]
+fn an_unanswered_decision_expires_and_is_taken_again() {
+    let mut state = state(8.0, &["web"]);
+    tick(&mut state, 0, &[("web", 2.0)]);
+    for second in 1..=60 {
+        assert!(tick(&mut state, second, &[("web", 2.0)]).is_empty());
+    }
+    let again = tick(&mut state, 61, &[("web", 2.0)]);
+    assert_eq!(again[0].granted.cpu_cores.get(), 2.0);
+}
+
+#[test]
+fn a_refusing_adapter_is_asked_again_only_after_a_while() {
+    let mut state = state(8.0, &["web"]);
+    let decision = tick(&mut state, 0, &[("web", 4.0)]).remove(0);
+    state.report(&outcome(&decision, Status::Refused, Allocation::new(1.0, 1e9), 1));
+    let held = tick(&mut state, 2, &[("web", 4.0)]);
+    assert_eq!((held[0].action, held[0].reason), (Action::Hold, Reason::BackingOff));
+    assert!(tick(&mut state, 60, &[("web", 4.0)]).is_empty(), "the hold is recorded once");
+    assert_eq!(tick(&mut state, 61, &[("web", 4.0)])[0].action, Action::ScaleUp);
+}
+
+#[test]
+fn a_failed_decision_frees_what_it_held() {
+    let mut state = state(8.0, &["web"]);
+    let decision = tick(&mut state, 0, &[("web", 4.0)]).remove(0);
+    state.report(&outcome(&decision, Status::Failed, Allocation::new(1.0, 1e9), 1));
+    tick(&mut state, 1, &[("web", 1.0)]);
+    assert_eq!(state.level().free.cpu_cores.get(), 7.0);
+}
+
+proptest! {
+    #[test]
+    fn the_pool_is_never_oversubscribed_and_bounds_hold(
+        needs in prop::collection::vec((0_usize..4, 0.0..12.0_f64, any::<bool>()), 1..300),
+    ) {
+        let names = ["a", "b", "c", "d"];
+        let mut state = state(10.0, &names);
+        for (second, (index, cores, answered)) in needs.into_iter().enumerate() {
+            let second = second as u64 * 20;
+            for decision in tick(&mut state, second, &[(names[index], cores)]) {
+                prop_assert!((0.5..=8.0).contains(&decision.granted.cpu_cores.get()));
+                if answered {
+                    state.report(&outcome(&decision, Status::Accepted, decision.granted, second));
+                }
+            }
+            let held: f64 = names.iter().map(|name| cpu(&state, name)).sum();
+            prop_assert!(held <= 10.0 + 1e-9, "held {held}");
+        }
+    }
+
+    #[test]
+    fn a_rising_request_lands(slope in 0.01..0.5_f64) {
+        let mut state = state(8.0, &["web"]);
+        let mut need = 1.0;
+        for second in 0..60 {
+            tick(&mut state, second, &[("web", need)]);
+            need = f64::min(need + slope, 8.0);
+        }
+        prop_assert!(cpu(&state, "web") >= need - slope, "granted {} of {need}", cpu(&state, "web"));
+    }
+
+    #[test]
+    fn more_is_never_granted_for_less_need(low in 0.5..4.0_f64, more in 0.0..4.0_f64) {
+        let granted = |need: f64| {
+            let mut state = state(8.0, &["web"]);
+            tick(&mut state, 0, &[("web", need)]);
+            cpu(&state, "web")
+        };
+        prop_assert!(granted(low) <= granted(low + more));
+    }
+}

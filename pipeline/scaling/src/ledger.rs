@@ -1,0 +1,211 @@
+//! What a pool gives and to whom: grants by offer, cheapest first, in whole units.
+//!
+//! Amounts are kept as whole microcores and bytes, so that sums are exact and nothing is ever granted twice through
+//! rounding.
+//!
+//! // Invariant: what is granted of an offer never exceeds its capacity through a grant, and never falls below zero.
+//! A holding that is *registered* (it was in force before the ledger knew it) may exceed capacity: then nothing is
+//! free until enough of it is released.
+
+use std::collections::BTreeMap;
+
+use schemas::{Allocation, Money, Offer, OfferKind, Pool, PoolLevel, Resource, TenantId, WorkloadId};
+
+/// Microcores of a core, bytes of a byte: the ledger's whole units.
+const UNITS: [f64; 2] = [1e6, 1.0];
+
+/// An amount of each resource in whole units.
+type Units = [u64; 2];
+
+/// Who holds how much of which offer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    offers: Vec<Offer>,
+    quotas: BTreeMap<TenantId, Units>,
+    holdings: BTreeMap<WorkloadId, Holding>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Holding {
+    tenant: TenantId,
+    /// Units held, by place in `offers`.
+    of_offer: BTreeMap<String, Units>,
+}
+
+impl Ledger {
+    /// Takes over a pool's record: capacities, prices and quotas; holdings stay.
+    pub fn set_pool(&mut self, pool: &Pool) {
+        self.offers.clone_from(&pool.offers);
+        // Cheapest first; a tie goes by name, so that the order never depends on the record's.
+        let price = |offer: &Offer| offer.price_per_hour(&REFERENCE).get();
+        self.offers.sort_by(|a, b| price(a).total_cmp(&price(b)).then_with(|| a.offer.cmp(&b.offer)));
+        self.quotas = pool.quotas.iter().map(|(tenant, quota)| (tenant.clone(), units(quota))).collect();
+    }
+
+    /// Makes a workload's holding exactly `allocation`, whatever the pool has: it is in force already.
+    pub fn register(&mut self, workload: &WorkloadId, tenant: &TenantId, allocation: Allocation) {
+        self.forget(workload);
+        self.grant(workload, tenant, allocation, true);
+        let held = self.units_of(workload);
+        let missing = less(units(&allocation), held);
+        let last = self.offers.last().map_or_else(|| UNPRICED.to_owned(), |offer| offer.offer.clone());
+        let holding = self.holdings.entry(workload.clone()).or_default();
+        holding.tenant = tenant.clone();
+        add(holding.of_offer.entry(last).or_default(), missing);
+    }
+
+    /// Ends a workload's holding.
+    pub fn forget(&mut self, workload: &WorkloadId) {
+        self.holdings.remove(workload);
+    }
+
+    /// Grants as much of `more` as quota and offers hold, from the cheapest offers that fit it whole, else from the
+    /// cheapest on. Returns what was granted.
+    pub fn grant(
+        &mut self,
+        workload: &WorkloadId,
+        tenant: &TenantId,
+        more: Allocation,
+        interruptible: bool,
+    ) -> Allocation {
+        let mut asked = units(&more);
+        if let Some(quota) = self.quotas.get(tenant) {
+            asked = least(asked, less(*quota, self.units_of_tenant(tenant)));
+        }
+        let allowed: Vec<String> = self
+            .offers
+            .iter()
+            .filter(|offer| interruptible || offer.kind != OfferKind::Spot)
+            .map(|offer| offer.offer.clone())
+            .collect();
+        let whole = allowed.iter().find(|offer| least(asked, self.free_of(offer)) == asked);
+        let sources = whole.map_or_else(|| allowed.clone(), |offer| vec![offer.clone()]);
+        let mut granted = [0, 0];
+        for offer in sources {
+            let part = least(less(asked, granted), self.free_of(&offer));
+            if part == [0, 0] {
+                continue;
+            }
+            let holding = self.holdings.entry(workload.clone()).or_default();
+            holding.tenant = tenant.clone();
+            add(holding.of_offer.entry(offer).or_default(), part);
+            add(&mut granted, part);
+        }
+        amount(granted)
+    }
+
+    /// Gives back `excess` of a holding, from the dearest offer on, at most what is held.
+    pub fn release(&mut self, workload: &WorkloadId, excess: Allocation) {
+        let mut left = units(&excess);
+        let dearest_first: Vec<String> =
+            std::iter::once(UNPRICED.to_owned()).chain(self.offers.iter().rev().map(|o| o.offer.clone())).collect();
+        let Some(holding) = self.holdings.get_mut(workload) else { return };
+        for offer in dearest_first {
+            if let Some(held) = holding.of_offer.get_mut(&offer) {
+                let part = least(left, *held);
+                *held = less(*held, part);
+                left = less(left, part);
+            }
+        }
+        holding.of_offer.retain(|_, held| *held != [0, 0]);
+    }
+
+    /// Capacity, and what of it is free.
+    #[must_use]
+    pub fn level(&self) -> PoolLevel {
+        let mut level = PoolLevel::default();
+        for offer in &self.offers {
+            level.capacity = level.capacity.plus(offer.capacity);
+            level.free = level.free.plus(amount(self.free_of(&offer.offer)));
+        }
+        level
+    }
+
+    /// What a workload holds.
+    #[must_use]
+    pub fn held(&self, workload: &WorkloadId) -> Allocation {
+        amount(self.units_of(workload))
+    }
+
+    /// What a workload's holding costs per hour.
+    #[must_use]
+    pub fn price_per_hour(&self, workload: &WorkloadId) -> Money {
+        let Some(holding) = self.holdings.get(workload) else { return Money::new(0.0) };
+        let parts = self.offers.iter().filter_map(|offer| {
+            holding.of_offer.get(&offer.offer).map(|held| offer.price_per_hour(&amount(*held)).get())
+        });
+        Money::new(parts.sum())
+    }
+
+    /// The offer that pays for the largest part of a workload's CPU.
+    #[must_use]
+    pub fn main_offer(&self, workload: &WorkloadId) -> Option<String> {
+        let holding = self.holdings.get(workload)?;
+        let largest = holding.of_offer.iter().max_by_key(|(_, held)| held[0])?;
+        (largest.0 != UNPRICED).then(|| largest.0.clone())
+    }
+
+    fn free_of(&self, name: &str) -> Units {
+        let Some(offer) = self.offers.iter().find(|offer| offer.offer == name) else { return [0, 0] };
+        let mut held = [0, 0];
+        for holding in self.holdings.values() {
+            add(&mut held, holding.of_offer.get(name).copied().unwrap_or_default());
+        }
+        less(units(&offer.capacity), held)
+    }
+
+    fn units_of(&self, workload: &WorkloadId) -> Units {
+        self.holdings.get(workload).map_or([0, 0], Holding::sum)
+    }
+
+    fn units_of_tenant(&self, tenant: &TenantId) -> Units {
+        self.holdings.values().filter(|holding| holding.tenant == *tenant).fold([0, 0], |mut sum, holding| {
+            add(&mut sum, holding.sum());
+            sum
+        })
+    }
+}
+
+impl Holding {
+    fn sum(&self) -> Units {
+        self.of_offer.values().fold([0, 0], |mut sum, held| {
+            add(&mut sum, *held);
+            sum
+        })
+    }
+}
+
+/// Holdings of which no offer is known yet: registered before the pool's record came.
+const UNPRICED: &str = "";
+
+/// The bundle by which offers are compared: one core with 4 GiB, the usual shape of a general-purpose machine.
+const REFERENCE: Allocation = Allocation::new(1.0, 4.0 * 1_073_741_824.0);
+
+fn units(allocation: &Allocation) -> Units {
+    let mut units = [0, 0];
+    for (index, resource) in Resource::ALL.into_iter().enumerate() {
+        // Amounts are checked where records enter; a negative or absurd one must still not wrap here.
+        units[index] = (allocation.get(resource) * UNITS[index]).round().clamp(0.0, 9e15) as u64;
+    }
+    units
+}
+
+fn amount(units: Units) -> Allocation {
+    Allocation::new(units[0] as f64 / UNITS[0], units[1] as f64 / UNITS[1])
+}
+
+fn add(sum: &mut Units, part: Units) {
+    sum[0] += part[0];
+    sum[1] += part[1];
+}
+
+fn less(a: Units, b: Units) -> Units {
+    [a[0].saturating_sub(b[0]), a[1].saturating_sub(b[1])]
+}
+
+fn least(a: Units, b: Units) -> Units {
+    [a[0].min(b[0]), a[1].min(b[1])]
+}
+
+#[cfg(test)]
+mod tests;

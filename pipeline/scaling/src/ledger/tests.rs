@@ -1,0 +1,97 @@
+//! The ledger against a plain count of what was granted.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn offer(name: &str, kind: OfferKind, cores: f64, price: f64) -> Offer {
+    Offer {
+        offer: name.to_owned(),
+        kind,
+        capacity: Allocation::new(cores, cores * 4e9),
+        core_hour: Money::new(price),
+        gib_hour: Money::new(price / 10.0),
+    }
+}
+
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::default();
+    ledger.set_pool(&Pool {
+        version: schemas::V1,
+        time: schemas::EventTime::default(),
+        pool: schemas::PoolId::new("pool").expect("a name"),
+        offers: vec![
+            offer("on-demand", OfferKind::OnDemand, 8.0, 0.05),
+            offer("spot", OfferKind::Spot, 4.0, 0.01),
+            offer("committed", OfferKind::Committed, 4.0, 0.03),
+        ],
+        quotas: BTreeMap::from([(TenantId::new("small").expect("a name"), Allocation::new(2.0, 2e9))]),
+    });
+    ledger
+}
+
+fn id(name: &str) -> WorkloadId {
+    WorkloadId::new(name).expect("a name")
+}
+
+#[test]
+fn the_cheapest_offer_that_fits_whole_pays() {
+    let mut ledger = ledger();
+    let tenant = TenantId::default();
+    ledger.grant(&id("a"), &tenant, Allocation::new(3.0, 1e9), false);
+    // 3 cores fit into the 4 committed ones; spot is cheaper, but not for what may not be interrupted.
+    assert_eq!(ledger.main_offer(&id("a")).as_deref(), Some("committed"));
+    ledger.grant(&id("b"), &tenant, Allocation::new(3.0, 1e9), true);
+    assert_eq!(ledger.main_offer(&id("b")).as_deref(), Some("spot"));
+}
+
+#[test]
+fn a_pool_that_is_short_gives_what_it_has() {
+    let mut ledger = ledger();
+    let granted = ledger.grant(&id("a"), &TenantId::default(), Allocation::new(14.0, 1e9), false);
+    // 8 on demand and 4 committed; the 4 spot cores are not for it.
+    assert_eq!(granted.cpu_cores.get(), 12.0);
+}
+
+#[test]
+fn a_quota_binds_its_tenant_alone() {
+    let mut ledger = ledger();
+    let granted = ledger.grant(&id("a"), &TenantId::new("small").expect("a name"), Allocation::new(3.0, 1e9), false);
+    assert_eq!(granted, Allocation::new(2.0, 1e9));
+}
+
+#[test]
+fn what_was_in_force_counts_even_beyond_capacity() {
+    let mut ledger = ledger();
+    ledger.register(&id("old"), &TenantId::default(), Allocation::new(20.0, 1e9));
+    assert_eq!(ledger.held(&id("old")).cpu_cores.get(), 20.0);
+    assert_eq!(ledger.level().free.cpu_cores.get(), 0.0);
+    ledger.release(&id("old"), Allocation::new(5.0, 0.0));
+    // 20 - 5 = 15 of 16 are held: one core is free again.
+    assert_eq!(ledger.level().free.cpu_cores.get(), 1.0);
+}
+
+proptest! {
+    #[test]
+    fn grants_never_exceed_capacity_nor_fall_below_zero(
+        moves in prop::collection::vec((0_u8..5, any::<bool>(), 0.0..6.0_f64, any::<bool>()), 0..200),
+    ) {
+        let mut ledger = ledger();
+        for (workload, give, cores, interruptible) in moves {
+            let id = id(&format!("w{workload}"));
+            let amount = Allocation::new(cores, cores * 1e9);
+            let before = ledger.held(&id);
+            if give {
+                let granted = ledger.grant(&id, &TenantId::default(), amount, interruptible);
+                prop_assert!(granted.cpu_cores.get() <= cores + 1e-6);
+                prop_assert!((ledger.held(&id).cpu_cores.get() - before.cpu_cores.get() - granted.cpu_cores.get()).abs() < 1e-9);
+            } else {
+                ledger.release(&id, amount);
+            }
+            let level = ledger.level();
+            let held: f64 = (0..5).map(|n| ledger.held(&self::id(&format!("w{n}"))).cpu_cores.get()).sum();
+            prop_assert!(held <= level.capacity.cpu_cores.get() + 1e-9, "held {held} of {level:?}");
+            prop_assert!((held + level.free.cpu_cores.get() - 16.0).abs() < 1e-6, "granted and free add up");
+        }
+    }
+}

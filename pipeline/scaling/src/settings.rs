@@ -1,0 +1,59 @@
+//! What a user may tune about decisions.
+
+use schemas::Span;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the decision law.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScalingSettings {
+    /// Share of the allocation that may lie idle before it is taken back. Default 0.1, as the HPA's tolerance; lower
+    /// saves more and changes more often. Safe range 0.02 to 0.5.
+    pub scale_down_threshold: f64,
+    /// How long less must have been wanted before it is taken back; the largest wish of this window counts. Default
+    /// 5m, as the HPA's; shorter follows valleys and risks thrashing. Safe range 1m to 1h.
+    pub stabilisation: Span,
+    /// How often a workload may be scaled down within `churn_window`. Default 6. Scaling up is never held back.
+    pub churn_changes_max: u32,
+    /// The window of the churn budget. Default 1h.
+    pub churn_window: Span,
+    /// Age of the newest reading from which signals count as stale and nothing is lowered. Default 15s: more than any
+    /// scrape interval in use, less than a demand spike. Safe range 2s to 5m.
+    pub stale_after: Span,
+    /// Margin over the memory working set below which memory is never sized. Default 0.15, the VPA's margin.
+    pub memory_margin: f64,
+    /// How long a decision may be carried out after its tick. Default 60s; a stale scale-down must not be applied.
+    pub decision_ttl: Span,
+}
+
+impl Default for ScalingSettings {
+    fn default() -> Self {
+        Self {
+            scale_down_threshold: 0.1,
+            stabilisation: Span::from_secs(300),
+            churn_changes_max: 6,
+            churn_window: Span::from_secs(3600),
+            stale_after: Span::from_secs(15),
+            memory_margin: 0.15,
+            decision_ttl: Span::from_secs(60),
+        }
+    }
+}
+
+impl ScalingSettings {
+    /// What is wrong with the settings: every fault, each with its mend. Empty when they can be used.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let checks = [
+            ((0.0..1.0).contains(&self.scale_down_threshold), "scale_down_threshold must lie in [0, 1), such as 0.1"),
+            (self.memory_margin.is_finite() && self.memory_margin >= 0.0, "memory_margin must not be negative"),
+            (self.churn_changes_max <= CHURN_CHANGES_LIMIT, "churn_changes_max must be at most 1000"),
+            (self.stale_after.millis() > 0, "stale_after must be above zero, such as \"15s\""),
+            (self.decision_ttl.millis() > 0, "decision_ttl must be above zero, such as \"60s\""),
+        ];
+        checks.iter().filter(|(holds, _)| !holds).map(|(_, fault)| (*fault).to_owned()).collect()
+    }
+}
+
+/// Bound on the remembered changes of one workload: what `churn_changes_max` may be at most.
+const CHURN_CHANGES_LIMIT: u32 = 1000;

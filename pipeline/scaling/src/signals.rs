@@ -1,0 +1,67 @@
+//! What is known of one workload at one tick: the law's input.
+
+use std::sync::Arc;
+
+use schemas::{EventTime, QuantileValue, Ratio, Resource, Workload};
+use serde::{Deserialize, Serialize};
+
+/// What is known of one resource. Amounts are in cores or bytes of *allocation*: demand is the least allocation that
+/// would have met the SLO, so the knee's headroom is already in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Usage over the tick; none when it was not read.
+    pub usage: Option<f64>,
+    /// Demand over the tick, uncensored where usage hides it; none when unknown.
+    pub demand: Option<f64>,
+    /// Whether the primary was saturated.
+    pub censored: bool,
+    /// The recent peak of demand: what is needed now.
+    pub floor: Option<f64>,
+    /// The calibrated forecast of demand's peak over the horizon, at the target quantile.
+    pub forecast: Option<f64>,
+    /// The forecast's quantiles.
+    pub quantiles: Vec<QuantileValue>,
+    /// The expert that leads.
+    pub expert: Option<String>,
+}
+
+/// What is known of one workload at one tick.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signals {
+    /// The workload's record at that tick.
+    pub workload: Arc<Workload>,
+    /// Time of the newest reading of the primary; none before the first.
+    pub read_at: Option<EventTime>,
+    /// How far the forecast looks, in milliseconds.
+    pub horizon_ms: u64,
+    /// The actuation delay that outcomes have shown, in milliseconds.
+    pub actuation_delay_ms: Option<u64>,
+    /// Largest safe utilisation.
+    pub knee: Ratio,
+    /// Whether the shadow has shown it.
+    pub knee_from_shadow: bool,
+    /// CPU.
+    pub cpu: Signal,
+    /// Memory.
+    pub memory: Signal,
+    /// Until when an anomaly forbids scaling down.
+    pub quarantined_until: Option<EventTime>,
+}
+
+impl Signals {
+    /// The signal of one resource.
+    #[must_use]
+    pub const fn of(&self, resource: Resource) -> &Signal {
+        match resource {
+            Resource::Cpu => &self.cpu,
+            Resource::Memory => &self.memory,
+        }
+    }
+
+    /// Whether nothing may be lowered on them: a resource's floor or the reading itself is missing or too old.
+    #[must_use]
+    pub fn stale(&self, now: EventTime, stale_after_ms: u64) -> bool {
+        self.read_at.is_none_or(|read_at| now.millis().saturating_sub(read_at.millis()) > stale_after_ms)
+            || Resource::ALL.iter().any(|&resource| self.of(resource).floor.is_none())
+    }
+}

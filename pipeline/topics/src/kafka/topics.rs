@@ -1,0 +1,98 @@
+//! Making the topics that are missing.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{self, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use schemas::Topic;
+
+use super::Cluster;
+use super::context::Context;
+use super::settings::MESSAGE_BYTES_MAX;
+use crate::Error;
+
+/// Between two looks at whether new topics have their leaders.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Decisions and outcomes are the record of what was done to whom: kept for 90 days rather than the broker's default.
+const RECORD_RETENTION_MS: &str = "7776000000";
+
+/// Creates what is missing of these topics and waits until it can be used.
+pub(super) fn ensure(cluster: &Cluster, topics: &[Topic], partitions: u32) -> Result<(), Error> {
+    let partitions = Error::check_partitions(partitions)?;
+    let metadata = cluster.metadata(None)?;
+    let exists = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none());
+    let names = topics.iter().map(|&topic| (topic, cluster.name(topic)));
+    let missing: Vec<(Topic, String)> = names.filter(|(_, name)| !exists(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    create(cluster, &missing, partitions)?;
+    missing.iter().try_for_each(|(topic, name)| wait_for_leaders(cluster, *topic, name))
+}
+
+fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Result<(), Error> {
+    let message_bytes_max = MESSAGE_BYTES_MAX.to_string();
+    // -1 asks for the brokers' own number of replicas.
+    let new = missing.iter().map(|(topic, name)| {
+        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(-1))
+            .set("cleanup.policy", topic.cleanup().policy())
+            .set("max.message.bytes", &message_bytes_max);
+        let kept = matches!(topic, Topic::Decisions | Topic::Outcomes);
+        if kept { new.set("retention.ms", RECORD_RETENTION_MS) } else { new }
+    });
+    let new: Vec<NewTopic<'_>> = new.collect();
+    let admin: AdminClient<Context> = cluster.settings.create(&cluster.settings.asking(), Context::default())?;
+    let options =
+        AdminOptions::new().request_timeout(Some(cluster.timeout())).operation_timeout(Some(cluster.timeout()));
+    let results = wait(admin.create_topics(&new, &options));
+    for result in cluster.answer("create topics", results)? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => {
+                return cluster.answer(&format!("create topic {name}"), Err(KafkaError::AdminOp(code)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A new topic is known to a broker before its partitions have leaders; until then writes and questions fail.
+fn wait_for_leaders(cluster: &Cluster, topic: Topic, name: &str) -> Result<(), Error> {
+    let looks = 1 + cluster.settings.contact_timeout_ms / PAUSE.as_millis() as u64;
+    for _ in 0..looks {
+        let metadata = cluster.metadata(Some(name))?;
+        let led =
+            metadata.topics().iter().flat_map(|topic| topic.partitions()).all(|partition| partition.leader() >= 0);
+        if led && cluster.partitions(topic).is_ok() {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(Error::Broker {
+        place: cluster.place().to_owned(),
+        doing: format!("give {name} its leaders"),
+        reason: format!("still none after {} ms", cluster.settings.contact_timeout_ms),
+    })
+}
+
+/// Blocks this thread on a future that another thread completes.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut task::Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
