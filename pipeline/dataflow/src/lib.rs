@@ -1,1 +1,30 @@
-//! Stub.
+//! The dataflow: deliveries of the log in, records for the log out, the same ones for any arrival order.
+//!
+//! [`Engine`] is the way in: it starts timely workers, takes [`Delivery`]s and gives [`Commit`]s. [`graph::build`] is
+//! the order of the stages; each stage is one file.
+//!
+//! **The determinism law.** The outputs up to frontier t are a function of the inputs up to t and the settings: not of
+//! arrival order, batching or the number of workers. Three rules keep it. A tick is folded once, when the frontier has
+//! passed it, in a canonical order. Lateness is judged by a partition's own watermark, which its offsets alone
+//! determine. Whatever leaves a tick is sorted before it is handed out.
+
+mod control;
+mod decide;
+mod delivery;
+mod detect;
+mod egress;
+mod engine;
+mod features;
+mod forecast;
+pub mod graph;
+mod ingest;
+mod keys;
+mod pair;
+mod records;
+mod settings;
+mod stash;
+mod watermarks;
+
+pub use delivery::{Commit, Delivery, OutputRecord};
+pub use engine::{Engine, EngineError};
+pub use settings::EngineSettings;

@@ -8,6 +8,7 @@ mod context;
 mod fault;
 mod reader;
 mod reports;
+mod sender;
 mod settings;
 mod topics;
 mod writer;

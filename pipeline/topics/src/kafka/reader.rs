@@ -3,7 +3,7 @@
 //! The markers that end a transaction take offsets but are no records. The client steps its own position over them
 //! when they are polled, so the position is asked of the client and never computed from the last record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +16,19 @@ use schemas::{EventTime, Topic};
 
 use super::context::Context;
 use super::{Cluster, fault};
-use crate::{Error, POLL_BYTES_MAX, Reader, Record, Start};
+use crate::{Action, Error, POLL_BYTES_MAX, Reader, Record, Start};
+
+/// Most events beside records that one poll passes over: a long outage leaves a few each second, and each must be taken
+/// out of the way of the records behind it.
+const EVENTS_MAX: usize = 10_000;
 
 pub(super) struct KafkaReader {
     cluster: Arc<Cluster>,
     consumer: BaseConsumer<Context>,
     assigned: Vec<Assigned>,
     topics: BTreeMap<String, Topic>,
-    /// An error that came behind records of the same poll: the next poll returns it.
-    pending: Option<Error>,
+    /// Errors that are to be told before reading goes on, one a poll: at most one per partition, and one beside.
+    pending: VecDeque<Error>,
 }
 
 struct Assigned {
@@ -33,12 +37,14 @@ struct Assigned {
     partition: i32,
     /// Where reading starts: the position until the client has one.
     start: i64,
+    paused: bool,
 }
 
 impl KafkaReader {
     pub(super) fn new(cluster: Arc<Cluster>, assignment: &[(Topic, i32, Start)]) -> Result<Self, Error> {
         let consumer = cluster.settings.create(&cluster.settings.reading(), Context::default())?;
-        let mut reader = Self { cluster, consumer, assigned: Vec::new(), topics: BTreeMap::new(), pending: None };
+        let mut reader =
+            Self { cluster, consumer, assigned: Vec::new(), topics: BTreeMap::new(), pending: VecDeque::new() };
         let mut list = TopicPartitionList::new();
         for &(topic, partition, start) in assignment {
             let start = reader.resolve(topic, partition, start)?;
@@ -46,7 +52,7 @@ impl KafkaReader {
             let added = list.add_partition_offset(&name, partition, Offset::Offset(start));
             reader.answer("assign partitions", added)?;
             reader.topics.insert(name.clone(), topic);
-            reader.assigned.push(Assigned { topic, name, partition, start });
+            reader.assigned.push(Assigned { topic, name, partition, start, paused: false });
         }
         reader.answer("assign partitions", reader.consumer.assign(&list))?;
         Ok(reader)
@@ -61,7 +67,7 @@ impl KafkaReader {
             Start::Time(time) => Ok(self.offset_at(topic, partition, time)?.unwrap_or(high)),
             Start::Offset(offset) if offset > high => Err(self.beyond(topic, partition, offset, high)),
             Start::Offset(offset) if offset < low => {
-                self.pending.get_or_insert(self.overrun(topic, partition, offset, low));
+                self.pending.push_back(self.overrun(topic, partition, offset, low));
                 Ok(low)
             }
             Start::Offset(offset) => Ok(offset),
@@ -82,58 +88,73 @@ impl KafkaReader {
         })
     }
 
-    fn assigned(&self, topic: Topic, partition: i32) -> Option<&Assigned> {
-        self.assigned.iter().find(|one| (one.topic, one.partition) == (topic, partition))
-    }
-
-    fn list(&self, topic: Topic, partition: i32) -> Result<TopicPartitionList, Error> {
-        let Some(one) = self.assigned(topic, partition) else {
+    fn assigned(&mut self, topic: Topic, partition: i32) -> Result<(&mut Assigned, TopicPartitionList), Error> {
+        let Some(one) = self.assigned.iter_mut().find(|one| (one.topic, one.partition) == (topic, partition)) else {
             let (topic, place) = (self.cluster.name(topic), self.cluster.place().to_owned());
             return Err(Error::UnknownPartition { topic, partition, place });
         };
         let mut list = TopicPartitionList::new();
         list.add_partition(&one.name, partition);
-        Ok(list)
+        Ok((one, list))
     }
 
-    /// The client's own position; none until it has polled something of the partition.
-    fn polled_to(&self, one: &Assigned) -> Option<i64> {
-        let positions = self.consumer.position().ok()?;
-        match positions.find_partition(&one.name, one.partition)?.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
+    /// The client's own position, or the start until it has polled something of the partition.
+    fn position_of(&self, one: &Assigned) -> i64 {
+        let positions = self.consumer.position().ok();
+        let found = positions.as_ref().and_then(|list| list.find_partition(&one.name, one.partition));
+        match found.map(|element| element.offset()) {
+            Some(Offset::Offset(offset)) => offset,
+            _ => one.start,
         }
     }
 
-    fn fault(&mut self, error: &KafkaError) -> Option<Error> {
-        if fault::is_passing(error) {
-            return None;
-        }
+    /// Sorts an error of the client: a lost connection is told if nothing else came, all others before anything else.
+    fn take_in(&mut self, error: &KafkaError, lost: &mut Option<Error>) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
-            return self.pass_gaps().unwrap_or_else(Some);
+            if let Err(error) = self.pass_gaps() {
+                self.pending.push_back(error);
+            }
+        } else if !fault::is_passing(error) {
+            let error = self.cluster.fault("read", error, self.consumer.context());
+            if error.action() == Action::Retry {
+                *lost = Some(error);
+            } else {
+                self.pending.push_back(error);
+            }
         }
-        Some(self.cluster.fault("read", error, self.consumer.context()))
     }
 
-    /// Finds the partitions whose position is no longer there and goes on at their oldest record.
-    fn pass_gaps(&mut self) -> Result<Option<Error>, Error> {
-        let mut first = None;
+    /// Finds the partitions whose position is no longer there and goes on at their oldest record. A paused one finds
+    /// out when it is taken up again.
+    fn pass_gaps(&mut self) -> Result<(), Error> {
         for index in 0..self.assigned.len() {
-            let (topic, partition) = (self.assigned[index].topic, self.assigned[index].partition);
-            let position = self.position(topic, partition);
+            let one = &self.assigned[index];
+            let (topic, partition, position) = (one.topic, one.partition, self.position_of(one));
+            if one.paused {
+                continue;
+            }
             let (low, high) = self.cluster.watermarks(topic, partition)?;
             if position > high {
                 return Err(self.beyond(topic, partition, position, high));
             }
             if position < low {
-                let timeout = self.cluster.timeout();
-                let sought = self.consumer.seek(&self.assigned[index].name, partition, Offset::Offset(low), timeout);
-                self.answer("seek", sought)?;
-                self.assigned[index].start = low;
-                first.get_or_insert(self.overrun(topic, partition, position, low));
+                self.assign_again(index, low)?;
+                self.pending.push_back(self.overrun(topic, partition, position, low));
             }
         }
-        Ok(first)
+        Ok(())
+    }
+
+    /// The client refuses to seek in a partition that it gave up on: it must be taken away and given anew.
+    fn assign_again(&mut self, index: usize, start: i64) -> Result<(), Error> {
+        let one = &mut self.assigned[index];
+        one.start = start;
+        let mut list = TopicPartitionList::new();
+        let again = list
+            .add_partition_offset(&one.name, one.partition, Offset::Offset(start))
+            .and_then(|()| self.consumer.incremental_unassign(&list))
+            .and_then(|()| self.consumer.incremental_assign(&list));
+        self.answer("assign a partition again", again)
     }
 
     fn record(&self, message: &BorrowedMessage<'_>) -> Option<Record> {
@@ -165,50 +186,50 @@ impl KafkaReader {
 
 impl Reader for KafkaReader {
     fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Vec<Record>, Error> {
-        if let Some(error) = self.pending.take() {
-            return Err(error);
-        }
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while records.len() < records_max && bytes < POLL_BYTES_MAX {
-            let wait = if records.is_empty() { timeout } else { Duration::ZERO };
-            let error = match self.consumer.poll(wait) {
+        let (mut records, mut bytes, mut wait, mut lost) = (Vec::new(), 0, timeout, None);
+        for _ in 0..records_max.saturating_add(EVENTS_MAX) {
+            if !self.pending.is_empty() || records.len() >= records_max || bytes >= POLL_BYTES_MAX {
+                break;
+            }
+            match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
                     let record = self.record(&message).expect("only assigned topics are fetched");
                     bytes += record.bytes();
                     records.push(record);
-                    continue;
                 }
-                Some(Err(error)) => error,
-            };
-            self.pending = self.fault(&error);
-            break;
+                Some(Err(error)) => self.take_in(&error, &mut lost),
+            }
+            wait = Duration::ZERO;
         }
-        match self.pending.take_if(|_| records.is_empty()) {
-            Some(error) => Err(error),
-            None => Ok(records),
+        if !records.is_empty() {
+            // A connection that was lost is back, or the next poll tells.
+            return Ok(records);
         }
+        self.pending.pop_front().or(lost).map_or(Ok(records), Err)
     }
 
     fn pause(&mut self, topic: Topic, partition: i32) -> Result<(), Error> {
-        let list = self.list(topic, partition)?;
+        let (one, list) = self.assigned(topic, partition)?;
+        one.paused = true;
         self.answer("pause", self.consumer.pause(&list))
     }
 
     fn resume(&mut self, topic: Topic, partition: i32) -> Result<(), Error> {
-        let list = self.list(topic, partition)?;
+        let (one, list) = self.assigned(topic, partition)?;
+        one.paused = false;
         self.answer("resume", self.consumer.resume(&list))
     }
 
     fn position(&self, topic: Topic, partition: i32) -> i64 {
-        let one = self.assigned(topic, partition).expect("the partition is assigned");
-        self.polled_to(one).unwrap_or(one.start)
+        let found = self.assigned.iter().find(|one| (one.topic, one.partition) == (topic, partition));
+        self.position_of(found.expect("the partition is assigned"))
     }
 
     fn caught_up(&mut self) -> Result<bool, Error> {
         for one in &self.assigned {
             let (_, high) = self.cluster.watermarks(one.topic, one.partition)?;
-            if self.polled_to(one).unwrap_or(one.start) < high {
+            if self.position_of(one) < high {
                 return Ok(false);
             }
         }

@@ -174,8 +174,9 @@ impl KafkaSettings {
             ("log.connection.close", "false"),
             ("reconnect.backoff.max.ms", "1000"),
             ("compression.type", "lz4"),
-            // An append hands over all of its records at once: waiting longer gathers no more.
-            ("linger.ms", "1"),
+            // An append hands over all of its records at once: waiting gathers no more. Against a local broker one small
+            // record takes 0.3 ms so, and 1.5 ms with a linger of 1.
+            ("linger.ms", "0"),
             // Keys choose the partition, the empty key too.
             ("sticky.partitioning.linger.ms", "0"),
         ];

@@ -1,0 +1,38 @@
+# Foreshadow's recipes. CARGO_TARGET_DIR, where it is set, says where builds go.
+SHELL := /bin/sh
+export PATH := $(PATH):$(HOME)/.cargo/bin
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench kafka clean-cache
+
+help: ## lists the recipes
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## shows the whole pipeline on a simulated fleet; ARGS="--help" lists what it takes
+	@deploy/setup build
+	cargo run --release -p foreshadow -- demo $(ARGS)
+
+test: ## runs every test: units, properties, goldens, tidy, and end to end against a real Kafka
+	@deploy/setup test
+	cargo test --release --workspace --no-fail-fast
+
+check: ## checks format, lints, licences and docs
+	@deploy/setup build
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; \
+	else echo "check: licences not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+bench: ## measures samples per second through the features
+	@deploy/setup build
+	cargo run --release -p features --example speed
+
+kafka: ## runs a Kafka broker on 127.0.0.1:9092 until Ctrl-C; its data stay
+	@deploy/setup test
+	deploy/kafka/broker start "$(TARGET)/kafka" 9092
+
+clean-cache: ## removes what was fetched and built outside this folder
+	rm -rf "$(CACHE)"/kafka-* "$(CACHE)/target"

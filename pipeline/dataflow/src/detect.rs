@@ -1,0 +1,119 @@
+//! Detect: what is out of the ordinary about a workload.
+//!
+//! Key: workload. Time: every tick; the seasonal test once an hour of event time. State: see `models/anomaly`, about
+//! 12 KiB a workload and its seasonal history. Cost: about half a microsecond a tick.
+
+use std::collections::BTreeMap;
+
+use anomaly::{Finding, Kind, Readings, Signal, WorkloadDetectors};
+use schemas::{Anomaly, EventTime, Metric, Remediation, Role, Severity, V1, WorkloadId};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::generic::OutputBuilderSession;
+
+use crate::EngineSettings;
+use crate::records::{PairTick, Stream};
+
+/// How often the seasonal test runs, in milliseconds.
+const SEASONAL_EVERY_MS: u64 = 3_600_000;
+
+/// A day, the season that is tested.
+const SEASON_MS: u64 = 86_400_000;
+
+/// Looks at every tick of every pair.
+pub(crate) fn detect<'s>(pairs: Stream<'s, PairTick>, settings: &EngineSettings) -> Stream<'s, Anomaly> {
+    let settings = settings.anomaly;
+    pairs.unary(Pipeline, "detect", move |_, _| {
+        let mut workloads: BTreeMap<WorkloadId, WorkloadDetectors> = BTreeMap::new();
+        move |input, output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Anomaly>>>| {
+            input.for_each(|capability, data| {
+                let Some(&tick) = capability.least() else { return };
+                let mut session = output.session(&capability);
+                for pair in data.drain(..) {
+                    let detectors =
+                        workloads.entry(pair.workload.clone()).or_insert_with(|| WorkloadDetectors::new(&settings));
+                    let mut findings = detectors.observe(tick, &readings(&pair));
+                    if tick % SEASONAL_EVERY_MS == 0 {
+                        let period = (SEASON_MS / settings.seasonal.step_ms) as usize;
+                        let seasonal = detectors.seasonal.check(period).unwrap_or_default();
+                        findings.extend(seasonal.into_iter().map(|finding| (Signal::Demand, finding)));
+                    }
+                    session
+                        .give_iterator(findings.into_iter().map(|(about, finding)| alert(&pair, tick, about, finding)));
+                }
+            });
+        }
+    })
+}
+
+fn readings(pair: &PairTick) -> Readings {
+    let primary = pair.role(Role::Primary);
+    let mean = |metric| primary.and_then(|role| role.mean(metric));
+    let shadow_load = pair.role(Role::Shadow).and_then(load);
+    Readings {
+        demand_cores: mean(Metric::CpuUsed),
+        latency_s: mean(Metric::LatencyP99),
+        memory_bytes: mean(Metric::MemoryWorkingSet),
+        memory_limit_bytes: mean(Metric::MemoryLimit),
+        primary_load: primary.and_then(load),
+        shadow_load,
+        amplification: pair.record.as_ref().and_then(|record| record.shadow).map(|shadow| shadow.amplification()),
+        allocation: mean(Metric::CpuLimit),
+    }
+}
+
+/// Requests per second and core: what the shadow runs at k times of.
+fn load(role: &crate::records::RoleTick) -> Option<f64> {
+    let limit = role.mean(Metric::CpuLimit).filter(|limit| *limit > 0.0)?;
+    Some(role.mean(Metric::Requests)? / limit)
+}
+
+fn alert(pair: &PairTick, tick: u64, about: Signal, finding: Finding) -> Anomaly {
+    let (role, metric) = match about {
+        Signal::Demand => (Some(Role::Primary), Some(Metric::CpuUsed)),
+        Signal::Latency => (Some(Role::Primary), Some(Metric::LatencyP99)),
+        Signal::Memory => (Some(Role::Primary), Some(Metric::MemoryWorkingSet)),
+        Signal::Amplification => (Some(Role::Shadow), Some(Metric::Requests)),
+        Signal::Allocation => (None, None),
+    };
+    let severity = match finding.severity() {
+        anomaly::Severity::Warning => Severity::Warning,
+        anomaly::Severity::Critical => Severity::Critical,
+    };
+    Anomaly {
+        version: V1,
+        time: EventTime::from_millis(tick),
+        tenant: pair.tenant.clone(),
+        workload: pair.workload.clone(),
+        role,
+        metric,
+        detector: detector(finding.kind).to_owned(),
+        severity,
+        score: finding.score,
+        threshold: finding.threshold,
+        observed: finding.observed,
+        expected: finding.expected,
+        evidence: finding.evidence,
+        suggested: remediation(finding.kind),
+        taken: (severity == Severity::Critical).then_some(Remediation::HoldDown),
+    }
+}
+
+const fn detector(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Spike => "spike",
+        Kind::SeasonalOutlier => "seasonal",
+        Kind::Divergence => "divergence",
+        Kind::Leak => "leak",
+        Kind::Oscillation => "oscillation",
+    }
+}
+
+const fn remediation(kind: Kind) -> Remediation {
+    match kind {
+        Kind::Spike | Kind::Oscillation => Remediation::HoldDown,
+        Kind::SeasonalOutlier | Kind::Divergence => Remediation::Investigate,
+        Kind::Leak => Remediation::Restart,
+    }
+}

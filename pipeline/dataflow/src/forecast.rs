@@ -1,0 +1,264 @@
+//! Forecast: demand of each resource, what is needed now, and quantiles of its peak over the horizon.
+//!
+//! Key: workload. Time: demand is learnt every tick; the experts take one step in `step` (the peak of demand within it)
+//! and forecast at its end. The horizon is the actuation delay that outcomes have shown, plus the dwell. State: an
+//! ensemble a resource, see `models/forecast`, and the floor's window. Missing steps are missing, never zero.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ::forecast::{Ensemble, EnsembleSettings, Prediction};
+use scaling::{Signal, Signals};
+use schemas::{
+    Anomaly, EventTime, ForecastRecord, Metric, QuantileValue, Resource, Role, Severity, V1, Workload, WorkloadId,
+};
+use shadow::{Learner, RoleTick};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::generic::OutputBuilderSession;
+
+use crate::EngineSettings;
+use crate::records::{PairTick, Stream};
+use crate::stash::Stash;
+
+/// Version of the experts' code: a decision names what it rests on.
+const EXPERTS_VERSION: &str = "experts-1";
+
+/// What the stage gives for each pair.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Ahead {
+    Forecast(Box<ForecastRecord>),
+    Signals(Box<Signals>),
+}
+
+type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Ahead>>>;
+
+/// Learns every pair's demand and looks ahead; critical anomalies quarantine scaling down.
+pub(crate) fn forecast<'s>(
+    pairs: Stream<'s, PairTick>,
+    anomalies: Stream<'s, Anomaly>,
+    settings: &EngineSettings,
+) -> Stream<'s, Ahead> {
+    let settings = settings.clone();
+    pairs.binary_frontier(anomalies, Pipeline, Pipeline, "forecast", move |_, _| {
+        let (mut pairs, mut alerts) = (Stash::new(), Stash::new());
+        let mut workloads: BTreeMap<WorkloadId, Outlook> = BTreeMap::new();
+        move |(input, frontier), (anomalies, anomalies_frontier), output: &mut Output<'_>| {
+            input.for_each(|capability, data| {
+                if let Some(capability) = capability.retain_least(0) {
+                    pairs.keep(capability, data.drain(..));
+                }
+            });
+            anomalies.for_each(|capability, data| {
+                if let Some(capability) = capability.retain_least(0) {
+                    alerts.keep(capability, data.drain(..));
+                }
+            });
+            while let Some((capability, closed)) = pairs.pop_closed(&[frontier, anomalies_frontier]) {
+                let tick = *capability.time();
+                while let Some((_, alerts)) = alerts.pop_until(tick) {
+                    alerts.iter().for_each(|alert: &Anomaly| quarantine(&mut workloads, alert, &settings));
+                }
+                let mut session = output.session(&capability);
+                for pair in closed {
+                    let Some(record) = pair.record.clone() else { continue };
+                    let outlook =
+                        workloads.entry(pair.workload.clone()).or_insert_with(|| Outlook::new(&record, &settings));
+                    outlook.tick(tick, &pair, &record, &settings).into_iter().for_each(|ahead| session.give(ahead));
+                }
+            }
+        }
+    })
+}
+
+fn quarantine(workloads: &mut BTreeMap<WorkloadId, Outlook>, alert: &Anomaly, settings: &EngineSettings) {
+    if alert.severity == Severity::Critical
+        && let Some(outlook) = workloads.get_mut(&alert.workload)
+    {
+        outlook.quarantined_until = Some(alert.time.plus(settings.quarantine.millis()));
+    }
+}
+
+/// What is known of one workload's demand.
+struct Outlook {
+    learner: Learner,
+    cpu: Demand,
+    memory: Demand,
+    horizon_steps: u32,
+    quarantined_until: Option<EventTime>,
+}
+
+/// One resource's demand: its recent peak, its experts and their newest answer.
+struct Demand {
+    resource: Resource,
+    recent: VecDeque<(u64, f64)>,
+    /// The step under way and the peak of demand within it.
+    step: Option<(u64, Option<f64>)>,
+    experts: Ensemble,
+    newest: Option<Prediction>,
+}
+
+impl Outlook {
+    fn new(record: &Workload, settings: &EngineSettings) -> Self {
+        let horizon_steps = steps(settings.horizon_prior.millis() + settings.dwell.millis(), settings);
+        let demand = |resource| Demand::new(resource, record, horizon_steps, settings);
+        Self {
+            learner: Learner::new(record.profile.knee_prior()),
+            cpu: demand(Resource::Cpu),
+            memory: demand(Resource::Memory),
+            horizon_steps,
+            quarantined_until: None,
+        }
+    }
+
+    fn tick(&mut self, tick: u64, pair: &PairTick, record: &Arc<Workload>, settings: &EngineSettings) -> Vec<Ahead> {
+        self.follow_delay(pair.delay_ms, settings);
+        let primary = pair.role(Role::Primary);
+        let shadow = pair.role(Role::Shadow).map(role_tick);
+        let learnt = self.learner.observe(
+            &primary.map(role_tick).unwrap_or_default(),
+            shadow.as_ref().zip(record.shadow.as_ref()),
+            record.slo_latency_p99.map(schemas::Seconds::get),
+        );
+        let working_set = primary.and_then(|role| role.peak(Metric::MemoryWorkingSet));
+        let memory = working_set.map(|bytes| bytes * (1.0 + settings.scaling.memory_margin));
+        let level = record.target_quantile();
+        self.cpu.observe(tick, learnt.cores, self.horizon_steps, level, settings);
+        self.memory.observe(tick, memory, self.horizon_steps, level, settings);
+
+        let horizon_ms = u64::from(self.horizon_steps) * settings.step.millis();
+        let mut ahead = Vec::with_capacity(3);
+        if tick % settings.forecasts_every.millis() == 0 {
+            ahead.extend(self.demands().filter_map(|demand| demand.record(tick, pair, level, horizon_ms)));
+        }
+        let usage = primary.and_then(|role| role.mean(Metric::CpuUsed));
+        ahead.push(Ahead::Signals(Box::new(Signals {
+            workload: Arc::clone(record),
+            read_at: pair.read_at,
+            horizon_ms,
+            actuation_delay_ms: pair.delay_ms,
+            knee: learnt.knee.utilisation,
+            knee_from_shadow: learnt.knee.seen,
+            cpu: self.cpu.signal(usage, learnt.cores, learnt.censored),
+            memory: self.memory.signal(working_set, memory, false),
+            quarantined_until: self.quarantined_until,
+        })));
+        ahead
+    }
+
+    fn demands(&self) -> impl Iterator<Item = &Demand> {
+        [&self.cpu, &self.memory].into_iter()
+    }
+
+    /// The horizon follows the actuation delay, in whole steps.
+    fn follow_delay(&mut self, delay_ms: Option<u64>, settings: &EngineSettings) {
+        let delay = delay_ms.unwrap_or(settings.horizon_prior.millis());
+        let horizon = steps(delay + settings.dwell.millis(), settings);
+        if horizon == self.horizon_steps {
+            return;
+        }
+        let tracked =
+            [&mut self.cpu, &mut self.memory].into_iter().all(|demand| demand.experts.track(&[horizon]).is_ok());
+        if tracked {
+            self.horizon_steps = horizon;
+        }
+    }
+}
+
+impl Demand {
+    fn new(resource: Resource, record: &Workload, horizon_steps: u32, settings: &EngineSettings) -> Self {
+        let first_bucket = match resource {
+            Resource::Cpu => ::forecast::histogram::FIRST_BUCKET_CORES,
+            Resource::Memory => ::forecast::histogram::FIRST_BUCKET_BYTES,
+        };
+        let experts = EnsembleSettings {
+            horizons_steps: vec![horizon_steps],
+            target: record.target_quantile(),
+            step_ms: settings.step.millis(),
+            first_bucket,
+            ..EnsembleSettings::default()
+        };
+        let experts = Ensemble::new(experts).expect("prices are above zero and the step divides a day, both checked");
+        Self { resource, recent: VecDeque::new(), step: None, experts, newest: None }
+    }
+
+    fn observe(&mut self, tick: u64, demand: Option<f64>, horizon: u32, level: f64, settings: &EngineSettings) {
+        if let Some(demand) = demand {
+            while self.recent.back().is_some_and(|(_, older)| *older <= demand) {
+                self.recent.pop_back();
+            }
+            self.recent.push_back((tick, demand));
+        }
+        while self.recent.front().is_some_and(|(at, _)| at + settings.floor_window.millis() <= tick) {
+            self.recent.pop_front();
+        }
+        let step = tick / settings.step.millis();
+        match &mut self.step {
+            Some((current, peak)) if *current == step => *peak = larger(*peak, demand),
+            under_way => {
+                if let Some((closed, peak)) = under_way.replace((step, demand)) {
+                    self.experts.observe(closed, peak);
+                    self.newest = self.experts.forecast(horizon, level);
+                }
+            }
+        }
+    }
+
+    fn signal(&self, usage: Option<f64>, demand: Option<f64>, censored: bool) -> Signal {
+        let newest = self.newest.as_ref();
+        Signal {
+            usage,
+            demand,
+            censored,
+            floor: self.recent.front().map(|(_, peak)| *peak),
+            forecast: newest.map(|prediction| prediction.calibrated),
+            quantiles: newest.map(quantiles).unwrap_or_default(),
+            expert: newest.map(|prediction| prediction.expert.to_owned()),
+        }
+    }
+
+    fn record(&self, tick: u64, pair: &PairTick, level: f64, horizon_ms: u64) -> Option<Ahead> {
+        let prediction = self.newest.as_ref()?;
+        Some(Ahead::Forecast(Box::new(ForecastRecord {
+            version: V1,
+            time: EventTime::from_millis(tick),
+            tenant: pair.tenant.clone(),
+            workload: pair.workload.clone(),
+            resource: self.resource,
+            horizon_ms,
+            expert: prediction.expert.to_owned(),
+            model_version: EXPERTS_VERSION.to_owned(),
+            base: prediction.base,
+            quantiles: quantiles(prediction),
+            target_level: level,
+            calibrated: prediction.calibrated,
+        })))
+    }
+}
+
+fn quantiles(prediction: &Prediction) -> Vec<QuantileValue> {
+    prediction.quantiles.iter().map(|&(level, value)| QuantileValue { level, value }).collect()
+}
+
+fn steps(span_ms: u64, settings: &EngineSettings) -> u32 {
+    let steps = span_ms.div_ceil(settings.step.millis()).max(1);
+    u32::try_from(steps).unwrap_or(u32::MAX).min(::forecast::settings::MAX_HORIZON_STEPS)
+}
+
+fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn role_tick(role: &crate::records::RoleTick) -> RoleTick {
+    RoleTick {
+        cores: role.mean(Metric::CpuUsed),
+        limit_cores: role.mean(Metric::CpuLimit),
+        throttled: role.mean(Metric::CpuThrottled),
+        requests: role.mean(Metric::Requests),
+        latency: role.mean(Metric::LatencyP99),
+    }
+}

@@ -1,0 +1,274 @@
+//! Ingest: deliveries into samples, changes of the control plane, and errors, each at its event time.
+//!
+//! Key: none; a partition is read by one worker. Time: a sample is sent at its own tick; the capability follows the
+//! least watermark of all partitions. State: one watermark a partition. Late, too early and impossible samples become
+//! dead letters, never silence. Cost: one decode a message; the source stops taking deliveries while too many ticks
+//! are open, which fills the bounded channel and so holds back whoever feeds it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use schemas::{EventTime, Metric, Reject, RejectReason, Sample, Topic, V1};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::Scope;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::{OutputBuilderSession, source};
+use timely::dataflow::operators::probe::Handle as Probe;
+
+use crate::records::{Change, ControlNoun, Intake, Stream};
+use crate::watermarks::Watermarks;
+use crate::{Delivery, EngineSettings};
+
+/// What a worker's feed carries.
+pub(crate) enum Feed {
+    /// A record of a partition that the worker owns.
+    Delivery(Delivery),
+    /// A partition of the samples has nothing more for now: it no longer holds the frontier back.
+    Idle(i32),
+}
+
+/// What a source needs besides the scope.
+pub(crate) struct Intakes {
+    pub(crate) feed: Receiver<Feed>,
+    pub(crate) watermarks: Arc<Watermarks>,
+    pub(crate) probe: Probe<u64>,
+}
+
+/// Deliveries that one activation takes: bounds how long a worker is away from its other operators.
+const DELIVERIES_PER_ACTIVATION: usize = 64;
+
+/// How soon an idle source looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Intake>>>;
+
+/// Reads a worker's deliveries.
+pub(crate) fn ingest<'s>(scope: Scope<'s, u64>, intakes: Intakes, settings: &EngineSettings) -> Stream<'s, Intake> {
+    let settings = settings.clone();
+    source(scope, "ingest", move |capability, info| {
+        let activator = scope.activator_for(info.address);
+        let mut reader = Reader { settings, newest: BTreeMap::new(), watermarks: Arc::clone(&intakes.watermarks) };
+        let mut held = Some(capability);
+        move |output: &mut Output<'_>| {
+            let Some(capability) = held.as_mut() else { return };
+            let ended = reader.drain(&intakes, capability, output);
+            if let Some(frontier) = reader.watermarks.frontier()
+                && frontier > *capability.time()
+            {
+                capability.downgrade(&frontier);
+            }
+            if ended {
+                held = None;
+            } else {
+                activator.activate_after(LOOK_AGAIN);
+            }
+        }
+    })
+}
+
+struct Reader {
+    settings: EngineSettings,
+    /// Newest event time of each partition, in milliseconds.
+    newest: BTreeMap<i32, u64>,
+    watermarks: Arc<Watermarks>,
+}
+
+impl Reader {
+    /// Takes a bounded number of deliveries; true when the feed has ended.
+    fn drain(&mut self, intakes: &Intakes, capability: &Capability<u64>, output: &mut Output<'_>) -> bool {
+        for _ in 0..DELIVERIES_PER_ACTIVATION {
+            if self.too_far_ahead(&intakes.probe) {
+                return false;
+            }
+            match intakes.feed.try_recv() {
+                Ok(Feed::Delivery(delivery)) => self.read(delivery, capability, output),
+                Ok(Feed::Idle(partition)) => self.watermarks.set(index(partition), None),
+                Err(crossbeam_channel::TryRecvError::Empty) => return false,
+                Err(crossbeam_channel::TryRecvError::Disconnected) => {
+                    // The partitions of an ended feed must not hold back those of the others.
+                    self.newest.keys().for_each(|partition| self.watermarks.set(index(*partition), None));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether the egress lags behind the frontier by more ticks than may be open.
+    fn too_far_ahead(&self, probe: &Probe<u64>) -> bool {
+        let lag = self.settings.ticks_in_flight_max * self.settings.tick.millis();
+        let Some(frontier) = self.watermarks.frontier() else { return false };
+        probe.less_than(&frontier.saturating_sub(lag))
+    }
+
+    fn read(&mut self, delivery: Delivery, capability: &Capability<u64>, output: &mut Output<'_>) {
+        match delivery.topic {
+            Topic::Samples => self.read_samples(&delivery, capability, output),
+            Topic::Workloads => self.read_change(delivery, ControlNoun::Workloads, capability, output),
+            Topic::Pools => self.read_change(delivery, ControlNoun::Pools, capability, output),
+            Topic::Outcomes => self.read_change(delivery, ControlNoun::Outcomes, capability, output),
+            other => tracing::error!(topic = other.name(), "a delivery of a topic that is no input"),
+        }
+    }
+
+    fn read_samples(&mut self, delivery: &Delivery, capability: &Capability<u64>, output: &mut Output<'_>) {
+        let value = delivery.value.as_deref().unwrap_or_default();
+        match schemas::decode::samples(delivery.content_type.as_deref(), value, delivery.time) {
+            Err(fault) => self.refuse(delivery, None, fault.reason, fault.detail, capability, output),
+            Ok(rows) => {
+                for (row, sample) in rows.into_iter().enumerate() {
+                    match sample
+                        .map_err(|detail| (RejectReason::Reading, detail))
+                        .and_then(|s| self.admit(s, delivery, capability))
+                    {
+                        Ok(sample) => self.send_sample(sample, delivery.partition, capability, output),
+                        Err((reason, detail)) => self.refuse(delivery, Some(row), reason, detail, capability, output),
+                    }
+                }
+            }
+        }
+        if let Some(newest) = self.newest.get(&delivery.partition) {
+            self.watermarks.set(index(delivery.partition), Some(self.watermark(*newest)));
+        }
+    }
+
+    /// Whether a sample's time can be used.
+    fn admit(
+        &self,
+        sample: Sample,
+        delivery: &Delivery,
+        capability: &Capability<u64>,
+    ) -> Result<Sample, (RejectReason, String)> {
+        let time = sample.time;
+        if time > delivery.time.plus(self.settings.future_max.millis()) {
+            let detail = format!(
+                "time {time} is more than {} ahead of the log's {}: set the producer's clock",
+                self.settings.future_max, delivery.time
+            );
+            return Err((RejectReason::Future, detail));
+        }
+        if time.plus(self.settings.past_max.millis()) < delivery.time {
+            let detail = format!(
+                "time {time} is more than {} before the log's {}: milliseconds are expected",
+                self.settings.past_max, delivery.time
+            );
+            return Err((RejectReason::Past, detail));
+        }
+        let tick = time.tick(self.settings.tick.millis()).millis();
+        let closed =
+            self.newest.get(&delivery.partition).map_or(0, |newest| self.watermark(*newest)).max(*capability.time());
+        if tick < closed {
+            let detail =
+                format!("time {time} came after its tick was closed: raise `lateness`, now {}", self.settings.lateness);
+            return Err((RejectReason::Late, detail));
+        }
+        for &metric in Metric::ALL {
+            if sample.reading(metric).is_some_and(|value| value > READING_MAX) {
+                return Err((
+                    RejectReason::Reading,
+                    format!("{} is beyond {READING_MAX:e}: no machine has that", metric.name()),
+                ));
+            }
+        }
+        Ok(sample)
+    }
+
+    fn send_sample(&mut self, sample: Sample, partition: i32, capability: &Capability<u64>, output: &mut Output<'_>) {
+        let time = sample.time.millis();
+        let newest = self.newest.entry(partition).or_insert(time);
+        *newest = (*newest).max(time);
+        let tick = capability.delayed(&sample.time.tick(self.settings.tick.millis()).millis());
+        output.session(&tick).give(Intake::Sample(Box::new(sample)));
+    }
+
+    fn read_change(
+        &self,
+        delivery: Delivery,
+        noun: ControlNoun,
+        capability: &Capability<u64>,
+        output: &mut Output<'_>,
+    ) {
+        match change(&delivery, noun) {
+            Ok(change) => {
+                // A change that comes after its tick was closed counts from the first open one.
+                let tick = EventTime::from_millis(change.time).tick(self.settings.tick.millis()).millis();
+                let at = capability.delayed(&tick.max(*capability.time()));
+                output.session(&at).give(Intake::Change(change));
+            }
+            Err(detail) => self.refuse(&delivery, None, RejectReason::Schema, detail, capability, output),
+        }
+    }
+
+    fn refuse(
+        &self,
+        delivery: &Delivery,
+        row: Option<usize>,
+        reason: RejectReason,
+        detail: String,
+        capability: &Capability<u64>,
+        output: &mut Output<'_>,
+    ) {
+        let value = delivery.value.as_deref().unwrap_or_default();
+        let reject = Reject {
+            version: V1,
+            time: delivery.time,
+            source: delivery.key.clone(),
+            topic: delivery.topic.name().to_owned(),
+            partition: delivery.partition,
+            offset: delivery.offset,
+            row: row.map(|row| row as u64),
+            reason,
+            detail,
+            length_bytes: value.len() as u64,
+            excerpt_base64: if row.is_none() { Reject::excerpt(value) } else { String::new() },
+        };
+        let watermark = self.newest.get(&delivery.partition).map_or(0, |newest| self.watermark(*newest));
+        let at = capability.delayed(&watermark.max(*capability.time()));
+        output.session(&at).give(Intake::Error(Box::new(reject)));
+    }
+
+    /// The first tick that a partition whose newest sample is `newest` leaves open.
+    fn watermark(&self, newest: u64) -> u64 {
+        EventTime::from_millis(newest.saturating_sub(self.settings.lateness.millis()))
+            .tick(self.settings.tick.millis())
+            .millis()
+    }
+}
+
+/// Largest reading that is believed, in any unit: an exabyte. Sums of squares stay finite far below it.
+const READING_MAX: f64 = 1e18;
+
+fn index(partition: i32) -> usize {
+    usize::try_from(partition).expect("partitions count from zero")
+}
+
+/// A record of the control plane, checked, with the log's time where it has none of its own.
+fn change(delivery: &Delivery, noun: ControlNoun) -> Result<Change, String> {
+    use schemas::{Noun, Outcome, Pool, Workload};
+    let mut change =
+        Change { noun, key: delivery.key.clone(), time: delivery.time.millis(), offset: delivery.offset, value: None };
+    let Some(value) = &delivery.value else { return Ok(change) };
+    let timed = |time: EventTime| if time == EventTime::default() { delivery.time } else { time };
+    let checked = |faults: Vec<String>| if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) };
+    let (key, time, json) = match noun {
+        ControlNoun::Workloads => {
+            let record = Workload::from_json(value).map_err(|error| error.to_string())?;
+            checked(record.faults())?;
+            (record.workload.to_string(), timed(record.time), record.to_json())
+        }
+        ControlNoun::Pools => {
+            let record = Pool::from_json(value).map_err(|error| error.to_string())?;
+            checked(record.faults())?;
+            (record.pool.to_string(), timed(record.time), record.to_json())
+        }
+        ControlNoun::Outcomes => {
+            let record = Outcome::from_json(value).map_err(|error| error.to_string())?;
+            (record.workload.to_string(), timed(record.time), record.to_json())
+        }
+    };
+    (change.key, change.time) = (key, time.millis());
+    change.value = Some(String::from_utf8(json).expect("JSON is UTF-8"));
+    Ok(change)
+}

@@ -1,0 +1,5 @@
+//! What the end-to-end tests stand on: real processes, started once and gone with the test.
+
+#![allow(clippy::disallowed_methods, reason = "an edge crate: it waits for real processes on the machine's clock")]
+
+pub mod broker;
