@@ -1,0 +1,261 @@
+//! The determinism law: identical bytes on every output topic for 1, 2 and 4 workers and three orders of arrival.
+
+use std::collections::BTreeMap;
+
+use dataflow::{Commit, Delivery, Engine, EngineSettings, OutputRecord};
+use schemas::{
+    Allocation, Decision, EventTime, FeatureRecord, Metric, Money, Noun, Offer, OfferKind, Pool, PoolId, Profile, Role,
+    Sample, ShadowSettings, Topic, V1, Workload, WorkloadId,
+};
+
+/// Partitions of the samples.
+const PARTITIONS: i32 = 4;
+
+/// A whole hour, in milliseconds: the first event time.
+const START_MS: u64 = 1_767_225_600_000;
+
+/// Seconds of samples.
+const SECONDS: u64 = 900;
+
+/// How deliveries of the same samples reach the engine.
+#[derive(Clone, Copy, Debug)]
+enum Arrival {
+    /// Partitions take turns, in time order.
+    RoundRobin,
+    /// One partition after the other.
+    PartitionAfterPartition,
+    /// Within a partition samples are swapped within the allowed lateness, and some come twice.
+    Shuffled,
+}
+
+#[test]
+fn every_order_and_number_of_workers_gives_the_same_bytes() {
+    let expected = run(1, Arrival::RoundRobin);
+    let decisions = of(&expected, Topic::Decisions);
+    assert!(decisions.len() >= 4, "a scenario with decisions: {}", decisions.len());
+    for noun in [Topic::Features, Topic::Forecasts, Topic::Rejects] {
+        assert!(!of(&expected, noun).is_empty(), "a scenario with {}", noun.noun());
+    }
+    for workers in [1, 2, 4] {
+        for arrival in [Arrival::RoundRobin, Arrival::PartitionAfterPartition, Arrival::Shuffled] {
+            let found = run(workers, arrival);
+            assert_eq!(found.len(), expected.len(), "{workers} workers, {arrival:?}");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found, expected, "{workers} workers, {arrival:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn features_equal_a_recomputation_from_all_samples() {
+    let records = run(2, Arrival::Shuffled);
+    let mut compared = 0;
+    for workload in 0..WORKLOADS {
+        let values: Vec<(u64, f64)> = (0..SECONDS)
+            .flat_map(|second| samples_of(workload, second))
+            .filter(|sample| sample.role == Role::Primary)
+            .map(|sample| (sample.time.millis(), sample.reading(Metric::CpuUsed).expect("it is always read")))
+            .collect();
+        let own = |record: &&OutputRecord| record.key == name(workload).as_str();
+        for record in of(&records, Topic::Features).into_iter().filter(own).step_by(37) {
+            let record = FeatureRecord::from_json(&record.value).expect("a feature record");
+            let expected = features::recompute(1000, record.time.millis(), &until(&values, record.time)).expect("a tick of 1 s");
+            for (window_ms, expected) in features::WINDOWS_MS.into_iter().zip(expected) {
+                let row = record.rows.iter().find(|row| {
+                    row.window_ms == window_ms && row.role == Role::Primary && row.metric == Metric::CpuUsed
+                });
+                let (row, expected) = (row.expect("the window holds readings"), expected.expect("likewise"));
+                let streamed = features::Features {
+                    count: row.count,
+                    mean: row.mean,
+                    min: row.min,
+                    max: row.max,
+                    variance: row.variance,
+                    p50: row.p50,
+                    p95: row.p95,
+                    p99: row.p99,
+                    slope_per_second: row.slope_per_second,
+                    ewma: row.ewma,
+                    rate_of_change_per_second: row.rate_of_change_per_second,
+                };
+                assert_eq!(features::disagreement(&streamed, &expected, 10.0), None, "{window_ms} ms at {}", record.time);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "{compared} windows were compared");
+}
+
+#[test]
+fn the_pool_is_never_oversubscribed_and_missing_is_never_zero() {
+    let records = run(1, Arrival::RoundRobin);
+    let mut granted: BTreeMap<String, f64> = (0..WORKLOADS).map(|w| (name(w).to_string(), 1.0)).collect();
+    for record in of(&records, Topic::Decisions) {
+        let decision = Decision::from_json(&record.value).expect("a decision");
+        granted.insert(decision.workload.to_string(), decision.granted.cpu_cores.get());
+        assert!(granted.values().sum::<f64>() <= CAPACITY_CORES + 1e-9, "{granted:?}");
+        // The silent workload is read without CPU: it must never be sized as if it used none.
+        assert!(decision.workload != name(SILENT) || decision.granted.cpu_cores.get() >= 1.0, "{decision:?}");
+    }
+    assert!(granted.values().any(|cores| *cores > 1.0), "a scenario that scales up: {granted:?}");
+}
+
+const WORKLOADS: u64 = 4;
+
+/// The workload whose CPU is never read.
+const SILENT: u64 = 3;
+
+const CAPACITY_CORES: f64 = 9.0;
+
+fn of(records: &[OutputRecord], topic: Topic) -> Vec<&OutputRecord> {
+    records.iter().filter(|record| record.noun == topic.noun()).collect()
+}
+
+fn until(values: &[(u64, f64)], tick: EventTime) -> Vec<(u64, f64)> {
+    values.iter().copied().filter(|(time, _)| *time < tick.plus(1000).millis()).collect()
+}
+
+fn name(workload: u64) -> WorkloadId {
+    WorkloadId::new(&format!("w{workload}")).expect("a name")
+}
+
+fn workload(number: u64) -> Workload {
+    Workload {
+        version: V1,
+        time: EventTime::from_millis(START_MS),
+        workload: name(number),
+        tenant: schemas::TenantId::default(),
+        orchestrator: "simulated".to_owned(),
+        target: String::new(),
+        selector: schemas::Selector::default(),
+        pool: PoolId::new("main").expect("a name"),
+        profile: Profile::Service,
+        allocation: Allocation::new(1.0, 1e9),
+        min: Allocation::new(0.25, 0.25e9),
+        max: Allocation::new(6.0, 8e9),
+        step: Allocation::new(0.25, 0.25e9),
+        slo_latency_p99: None,
+        unmet_cost: Money::new(9.0),
+        idle_cost: Money::new(1.0),
+        priority: u8::try_from(number).expect("few workloads"),
+        interruptible: false,
+        shadow: Some(ShadowSettings { size_ratio: schemas::Ratio::new(0.5), mirrored_share: schemas::Ratio::new(0.75) }),
+        mode: schemas::Mode::Recommend,
+        pause: schemas::Pause::default(),
+    }
+}
+
+fn pool() -> Pool {
+    Pool {
+        version: V1,
+        time: EventTime::from_millis(START_MS),
+        pool: PoolId::new("main").expect("a name"),
+        offers: vec![Offer {
+            offer: "on-demand".to_owned(),
+            kind: OfferKind::OnDemand,
+            capacity: Allocation::new(CAPACITY_CORES, 64e9),
+            core_hour: Money::new(0.04),
+            gib_hour: Money::new(0.004),
+        }],
+        quotas: BTreeMap::new(),
+    }
+}
+
+/// Readings at 5 Hz: a ramp with a wobble that differs from workload to workload.
+fn samples_of(workload: u64, second: u64) -> Vec<Sample> {
+    (0..5)
+        .flat_map(|slot| {
+            let time = EventTime::from_millis(START_MS + second * 1000 + slot * 200 + workload);
+            let ramp = (second as f64 / 300.0).min(2.5) * (workload + 1) as f64 / 3.0;
+            let wobble = ((second * 7 + slot * 3 + workload) % 11) as f64 / 50.0;
+            [Role::Primary, Role::Shadow].map(|role| {
+                let mut sample = Sample::new(time, name(workload));
+                sample.role = role;
+                let used = (0.3 + ramp + wobble) * if role == Role::Shadow { 0.75 } else { 1.0 };
+                sample.set(Metric::CpuUsed, (workload != SILENT).then_some(used));
+                sample.set(Metric::CpuLimit, Some(4.0));
+                sample.set(Metric::MemoryWorkingSet, Some(0.5e9 + 1e6 * second as f64));
+                sample.set(Metric::Requests, Some(100.0 * used));
+                sample
+            })
+        })
+        .collect()
+}
+
+/// The deliveries of every partition, in offset order.
+fn partitions(shuffled: bool) -> Vec<Vec<Delivery>> {
+    (0..PARTITIONS)
+        .map(|partition| {
+            let mut batches: Vec<Vec<u8>> = Vec::new();
+            for second in 0..SECONDS {
+                // A workload is always written to one partition; the last gives garbage too.
+                for workload in (0..WORKLOADS).filter(|w| *w as i32 % PARTITIONS == partition) {
+                    batches.push(schemas::batch::encode(&samples_of(workload, second)));
+                }
+                if partition == 1 && second % 300 == 299 {
+                    batches.push(b"garbage".to_vec());
+                }
+            }
+            if shuffled {
+                // Neighbours are swapped, one second against the other, within the lateness of two; each tenth comes again.
+                (0..batches.len().saturating_sub(1)).step_by(3).for_each(|at| {
+                    if batches[at] != b"garbage" && batches[at + 1] != b"garbage" {
+                        batches.swap(at, at + 1);
+                    }
+                });
+                batches = batches
+                    .into_iter()
+                    .enumerate()
+                    .flat_map(|(at, batch)| {
+                        let again = at % 10 == 0 && batch != b"garbage";
+                        std::iter::repeat_n(batch, if again { 2 } else { 1 })
+                    })
+                    .collect();
+            }
+            batches.into_iter().map(|value| delivery(Topic::Samples, partition, "agent", value)).collect()
+        })
+        .collect()
+}
+
+fn delivery(topic: Topic, partition: i32, key: &str, value: Vec<u8>) -> Delivery {
+    Delivery {
+        topic,
+        partition,
+        offset: 0,
+        time: EventTime::from_millis(START_MS + SECONDS * 1000),
+        key: key.to_owned(),
+        content_type: None,
+        value: Some(value),
+    }
+}
+
+fn run(workers: usize, arrival: Arrival) -> Vec<OutputRecord> {
+    let settings = EngineSettings { workers, ticks_in_flight_max: 10_000, ..EngineSettings::default() };
+    let mut engine = Engine::start(&settings, PARTITIONS as usize).expect("the settings are sound");
+    let commits = engine.commits().clone();
+    let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());
+    let deliver = |delivery| engine.deliver(delivery).expect("the workers run");
+    deliver(delivery(Topic::Pools, 0, "main", pool().to_json()));
+    (0..WORKLOADS).for_each(|w| deliver(delivery(Topic::Workloads, 0, name(w).as_str(), workload(w).to_json())));
+    let mut queues = partitions(matches!(arrival, Arrival::Shuffled));
+    match arrival {
+        Arrival::PartitionAfterPartition => queues.into_iter().flatten().for_each(deliver),
+        Arrival::RoundRobin | Arrival::Shuffled => {
+            let mut queues: Vec<_> = queues.iter_mut().map(|queue| queue.drain(..)).collect();
+            let mut left = true;
+            while left {
+                left = false;
+                for queue in &mut queues {
+                    if let Some(delivery) = queue.next() {
+                        left = true;
+                        deliver(delivery);
+                    }
+                }
+            }
+        }
+    }
+    engine.finish();
+    // Rejects name the offset of the record; here all deliveries have the same one, so the order of arrival shows nowhere.
+    reader.join().expect("the reader only collects")
+}
