@@ -22,7 +22,7 @@ check: ## checks format, lints, licences and docs
 	@deploy/setup build
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; \
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
 	else echo "check: licences not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 

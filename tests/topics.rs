@@ -1,6 +1,8 @@
 //! One face, several logs: the same cases against the embedded log in memory and on disk and against a real broker,
 //! then the crashes and refusals that only some of them can have.
 
+#![allow(clippy::disallowed_methods, reason = "an edge: it waits for real brokers and kills real processes")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use end_to_end::broker;
+use end_to_end::broker::{self, Broker};
 use schemas::{EventTime, Progress, Topic, V1};
 use topics::{
     Action, Consumer, Delivery, Embedded, EmbeddedSettings, Error, Kafka, KafkaSettings, Log, Outgoing, Producer,
@@ -360,6 +362,57 @@ fn a_broker_that_is_not_there_is_named_within_the_timeout() {
     let text = error.to_string();
     assert!(text.contains("127.0.0.1:1 ") && text.contains("refused") && text.contains("make kafka"), "{text}");
     assert!(waited < Duration::from_secs(3), "{waited:?}");
+}
+
+#[test]
+fn a_record_that_the_broker_refuses_is_left_out_and_the_writer_goes_on() {
+    let log = kafka("refused");
+    log.ensure(&[Topic::Samples], 1).expect("a topic");
+    for delivery in [Delivery::Idempotent, Delivery::Transactional { id: "refused".into() }] {
+        let mut writer = log.writer(delivery).expect("a writer");
+        let ahead = Outgoing { time: now().plus(2 * 3_600_000), ..outgoing(Topic::Samples, b"agent", b"v") };
+        let error = writer.append(&[ahead]).expect_err("two hours ahead of the broker's clock");
+        assert!(matches!(&error, Error::Refused { source_id, .. } if source_id == "agent"), "{error}");
+        assert_eq!(error.action(), Action::Skip);
+        writer.append(&[outgoing(Topic::Samples, b"agent", &[1])]).expect("an append");
+    }
+    assert_eq!(values(&read_count(&log, Topic::Samples, 2)), [1, 1]);
+}
+
+#[test]
+fn an_outage_of_the_broker_is_a_retry_and_everything_goes_on_after_it() {
+    let mut broker = Broker::start();
+    let brokers = broker.brokers();
+    let timeouts = KafkaSettings { contact_timeout_ms: 1_000, delivery_timeout_ms: 3_000, ..KafkaSettings::default() };
+    let log = Kafka::connect(KafkaSettings { brokers, ..timeouts }).expect("the broker");
+    log.ensure(&[Topic::Samples], 1).expect("a topic");
+    let mut writer = log.writer(Delivery::Transactional { id: "outage".into() }).expect("a writer");
+    let mut reader = log.reader(&[(Topic::Samples, 0, Start::Earliest)]).expect("a reader");
+    writer.append(&[outgoing(Topic::Samples, b"k", &[1])]).expect("an append");
+    assert_eq!(values(&read_until(reader.as_mut(), 1)), [1]);
+
+    broker.stop();
+    let errors = [
+        writer.append(&[outgoing(Topic::Samples, b"k", &[2])]).expect_err("no broker"),
+        log.watermarks(Topic::Samples, 0).expect_err("no broker"),
+    ];
+    assert!(errors.iter().all(|error| error.action() == Action::Retry), "{errors:?}");
+    assert!(matches!(reader.poll(SOON, 10), Err(error) if error.action() == Action::Retry));
+
+    broker.restart();
+    let appended = (0..POLLS_MAX).find_map(|_| match writer.append(&[outgoing(Topic::Samples, b"k", &[3])]) {
+        Ok(()) => Some(()),
+        Err(error) if error.action() == Action::Retry => None,
+        Err(error) => panic!("{error}"),
+    });
+    appended.expect("the broker is back");
+    let read = (0..POLLS_MAX).find_map(|_| match reader.poll(SOON, 10) {
+        Ok(records) if records.is_empty() => None,
+        Ok(records) => Some(records),
+        Err(error) if error.action() == Action::Retry => None,
+        Err(error) => panic!("{error}"),
+    });
+    assert_eq!(values(&read.expect("the broker is back")), [3], "what failed was rolled back");
 }
 
 /// Records per topic in one append of the child.

@@ -96,6 +96,7 @@ impl Noun for FeatureRecord {
                     ("slope_per_second", Column::Number, true),
                     ("ewma", Column::Number, false),
                     ("rate_of_change_per_second", Column::Number, true),
+                    ("version", Column::Count, false),
                 ],
             )
         });
@@ -111,10 +112,14 @@ impl Noun for FeatureRecord {
             workload: &'a WorkloadId,
             #[serde(flatten)]
             row: &'a FeatureRow,
+            version: V1,
         }
         let rows: Vec<Row<'_>> = records
             .iter()
-            .flat_map(|r| r.rows.iter().map(|row| Row { time: r.time, tenant: &r.tenant, workload: &r.workload, row }))
+            .flat_map(|record| {
+                let Self { time, tenant, workload, rows, .. } = record;
+                rows.iter().map(move |row| Row { time: *time, tenant, workload, row, version: V1 })
+            })
             .collect();
         flatten(Self::TOPIC, &Self::arrow_schema(), &rows)
     }

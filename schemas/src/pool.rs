@@ -118,6 +118,7 @@ impl Noun for Pool {
                     ("time", Column::Time, false),
                     ("pool", Column::Text, false),
                     ("offers", Column::Text, false),
+                    ("quotas", Column::Text, false),
                     ("capacity_cpu_cores", Column::Number, false),
                     ("capacity_memory_bytes", Column::Number, false),
                     ("version", Column::Count, false),
@@ -133,12 +134,20 @@ impl Noun for Pool {
             time: EventTime,
             pool: &'a PoolId,
             offers: &'a [Offer],
+            quotas: String,
             capacity: Allocation,
             version: V1,
         }
         let rows: Vec<Row<'_>> = records
             .iter()
-            .map(|p| Row { time: p.time, pool: &p.pool, offers: &p.offers, capacity: p.capacity(), version: V1 })
+            .map(|p| Row {
+                time: p.time,
+                pool: &p.pool,
+                offers: &p.offers,
+                quotas: serde_json::to_string(&p.quotas).expect("quotas are amounts under text keys"),
+                capacity: p.capacity(),
+                version: V1,
+            })
             .collect();
         crate::columns::flatten(Self::TOPIC, &Self::arrow_schema(), &rows)
     }

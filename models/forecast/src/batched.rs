@@ -27,7 +27,8 @@ impl Batched {
     /// Once [`MAX_HORIZONS`] have been offered in one step, further horizons are ignored.
     pub fn offer(&mut self, horizon: u32, quantiles: &[(f64, f64)]) {
         self.offers.retain(|(offered, _)| *offered != horizon);
-        let mut sound: Vec<_> = quantiles.iter().copied().filter(|(level, value)| level.is_finite() && value.is_finite()).collect();
+        let mut sound: Vec<_> =
+            quantiles.iter().copied().filter(|(level, value)| level.is_finite() && value.is_finite()).collect();
         sound.truncate(MAX_LEVELS);
         sound.sort_by(|a, b| a.0.total_cmp(&b.0));
         sound.dedup_by(|later, earlier| later.0 == earlier.0);
@@ -79,7 +80,8 @@ mod tests {
 
     #[test]
     fn interpolates_and_follows_the_last_slope() {
-        let close = |level, wanted: f64| offered().quantile(6, level).is_some_and(|found| (found - wanted).abs() < 1e-9);
+        let close =
+            |level, wanted: f64| offered().quantile(6, level).is_some_and(|found| (found - wanted).abs() < 1e-9);
         assert!(close(0.5, 2.0) && close(0.9, 6.0) && close(0.95, 7.0));
         assert!(close(0.7, 4.0), "half way from 2 to 6");
         assert!(close(0.975, 7.5), "20 per unit of level beyond 0.95");

@@ -31,6 +31,8 @@ const KINDRED_RATIO: u32 = 2;
 pub struct Ensemble {
     settings: EnsembleSettings,
     newest: Option<u64>,
+    /// The newest step, if it was observed: what is said there will be held to the truth.
+    origin: Option<u64>,
     experts: Experts,
     tracks: Vec<Track>,
 }
@@ -43,7 +45,7 @@ impl Ensemble {
     pub fn new(settings: EnsembleSettings) -> Result<Self, SettingsError> {
         settings.check()?;
         let tracks = settings.horizons_steps.iter().map(|horizon| Track::new(*horizon, &settings)).collect();
-        Ok(Self { experts: Experts::new(&settings), newest: None, tracks, settings })
+        Ok(Self { experts: Experts::new(&settings), newest: None, origin: None, tracks, settings })
     }
 
     /// Takes in the demand of a step; `None` is "not observed", and so are a skipped step and a value that is negative, not
@@ -53,7 +55,7 @@ impl Ensemble {
             return;
         }
         let value = value.filter(|value| (0.0..=MAX_DEMAND).contains(value));
-        self.note_last_step();
+        self.note_answers();
         for expert in self.experts.each_mut() {
             expert.observe(step, value);
         }
@@ -64,6 +66,7 @@ impl Ensemble {
             }
         }
         self.newest = Some(step);
+        self.origin = value.map(|_| step);
     }
 
     /// Quantiles of the peak over the next `horizon_steps`, and the calibrated value at level `q`.
@@ -133,13 +136,13 @@ impl Ensemble {
         self.track_of(horizon_steps)?.coverage()
     }
 
-    /// What stood as the answer for the last step becomes what learning holds its expert to. Done only now, so that a batched
-    /// model has had the whole step to answer.
-    fn note_last_step(&mut self) {
-        let Some(newest) = self.newest else { return };
+    /// Writes down the answers that stand for the last step. Done only when the next step comes, so that a batched model has had
+    /// all the time between; and only where the step was observed, so that a missing step and a skipped one are the same.
+    fn note_answers(&mut self) {
+        let Some(origin) = self.origin else { return };
         let experts = self.experts.each();
         for track in &mut self.tracks {
-            track.note(newest, &experts);
+            track.note(origin, &experts);
         }
     }
 

@@ -43,7 +43,15 @@ mod tests {
     #[test]
     fn quantiles_are_sorted_raised_and_floored() {
         // A crossed and partly negative quantile function: -1 at 0.5, 4 at 0.7, 3 from 0.9 on.
-        let crossed = |level: f64| Some(if level < 0.6 { -1.0 } else if level < 0.8 { 4.0 } else { 3.0 });
+        let crossed = |level: f64| {
+            Some(if level < 0.6 {
+                -1.0
+            } else if level < 0.8 {
+                4.0
+            } else {
+                3.0
+            })
+        };
         let prediction = Prediction::new("holt", 1.0, (0.7, 0.8), crossed).expect("it always answers");
         assert_eq!(prediction.quantiles, [(0.5, 0.0), (0.7, 4.0), (0.9, 4.0), (0.95, 4.0)]);
         assert_eq!(prediction.calibrated, 3.0);

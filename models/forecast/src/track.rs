@@ -1,9 +1,10 @@
 //! What is learned about one horizon: residuals and losses per expert, who leads, and the conformal level.
 //!
-//! Predictions are written down for learning at *origins*: every step for short horizons, every eighth of the horizon for
-//! long ones. The peaks over horizons that overlap almost wholly are almost the same number, so more origins would cost
-//! without teaching; and with 8 to 15 origins per horizon everything counted in origins (window, half-life, patience,
-//! conformal gain) means the same for every horizon. State: bounded by `settings`; about 25 kB with a window of 512.
+//! Predictions are written down for learning at *origins*: every step for horizons up to 8 steps, else every 8th part of the
+//! horizon. The peaks over horizons that overlap almost wholly are almost the same number, so more origins would cost
+//! without teaching: a window of 512 residuals at every step would be little more than one hour of peaks over an hour. And with
+//! at most 8 origins per horizon everything counted in origins (window, half-life, patience, conformal gain) means about the
+//! same for every horizon. State: bounded by `settings`; about 25 kB with a window of 512.
 
 use std::array;
 
@@ -14,13 +15,14 @@ use crate::decay::DecayedMean;
 use crate::experts::EXPERTS;
 use crate::forecaster::{ExpertName, Forecaster};
 use crate::leadership::{Leadership, best};
-use crate::pending::{Pending, PeakWindow};
+use crate::pending::{PeakWindow, Pending};
 use crate::persistence::cold_quantile;
 use crate::pinball::pinball;
 use crate::prediction::Prediction;
 use crate::residuals::Residuals;
 use crate::settings::EnsembleSettings;
 
+/// At most.
 const ORIGINS_PER_HORIZON: u32 = 8;
 
 /// Recent means: an hour of 10 s steps at short horizons, 45 horizons at long ones.
@@ -107,7 +109,10 @@ impl Track {
             target: settings.target,
             window: PeakWindow::new(horizon),
             pending: Pending::default(),
-            tallies: array::from_fn(|_| Tally { residuals: Residuals::new(settings.residual_window), loss: mean.clone() }),
+            tallies: array::from_fn(|_| Tally {
+                residuals: Residuals::new(settings.residual_window),
+                loss: mean.clone(),
+            }),
             conformal: Conformal::new(settings.target),
             leadership: Leadership::new(PERSISTENCE, settings.lead_margin, settings.lead_origins),
             loss: mean.clone(),
@@ -178,7 +183,7 @@ impl Track {
 
     /// Origins are aligned to the step count, so that they do not depend on when a series began.
     fn is_origin(&self, step: u64) -> bool {
-        step.is_multiple_of(u64::from((self.horizon / ORIGINS_PER_HORIZON).max(1)))
+        step.is_multiple_of(u64::from(self.horizon.div_ceil(ORIGINS_PER_HORIZON)))
     }
 
     fn guess(&self, expert: usize, experts: &Voices, level: f64) -> Guess {

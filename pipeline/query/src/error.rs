@@ -67,7 +67,25 @@ impl Error {
     }
 }
 
-/// The innermost message: an error of ours that passed through the engine reads as it was written.
+impl From<DataFusionError> for Error {
+    /// An error of ours that passed through the engine comes out as it was.
+    fn from(error: DataFusionError) -> Self {
+        let error = match error {
+            DataFusionError::External(inner) => match inner.downcast::<Self>() {
+                Ok(ours) => return *ours,
+                Err(other) => DataFusionError::External(other),
+            },
+            other => other,
+        };
+        let mend = match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => ". Narrow the statement by time, or raise memory_bytes_max",
+            _ => "",
+        };
+        Self::sql(&error, mend.to_owned())
+    }
+}
+
+/// The innermost message, without the names of the wrappers.
 fn plain(error: &DataFusionError) -> String {
     match error {
         DataFusionError::External(inner) => inner.to_string(),

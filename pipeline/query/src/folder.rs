@@ -77,11 +77,6 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where it lies.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Start of the slot that holds an instant.
     pub(crate) fn slot(&self, time: EventTime) -> EventTime {
         time.tick(self.slot_ms)

@@ -13,10 +13,11 @@
 //!
 //! - Live alone: what the source reads. History alone: every row of the Parquet files; of the compacted topics
 //!   that is every version, for history does not compact.
-//! - Both: the topics that keep their records give history first, then the live rows from the end of the newest whole
+//! - Both: the topics that keep their records give history and the live rows from the end of the newest whole
 //!   slot on. Invariant: no row stands on both sides, since a whole slot holds all rows before its end. A slot that is
 //!   unfinished is read live. Compacted topics are read live only.
-//! - Two scans in one statement read the log twice, and the second may see more.
+//! - Two scans in one statement read the log twice, and the second may see more. Rows have no order but that of
+//!   `ORDER BY`.
 //!
 //! Times are milliseconds in UTC; comparisons of `time` with a constant reach the source and the files.
 //!

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{LogicalPlan, col, lit};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::TableReference;
 use futures::TryStreamExt;
 use schemas::{Cleanup, EventTime, Topic};
 
@@ -72,8 +72,7 @@ impl Session {
             .with_memory_limit(catalog.memory_bytes_max, 1.0)
             .with_max_temp_directory_size(SPILL_BYTES_MAX)
             .build_arc();
-        let broken = |error: DataFusionError| Error::sql(&error, String::new());
-        let context = SessionContext::new_with_config_rt(config, runtime.map_err(broken)?);
+        let context = SessionContext::new_with_config_rt(config, runtime?);
         let history = catalog.history.as_deref().map(Folder::open).transpose()?;
         for &topic in Topic::ALL {
             let table = Table {
@@ -83,11 +82,11 @@ impl Session {
                 records_max: catalog.bounds.records_max,
                 live_bytes_max: catalog.memory_bytes_max,
             };
-            let table = bounded(&context, table, &catalog.bounds).map_err(broken)?;
-            context.register_table(topic.noun(), table).map_err(broken)?;
+            let table = bounded(&context, table, &catalog.bounds)?;
+            context.register_table(topic.noun(), table)?;
         }
         for (name, query) in VIEWS {
-            context.sql(&format!("CREATE VIEW {name} AS {query}")).await.map_err(broken)?;
+            context.sql(&format!("CREATE VIEW {name} AS {query}")).await?;
         }
         Ok(Self { context, memory_bytes_max: catalog.memory_bytes_max })
     }
@@ -102,16 +101,7 @@ impl Session {
         let plan = self.context.state().create_logical_plan(statement).await;
         let plan = plan.map_err(|error| Error::sql(&error, self.mend(statement)))?;
         refuse_changes(&plan)?;
-        self.collect(plan).await.map_err(|error| match error {
-            DataFusionError::External(inner) => match inner.downcast::<Error>() {
-                Ok(ours) => *ours,
-                Err(other) => Error::sql(&DataFusionError::External(other), String::new()),
-            },
-            DataFusionError::ResourcesExhausted(_) => {
-                Error::sql(&error, ". Narrow the statement by time, or raise memory_bytes_max".to_owned())
-            }
-            other => Error::sql(&other, String::new()),
-        })
+        self.collect(plan).await
     }
 
     /// Names of the tables and views, sorted.
@@ -123,16 +113,15 @@ impl Session {
         names
     }
 
-    async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>, DataFusionError> {
+    async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>, Error> {
         let mut stream = self.context.execute_logical_plan(plan).await?.execute_stream().await?;
         let mut batches = vec![RecordBatch::new_empty(stream.schema())];
         let mut bytes = 0;
         while let Some(batch) = stream.try_next().await? {
             bytes += batch.get_array_memory_size();
             if bytes > self.memory_bytes_max {
-                let error =
-                    Error::Large { what: "the rows of the answer".to_owned(), bytes_max: self.memory_bytes_max };
-                return Err(DataFusionError::External(error.into()));
+                let what = "the rows of the answer".to_owned();
+                return Err(Error::Large { what, bytes_max: self.memory_bytes_max });
             }
             batches.push(batch);
         }

@@ -10,6 +10,7 @@ mod partition;
 mod reader;
 mod state;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -25,8 +26,7 @@ use state::State;
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddedSettings {
     /// Most bytes that one partition holds in memory; 32 MiB. Past it a deleting topic drops its oldest records, and a
-    /// compacted topic refuses appends once its live keys alone are larger. An hour of features of a hundred workloads
-    /// at one tick a second is about that much in each of eight partitions.
+    /// compacted topic refuses appends once its live keys alone are larger. About fifteen thousand records of 2 kB.
     pub partition_bytes_max: u64,
     /// Whether an append on disk waits until the disk has it; true. Without it a process may crash and lose nothing, a
     /// machine may crash and lose the last seconds.
@@ -40,7 +40,7 @@ impl Default for EmbeddedSettings {
 }
 
 /// A handle of an embedded log; clones are handles of the same log.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Embedded {
     shared: Arc<Shared>,
 }
@@ -69,6 +69,12 @@ impl Embedded {
 
     fn of(state: State) -> Self {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), grown: Condvar::new() }) }
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Embedded").field(&self.shared.lock().place()).finish()
     }
 }
 
@@ -103,7 +109,6 @@ impl Log for Embedded {
 }
 
 /// The state, and the signal that it has grown.
-#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     grown: Condvar,

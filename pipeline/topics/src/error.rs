@@ -91,6 +91,18 @@ pub enum Error {
         /// Where.
         place: String,
     },
+    /// The broker refuses a record whatever its size, such as one whose time is far ahead of the broker's clock.
+    #[error("{place} refuses a record for {topic} from \"{source_id}\" ({reason}): correct it or leave it out")]
+    Refused {
+        /// Full name of the topic.
+        topic: String,
+        /// The record's key, lossy.
+        source_id: String,
+        /// Where.
+        place: String,
+        /// The broker's reason.
+        reason: String,
+    },
     /// A compacted partition holds more live keys than its bound allows.
     #[error(
         "partition {partition} of {topic} would hold more than {limit_bytes} bytes of live keys: remove keys, or raise \
@@ -231,7 +243,7 @@ impl Error {
             | Self::Broker { .. }
             | Self::Aborted { .. }
             | Self::DiskFull { .. } => Action::Retry,
-            Self::TooLarge { .. } | Self::Overrun { .. } => Action::Skip,
+            Self::TooLarge { .. } | Self::Refused { .. } | Self::Overrun { .. } => Action::Skip,
             Self::Plaintext { .. }
             | Self::Setting { .. }
             | Self::Denied { .. }

@@ -57,7 +57,8 @@ impl Record {
 pub struct Outgoing {
     /// Its topic.
     pub topic: Topic,
-    /// Its time on the log. Kafka puts its own clock in place of the epoch.
+    /// Its time on the log. Kafka puts its own clock in place of the epoch, drops records that are older than the
+    /// topic's retention soon after they were written, and refuses those more than an hour ahead of its clock.
     pub time: EventTime,
     /// Its key, which chooses the partition.
     pub key: Vec<u8>,
@@ -116,7 +117,7 @@ impl Outgoing {
             topic: self.topic.name().to_owned(),
             source_id: self.source(),
             bytes,
-            limit: format!("at most {RECORD_BYTES_MAX}"),
+            limit: format!("at most {RECORD_BYTES_MAX} bytes"),
             place: place.to_owned(),
         })
     }

@@ -19,7 +19,6 @@ pub(super) const RECORD_OVERHEAD_BYTES: u64 = 160;
 const LAG_OFFSETS: i64 = 1024;
 
 /// A partition.
-#[derive(Debug)]
 pub(super) struct Partition {
     cleanup: Cleanup,
     bytes_max: u64,

@@ -20,7 +20,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 const REWRITE_BYTES_MIN: u64 = 16 << 20;
 
 /// Everything that one lock guards.
-#[derive(Debug)]
 pub(super) struct State {
     settings: EmbeddedSettings,
     place: String,
@@ -198,7 +197,7 @@ fn payload(placed: &[Record], place: &str) -> Result<Vec<u8>, Error> {
                 topic: record.topic.name().to_owned(),
                 source_id: record.source(),
                 bytes: payload.len(),
-                limit: format!("appends of at most {}", frame::PAYLOAD_BYTES_MAX),
+                limit: format!("appends of at most {} bytes", frame::PAYLOAD_BYTES_MAX),
                 place: place.to_owned(),
             });
         }

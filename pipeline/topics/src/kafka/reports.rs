@@ -8,7 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
-use super::context::Context;
+use super::context::{Complaint, Context};
 
 /// Why a record was not delivered, and which.
 #[derive(Clone, Debug)]
@@ -50,6 +50,11 @@ impl Reports {
         let mut open =
             self.settled.wait_while(self.lock(), |open| open.records > 0).expect("no holder of the lock panics");
         open.first_failure.take()
+    }
+
+    /// The client's last complaint, once.
+    pub(super) fn complaint(&self) -> Option<Complaint> {
+        self.context.complaint()
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {

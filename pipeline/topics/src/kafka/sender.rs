@@ -83,9 +83,9 @@ impl Sender {
         Error::Unsettled { id, place: self.cluster.place().to_owned(), reason: reason.to_owned() }
     }
 
+    /// The error of a call that may succeed later, with the client's last complaint.
     pub(super) fn broker(&self, doing: &str, error: &KafkaError) -> Error {
-        let (place, reason) = (self.cluster.place().to_owned(), error.to_string());
-        Error::Broker { place, doing: doing.to_owned(), reason }
+        fault::of(&self.cluster.settings, doing, error, self.producer.client().context().complaint())
     }
 
     fn enqueue(&self, record: &Outgoing) -> KafkaResult<()> {
@@ -110,8 +110,14 @@ impl Sender {
                 topic: failure.topic,
                 source_id: failure.source,
                 bytes: failure.bytes,
-                limit: "the topic's max.message.bytes".to_owned(),
+                limit: "no more than its max.message.bytes".to_owned(),
                 place,
+            },
+            Some(RDKafkaErrorCode::InvalidTimestamp | RDKafkaErrorCode::InvalidRecord) => Error::Refused {
+                topic: failure.topic,
+                source_id: failure.source,
+                place,
+                reason: failure.error.to_string(),
             },
             Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
                 Error::UnknownTopic { topic: failure.topic, place }

@@ -98,9 +98,9 @@ impl KafkaWriter {
     fn give_up(&mut self, why: Error) -> Error {
         match (self.roll_back(), why) {
             (Err(error), _) if error.action() == Action::Stop => error,
-            (_, Error::Broker { place, reason, .. }) => {
+            (_, why) if why.action() == Action::Retry => {
                 let id = self.sender.transactional_id.clone().unwrap_or_default();
-                Error::Aborted { id, place, reason }
+                Error::Aborted { id, place: self.sender.cluster.place().to_owned(), reason: why.to_string() }
             }
             (_, why) => why,
         }

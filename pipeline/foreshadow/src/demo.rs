@@ -1,0 +1,206 @@
+//! The demonstration: a simulated fleet in lock step with the pipeline.
+//!
+//! Samples of [`CHUNK_MS`] go in; once every tick that they close has been committed, its decisions are carried out,
+//! before the next chunk is made. So decisions depend on simulated time alone, not on how fast the machine is.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use comfy_table::Table;
+use dataflow::{Delivery, Engine, EngineSettings};
+use jobs::backtest::{Race, Scorecard};
+use orchestrators::{Adapter, Simulated};
+use schemas::{Action, Decision, EventTime, Noun, Outcome, Span, Topic, batch};
+
+use crate::cli::Demo;
+
+/// A Monday, midnight UTC.
+const START: EventTime = EventTime::from_millis(1_767_571_200_000);
+
+/// Simulated time that goes in at once: as late as a decision can be carried out.
+const CHUNK_MS: u64 = 10_000;
+
+/// Length of a step of the plants, and so the sampling interval.
+const STEP_MS: u64 = 1_000;
+
+/// What is counted on the way.
+#[derive(Default)]
+struct Counts {
+    samples: u64,
+    decisions: u64,
+    scale_ups: u64,
+    scale_downs: u64,
+    shortfalls: u64,
+    anomalies: u64,
+}
+
+struct Show {
+    engine: Engine,
+    fleet: Simulated,
+    settings: EngineSettings,
+    counts: Counts,
+    scores: Scorecard,
+    offsets: BTreeMap<Topic, i64>,
+    lines: bool,
+}
+
+/// Runs the demonstration.
+pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
+    let settings =
+        EngineSettings { workers: arguments.workers, features_every: Span::from_secs(60), ..EngineSettings::default() };
+    let mut show = Show {
+        engine: Engine::start(&settings, 1)?,
+        fleet: Simulated::new(plant::demo_fleet(), arguments.seed).context("the demo fleet")?,
+        settings,
+        counts: Counts::default(),
+        scores: Scorecard::default(),
+        offsets: BTreeMap::new(),
+        lines: !arguments.json,
+    };
+    let mut race = Race::new(plant::demo_fleet(), arguments.seed);
+    show.announce()?;
+    let began = Instant::now();
+    let mut now = START;
+    while began.elapsed() < arguments.duration.duration() {
+        show.chunk(now, arguments.seed)?;
+        (0..CHUNK_MS / STEP_MS).for_each(|step| race.step(now.plus(step * STEP_MS), STEP_MS));
+        now = now.plus(CHUNK_MS);
+        let due = Duration::from_secs_f64((now.millis() - START.millis()) as f64 / 1000.0 / arguments.speed);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+    }
+    show.engine.stop();
+    let mut scores = vec![("foreshadow", show.scores.clone())];
+    scores.extend(race.scores());
+    if arguments.json {
+        println!("{}", json(&show.counts, &scores, now));
+    } else {
+        println!("{}", table(&scores));
+    }
+    Ok(())
+}
+
+impl Show {
+    /// Writes what runs and what pays.
+    fn announce(&mut self) -> anyhow::Result<()> {
+        let (workloads, pools) = self.fleet.inventory(START);
+        pools.iter().try_for_each(|pool| self.deliver(pool, START))?;
+        workloads.iter().try_for_each(|workload| self.deliver(workload, START))
+    }
+
+    /// Runs the fleet over one chunk, waits for the decisions that follow from it, and carries them out.
+    fn chunk(&mut self, from: EventTime, seed: u64) -> anyhow::Result<()> {
+        let mut samples = Vec::new();
+        for step in 0..CHUNK_MS / STEP_MS {
+            samples.extend(self.fleet.step(from.plus(step * STEP_MS), STEP_MS, seed));
+            for truth in self.fleet.truth() {
+                self.scores.note(STEP_MS, truth.demand, truth.in_force, truth.shadow, truth.violated, truth.oom);
+            }
+        }
+        let end = from.plus(CHUNK_MS);
+        let outcomes = self.fleet.poll(end);
+        outcomes.iter().try_for_each(|outcome| self.deliver(outcome, end))?;
+        self.counts.samples += samples.len() as u64;
+        self.hand_in(Topic::Samples, "fleet", batch::encode(&samples), end)?;
+        let closes = end.minus(1 + self.settings.lateness.millis()).tick(self.settings.tick.millis());
+        let decisions = self.await_commit(closes)?;
+        let accepted: Vec<Outcome> = decisions.iter().filter_map(|decision| self.fleet.apply(decision, end)).collect();
+        accepted.iter().try_for_each(|outcome| self.deliver(outcome, end))
+    }
+
+    /// Takes commits until the frontier has come to `closes`.
+    fn await_commit(&mut self, closes: EventTime) -> anyhow::Result<Vec<Decision>> {
+        let mut decisions = Vec::new();
+        loop {
+            let commit = self.engine.commits().recv().context("the workers have ended")?;
+            for record in &commit.records {
+                match Topic::of_noun(&record.noun) {
+                    Some(Topic::Decisions) => decisions.push(Decision::from_json(&record.value)?),
+                    Some(Topic::Anomalies) => self.counts.anomalies += 1,
+                    _ => {}
+                }
+            }
+            if commit.frontier >= closes {
+                decisions.iter().for_each(|decision| self.note(decision));
+                return Ok(decisions);
+            }
+        }
+    }
+
+    fn note(&mut self, decision: &Decision) {
+        self.counts.decisions += 1;
+        self.counts.scale_ups += u64::from(matches!(decision.action, Action::ScaleUp | Action::Reshape));
+        self.counts.scale_downs += u64::from(matches!(decision.action, Action::ScaleDown | Action::Reshape));
+        self.counts.shortfalls += u64::from(decision.short());
+        self.scores.changed(u64::from(decision.changes()));
+        if self.lines {
+            let (before, after) = (decision.current.cpu_cores.get(), decision.granted.cpu_cores.get());
+            let action = format!("{:?}", decision.action);
+            println!(
+                "{}  {:<13} {action:<10} {before:>6.2} -> {after:>6.2} cores  {}",
+                decision.time, decision.workload, decision.because
+            );
+        }
+    }
+
+    fn deliver<N: Noun>(&mut self, record: &N, log_time: EventTime) -> anyhow::Result<()> {
+        self.hand_in(N::TOPIC, record.key(), record.to_json(), log_time)
+    }
+
+    fn hand_in(&mut self, topic: Topic, key: &str, value: Vec<u8>, time: EventTime) -> anyhow::Result<()> {
+        let offset = self.offsets.entry(topic).or_default();
+        *offset += 1;
+        let delivery = Delivery {
+            topic,
+            partition: 0,
+            offset: *offset,
+            time,
+            key: key.to_owned(),
+            content_type: None,
+            value: Some(value),
+        };
+        Ok(self.engine.deliver(delivery)?)
+    }
+}
+
+fn json(counts: &Counts, scores: &[(&str, Scorecard)], now: EventTime) -> serde_json::Value {
+    let policies: serde_json::Map<String, serde_json::Value> = scores
+        .iter()
+        .map(|(name, score)| {
+            let figures = serde_json::json!({
+                "violation_share": score.violation_share(),
+                "slack": score.slack(),
+                "cost": score.cost(),
+                "changes": score.changes(),
+                "oom_kills": score.oom_kills(),
+            });
+            ((*name).to_owned(), figures)
+        })
+        .collect();
+    serde_json::json!({
+        "simulated_seconds": (now.millis() - START.millis()) / 1000,
+        "samples": counts.samples,
+        "decisions": counts.decisions,
+        "scale_ups": counts.scale_ups,
+        "scale_downs": counts.scale_downs,
+        "shortfalls": counts.shortfalls,
+        "anomalies": counts.anomalies,
+        "policies": policies,
+    })
+}
+
+fn table(scores: &[(&str, Scorecard)]) -> Table {
+    let mut table = Table::new();
+    table.set_header(["policy", "violations", "slack", "cost (shadow in it)", "changes", "OOM kills"]);
+    for (name, score) in scores {
+        table.add_row([
+            (*name).to_owned(),
+            format!("{:.2} %", score.violation_share() * 100.0),
+            format!("{:.1} %", score.slack() * 100.0),
+            format!("{:.3}", score.cost()),
+            score.changes().to_string(),
+            score.oom_kills().to_string(),
+        ]);
+    }
+    table
+}
