@@ -6,13 +6,13 @@
 //! vanish silently.
 
 use std::collections::HashMap;
-use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, TimestampMillisecondType};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::StreamReader;
+use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 
 use crate::columns::time_type;
@@ -85,12 +85,15 @@ pub fn encode(samples: &[Sample]) -> Vec<u8> {
 /// # Errors
 /// [`BatchError`] when the message as a whole cannot be read; a fault of one row costs that row alone.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Row>, BatchError> {
-    let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
-    check_schema(&reader.schema())?;
+    // Pushed rather than read: a reader allocates whatever length a message claims, the decoder slices what is there.
+    let mut decoder = StreamDecoder::new();
+    let mut buffer = Buffer::from(bytes);
     let mut rows = Vec::new();
-    for batch in reader {
-        read_rows(&batch?, &mut rows)?;
+    while let Some(batch) = decoder.decode(&mut buffer)? {
+        check_schema(&batch.schema())?;
+        read_rows(&batch, &mut rows)?;
     }
+    decoder.finish()?;
     if rows.is_empty() { Err(BatchError::Empty) } else { Ok(rows) }
 }
 

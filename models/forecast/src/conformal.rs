@@ -12,24 +12,25 @@
 //! | a miss | + 0.0095 |
 //! | a hit | - 0.0005 |
 //!
-//! **Guarantee.** The level stays within `floor ..= CEILING`, so summing its moves over `n` outcomes gives, whatever the series does,
+//! **Guarantee.** The level stays within `floor ..= CEILING`, so summing its moves over `n` outcomes gives for any series
 //!
 //! ```text
 //! q - r/n - q * m  <=  coverage  <=  q + r/n + (1 - q) * s        r = (CEILING - floor) / gain  (9.9 for q = 0.95)
 //! ```
 //!
-//! where `m` is the share of outcomes that were missed although the level was at its ceiling (demand beyond everything the
-//! expert remembers: no level helps), and `s` the share of hits with the level at its floor. The original lets the level leave 0..1,
-//! answers infinity above and nothing below, and so has `m = s = 0`; an allocation can be neither. The floor keeps a long calm
-//! from leaving the answer bare when the calm ends, and errs on the safe side.
+//! where `m` is the share of outcomes that were missed with the level within one move of its ceiling (demand beyond all that the
+//! expert remembers, or the rest of a run of misses already on its way), and `s` the share of hits within one move of the floor.
+//! The original lets the level leave 0..1, answers infinity above and nothing below, and so has `m = s = 0`; an allocation can be
+//! neither. The floor errs on the safe side: a long calm must not leave the answer bare when it ends. A level that remembered
+//! what the ceiling cut off won the last point of coverage on real traces, at up to twice the idle capacity and no lower loss.
 //!
 //! **Delay.** Outcomes arrive a horizon late. An integral loop of unit slope and dead time `d` outcomes does not overshoot while
 //! `gain * d <= 1/e`; the ensemble settles at most 8 outcomes per horizon, and `0.01 * 8 = 0.08` leaves a wide margin.
 
 use serde::{Deserialize, Serialize};
 
-/// Step of the level per outcome: a memory of about 100 outcomes. One spike is missed by every origin whose horizon holds it, up
-/// to 8 in a row; at 0.02 those drove the level from its floor to its ceiling, and coverage on traces of real services was lost there.
+/// Step of the level per outcome: a memory of about 100 outcomes. One spike is missed by every origin whose horizon holds it,
+/// up to 8 in a row; at 0.02 those drove the level from floor to ceiling, and on real traces coverage was lost there.
 pub const GAIN: f64 = 0.01;
 
 /// The highest level asked for: the largest residual of any window up to 998.
@@ -57,7 +58,7 @@ impl Conformal {
         self.level = (self.level + GAIN * (self.target - outcome)).clamp(floor(self.target), CEILING);
     }
 
-    /// The level to ask for so that `q` is covered: exact at the target, elsewhere the odds of a miss are scaled alike.
+    /// The level to ask for so that `q` is covered: exact at the target, elsewhere the share of misses is scaled alike.
     ///
     /// | target 0.95 at level | asked for q | level |
     /// |---|---|---|

@@ -8,8 +8,27 @@
 //! Example, at one origin with target 0.95: the base is 2.0 cores, the residuals' 95 % quantile 0.3, so the quantile is 2.3;
 //! after a few misses the conformal level stands at 0.97, where the residual is 0.4, and 2.4 is what to allocate.
 //!
-//! State per series: 24 kB of seasons and about 25 kB per horizon. Cost, measured on one core of a shared two-core machine:
-//! see [`Ensemble::observe`].
+//! **What to expect.** At target 0.95 the answers covered 0.93 to 0.97 of the peaks on public traces (Alibaba, Azure, Bitbrains,
+//! Google 2011, World Cup 1998; horizons of 1 to 360 steps). Their mean loss is at most twice that of the best expert chosen
+//! in hindsight on mixtures of unlike stretches (a property test; the median is below 1, because calibration helps). There is no
+//! bound for a series made to mislead: a follower of the recent leader can always be led astray.
+//!
+//! **State** per series: 24 kB of seasons and about 25 kB per horizon.
+//! **Cost** of `observe` with all seven experts, on one core of a busy two-core machine: 0.8 to 1.4 µs with one horizon of 6
+//! steps; 0.1 µs more with one of 360 steps beside it (which learns at every 45th step); 2.2 µs with two horizons of up to 8
+//! steps. `forecast`: 0.1 to 0.2 µs.
+//!
+//! ```
+//! use forecast::{Ensemble, EnsembleSettings};
+//!
+//! let mut cpu = Ensemble::new(EnsembleSettings { horizons_steps: vec![6], ..Default::default() })?;
+//! for step in 0..600 {
+//!     cpu.observe(step, Some(2.0 + 0.1 * (step % 3) as f64)); // cores: 2.0, 2.1, 2.2, 2.0, ...
+//! }
+//! let minute = cpu.forecast(6, 0.95).expect("demand has been seen");
+//! assert!((minute.calibrated - 2.2).abs() < 1e-6); // every minute holds a 2.2
+//! # Ok::<(), forecast::SettingsError>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,7 @@
 //! Which expert leads, and when it is replaced.
 //!
-//! Invariant: after every review either no rival's loss is below `1 - margin` of the leader's, or the next review but at most
-//! `patience` will seat one. So over any stretch the leader's recent loss exceeds the best rival's by a factor of
-//! `1 / (1 - margin)` (1.053 at 5 %) for at most `patience` reviews in a row.
+//! Invariant: the leader's recent loss exceeds the best rival's by more than a factor of `1 / (1 - margin)` (1.053 at 5 %) in
+//! fewer than `patience` reviews in a row; the last of `patience` seats the best rival.
 
 use serde::{Deserialize, Serialize};
 

@@ -28,7 +28,7 @@ struct HorizonPeaks {
 }
 
 impl PeakHistogram {
-    /// `first_bucket` in the unit of the demand (see [`DecayingHistogram::new`]), `step_ms` the length of a step.
+    /// `first_bucket` in the unit of the demand (see [`DecayingHistogram::new`]), `step_ms` the length of a step, at most a day.
     pub fn new(first_bucket: f64, step_ms: u64) -> Self {
         Self { first_bucket, half_life_steps: HALF_LIFE_MS / step_ms, newest: 0, by_horizon: Vec::new() }
     }

@@ -1,7 +1,7 @@
 //! What an expert's base has recently missed by, and the quantiles of that.
 //!
-//! A residual is `Y - base`, the true peak less the base. Base plus the residuals' quantile at `q` is the expert's quantile at `q`.
-//! The quantile takes rank `ceil((n + 1) q)` of `n`, the split-conformal rank, which covers with probability at least `q` while
+//! A residual is `Y - base`, the true peak less the base; base plus the residuals' quantile at `q` is the expert's quantile
+//! at `q`. The quantile takes rank `ceil((n + 1) q)` of `n`, the split-conformal rank, which covers with probability at least `q` while
 //! the residuals are exchangeable (Vovk et al. 2005); above `n / (n + 1)` it is the largest.
 //!
 //! | n | q | rank |

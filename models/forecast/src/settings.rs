@@ -34,7 +34,7 @@ pub struct EnsembleSettings {
     pub first_bucket: f64,
     /// A challenger's loss must be lower by this share of the leader's, 0 up to 1 (exclusive). Less is noise.
     pub lead_margin: f64,
-    /// ... at so many settled origins in a row: five minutes of 10 s steps at a horizon of up to 16 steps.
+    /// ... at so many settled origins in a row: five minutes of 10 s steps at a horizon of up to 8 steps.
     pub lead_origins: u32,
     /// Residuals kept per expert and horizon, 19 to [`MAX_RESIDUAL_WINDOW`]. The standard error of the coverage at 0.95 is
     /// one point with 512.

@@ -22,7 +22,7 @@ use crate::prediction::Prediction;
 use crate::residuals::Residuals;
 use crate::settings::EnsembleSettings;
 
-/// At most.
+/// At most so many.
 const ORIGINS_PER_HORIZON: u32 = 8;
 
 /// Recent means: an hour of 10 s steps at short horizons, 45 horizons at long ones.
@@ -64,7 +64,7 @@ struct Said {
 struct Guess {
     /// The base, if residuals are to be learned around it.
     base: Option<f64>,
-    /// The quantile asked for.
+    /// The quantile asked for, if enough has been learned.
     quantile: Option<f64>,
 }
 
@@ -81,9 +81,8 @@ impl Tally {
             return Guess { base: None, quantile: own };
         }
         let base = expert.base(horizon);
-        let learned = base.zip(self.residuals.quantile(level)).map(|(base, residual)| (base + residual).max(0.0));
-        let cold = base.filter(|_| expert.name() == ExpertName::Persistence).map(|base| cold_quantile(base, level));
-        Guess { base, quantile: learned.or(cold) }
+        let quantile = base.zip(self.residuals.quantile(level)).map(|(base, residual)| (base + residual).max(0.0));
+        Guess { base, quantile }
     }
 
     fn learn(&mut self, guess: &Guess, target: f64, peak: f64) {
@@ -141,7 +140,7 @@ impl Track {
         }
         let guesses = array::from_fn(|expert| self.guess(expert, experts, self.target));
         let speaker = self.speaker(|expert| guesses[expert].quantile.is_some());
-        let calibrated = self.guess(speaker, experts, self.conformal.level_for(self.target)).quantile;
+        let calibrated = self.quantile(speaker, experts, self.conformal.level_for(self.target));
         self.pending.push(step, Said { guesses, calibrated });
     }
 
@@ -162,7 +161,7 @@ impl Track {
         let expert = experts[speaker];
         let base = expert.base(self.horizon)?;
         let levels = (level, self.conformal.level_for(level));
-        Prediction::new(expert.name().as_str(), base, levels, |level| self.guess(speaker, experts, level).quantile)
+        Prediction::new(expert.name().as_str(), base, levels, |level| self.quantile(speaker, experts, level))
     }
 
     pub(crate) fn leader(&self) -> usize {
@@ -190,6 +189,13 @@ impl Track {
         self.tallies[expert].guess(experts[expert], self.horizon, level)
     }
 
+    /// What the speaker answers; persistence always answers, cold if it must.
+    fn quantile(&self, speaker: usize, experts: &Voices, level: f64) -> Option<f64> {
+        let guess = self.guess(speaker, experts, level);
+        let cold = guess.base.filter(|_| speaker == PERSISTENCE).map(|base| cold_quantile(base, level));
+        guess.quantile.or(cold)
+    }
+
     /// The leader; while it is silent, the best of those that speak; failing them, persistence.
     fn speaker(&self, speaks: impl Fn(usize) -> bool) -> usize {
         let leader = self.leadership.leader();
@@ -210,8 +216,15 @@ impl Track {
             self.coverage.push(if hit { 1.0 } else { 0.0 });
             self.loss.push(pinball(self.target, calibrated, peak));
         }
-        let spoke = |expert: usize| said.guesses[expert].quantile.is_some();
-        let losses = array::from_fn(|expert| self.tallies[expert].standing().filter(|_| spoke(expert)));
-        self.leadership.review(&losses);
+        self.review(said);
+    }
+
+    /// There is nothing to compare before persistence, the slowest to be scored, has a standing.
+    fn review(&mut self, said: &Said) {
+        if self.tallies[PERSISTENCE].standing().is_some() {
+            let spoke = |expert: usize| said.guesses[expert].quantile.is_some();
+            let losses = array::from_fn(|expert| self.tallies[expert].standing().filter(|_| spoke(expert)));
+            self.leadership.review(&losses);
+        }
     }
 }

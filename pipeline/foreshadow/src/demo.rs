@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use comfy_table::Table;
 use dataflow::{Delivery, Engine, EngineSettings};
-use jobs::backtest::{Race, Scorecard};
+use jobs::backtest::{ListPrice, Race, RaceSettings, Scorecard, Step};
 use orchestrators::{Adapter, Simulated};
 use schemas::{Action, Decision, EventTime, Noun, Outcome, Span, Topic, batch};
 
@@ -41,6 +41,7 @@ struct Show {
     settings: EngineSettings,
     counts: Counts,
     scores: Scorecard,
+    list_price: ListPrice,
     offsets: BTreeMap<Topic, i64>,
     lines: bool,
 }
@@ -49,17 +50,29 @@ struct Show {
 pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let settings =
         EngineSettings { workers: arguments.workers, features_every: Span::from_secs(60), ..EngineSettings::default() };
+    let fleet = Simulated::new(plant::demo_fleet(), arguments.seed).context("the demo fleet")?;
+    let (workloads, pools) = fleet.inventory(START);
+    let pool = pools.first().context("the demo fleet has no pool")?;
+    let list_price = ListPrice::of_pool(pool).context("the demo pool has no offers")?;
+    let race = RaceSettings {
+        seed: arguments.seed,
+        decision_latency_ms: CHUNK_MS,
+        capacity: pool.capacity(),
+        list_price: list_price.clone(),
+    };
+    let mut race = Race::new(&plant::demo_fleet(), race);
     let mut show = Show {
         engine: Engine::start(&settings, 1)?,
-        fleet: Simulated::new(plant::demo_fleet(), arguments.seed).context("the demo fleet")?,
+        fleet,
         settings,
         counts: Counts::default(),
         scores: Scorecard::default(),
+        list_price,
         offsets: BTreeMap::new(),
         lines: !arguments.json,
     };
-    let mut race = Race::new(plant::demo_fleet(), arguments.seed);
-    show.announce()?;
+    pools.iter().try_for_each(|pool| show.deliver(pool, START))?;
+    workloads.iter().try_for_each(|workload| show.deliver(workload, START))?;
     let began = Instant::now();
     let mut now = START;
     while began.elapsed() < arguments.duration.duration() {
@@ -70,7 +83,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
         std::thread::sleep(due.saturating_sub(began.elapsed()));
     }
     show.engine.stop();
-    let mut scores = vec![("foreshadow", show.scores.clone())];
+    let mut scores = vec![("foreshadow", show.scores)];
     scores.extend(race.scores());
     if arguments.json {
         println!("{}", json(&show.counts, &scores, now));
@@ -81,20 +94,21 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
 }
 
 impl Show {
-    /// Writes what runs and what pays.
-    fn announce(&mut self) -> anyhow::Result<()> {
-        let (workloads, pools) = self.fleet.inventory(START);
-        pools.iter().try_for_each(|pool| self.deliver(pool, START))?;
-        workloads.iter().try_for_each(|workload| self.deliver(workload, START))
-    }
-
     /// Runs the fleet over one chunk, waits for the decisions that follow from it, and carries them out.
     fn chunk(&mut self, from: EventTime, seed: u64) -> anyhow::Result<()> {
         let mut samples = Vec::new();
         for step in 0..CHUNK_MS / STEP_MS {
             samples.extend(self.fleet.step(from.plus(step * STEP_MS), STEP_MS, seed));
             for truth in self.fleet.truth() {
-                self.scores.note(STEP_MS, truth.demand, truth.in_force, truth.shadow, truth.violated, truth.oom);
+                let step = Step {
+                    dt_ms: STEP_MS,
+                    demand: truth.demand,
+                    in_force: truth.in_force,
+                    shadow: truth.shadow,
+                    violated: truth.violated,
+                    oom: truth.oom,
+                };
+                self.scores.note(&step, &self.list_price);
             }
         }
         let end = from.plus(CHUNK_MS);
@@ -195,12 +209,16 @@ fn table(scores: &[(&str, Scorecard)]) -> Table {
     for (name, score) in scores {
         table.add_row([
             (*name).to_owned(),
-            format!("{:.2} %", score.violation_share() * 100.0),
-            format!("{:.1} %", score.slack() * 100.0),
+            percent(score.violation_share()),
+            percent(score.slack()),
             format!("{:.3}", score.cost()),
             score.changes().to_string(),
             score.oom_kills().to_string(),
         ]);
     }
     table
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "not known".to_owned(), |share| format!("{:.2} %", share * 100.0))
 }

@@ -7,7 +7,10 @@
 //! |---|---|
 //! | `samples`, `features`, `forecasts`, `anomalies`, `decisions`, `outcomes`, `rejects` | a record, or a row of one |
 //! | `workloads`, `pools`, `models`, `progress` | the newest record of a key |
-//! | `latest_decisions`, `shadow_vs_primary`, `forecast_error`, `cost_by_workload` | see `views.rs` |
+//! | `latest_decisions` | the newest decision of a workload |
+//! | `shadow_vs_primary` | a metric of a primary beside its shadow's, at one tick |
+//! | `forecast_error` | a forecast beside the peak that came |
+//! | `cost_by_workload` | what a workload's allocations cost as decided |
 //!
 //! Which rows a table holds:
 //!

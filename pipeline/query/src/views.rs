@@ -1,6 +1,6 @@
 //! Views over the tables, under the names that people guess.
 
-/// The views: name and query. Later ones may use earlier ones.
+/// The views: name and query.
 pub(crate) const VIEWS: [(&str, &str); 4] = [
     ("latest_decisions", LATEST_DECISIONS),
     ("shadow_vs_primary", SHADOW_VS_PRIMARY),

@@ -17,7 +17,10 @@ pub(super) fn of(settings: &KafkaSettings, doing: &str, error: &KafkaError, comp
             Error::Denied { place, doing: doing.to_owned(), reason }
         }
         _ if !error.rdkafka_error_code().is_some_and(is_silence) => {
-            let reason = complaint.map_or(reason.clone(), |complaint| format!("{reason}; {}", complaint.text));
+            let reason = match complaint {
+                Some(Complaint { text, .. }) => format!("{reason}; {text}"),
+                None => reason,
+            };
             Error::Broker { place, doing: doing.to_owned(), reason }
         }
         _ => match complaint {

@@ -1,0 +1,105 @@
+//! Readings of one instance to its sample: gauges as they are, counters as rates.
+
+use schemas::{Bytes, BytesPerSecond, Cores, EventTime, InstanceId, Ratio, Role, Sample};
+
+use crate::counter::{Counter, Share};
+use crate::discover::Found;
+use crate::reading::{Often, Seldom};
+
+const NS_PER_SECOND: f64 = 1e9;
+const US_PER_SECOND: f64 = 1e6;
+
+/// The counters of one instance, and its sample as it stands.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    sample: Sample,
+    cpu: Counter,
+    throttled: Share,
+    disk: [Counter; 2],
+    network: [Counter; 2],
+    stalls: [Counter; 3],
+    resets: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(found: &Found) -> Self {
+        let mut sample = Sample::new(EventTime::default(), found.workload.clone());
+        sample.tenant = found.tenant.clone();
+        sample.instance = Some(found.instance.clone());
+        sample.role = found.role;
+        Self {
+            sample,
+            cpu: Counter::default(),
+            throttled: Share::default(),
+            disk: Default::default(),
+            network: Default::default(),
+            stalls: Default::default(),
+            resets: 0,
+        }
+    }
+
+    /// The name changes when another instance of the same name comes or goes.
+    pub(crate) fn rename(&mut self, instance: InstanceId, role: Role) {
+        self.sample.instance = Some(instance);
+        self.sample.role = role;
+    }
+
+    /// The next traffic is counted by another namespace.
+    pub(crate) fn forget_network(&mut self) {
+        self.network = Default::default();
+    }
+
+    /// Takes a reading of each tick, as read at `at_ns`.
+    pub(crate) fn often(&mut self, at_ns: u64, often: &Often) {
+        let resets = &mut self.resets;
+        let [read, write] = &mut self.disk;
+        let sample = &mut self.sample;
+        let cpu = self.cpu.rate(at_ns, often.cpu_used_ns, resets);
+        sample.cpu_used_cores = cpu.map(|ns| Cores::new(ns / NS_PER_SECOND));
+        sample.cpu_throttled_ratio = self.throttled.share(often.cpu_throttled, resets).map(Ratio::new);
+        sample.memory_working_set_bytes = often.memory_working_set_bytes.map(bytes);
+        sample.disk_read_bytes_per_second =
+            read.rate(at_ns, often.disk.map(|disk| disk.read_bytes), resets).map(BytesPerSecond::new);
+        sample.disk_write_bytes_per_second =
+            write.rate(at_ns, often.disk.map(|disk| disk.write_bytes), resets).map(BytesPerSecond::new);
+    }
+
+    /// Takes a reading of about each second, as read at `at_ns`; it stands until the next.
+    pub(crate) fn seldom(&mut self, at_ns: u64, seldom: &Seldom) {
+        let resets = &mut self.resets;
+        let [receive, transmit] = &mut self.network;
+        let [cpu, memory, io] = &mut self.stalls;
+        let sample = &mut self.sample;
+        sample.cpu_limit_cores = seldom.cpu_limit_cores.map(Cores::new);
+        sample.memory_limit_bytes = seldom.memory_limit_bytes.map(bytes);
+        sample.network_receive_bytes_per_second =
+            receive.rate(at_ns, seldom.network.map(|network| network.receive_bytes), resets).map(BytesPerSecond::new);
+        sample.network_transmit_bytes_per_second =
+            transmit.rate(at_ns, seldom.network.map(|network| network.transmit_bytes), resets).map(BytesPerSecond::new);
+        let mut pressure = |counter: &mut Counter, stalled_us| counter.rate(at_ns, stalled_us, resets).map(share_of_time);
+        sample.cpu_pressure_ratio = pressure(cpu, seldom.stalls.cpu_us);
+        sample.memory_pressure_ratio = pressure(memory, seldom.stalls.memory_us);
+        sample.io_pressure_ratio = pressure(io, seldom.stalls.io_us);
+    }
+
+    /// The sample, as of `wall`.
+    pub(crate) fn sample(&self, wall: EventTime) -> Sample {
+        Sample { time: wall, ..self.sample.clone() }
+    }
+
+    /// How many counters fell since this was last asked.
+    pub(crate) fn take_resets(&mut self) -> u64 {
+        std::mem::take(&mut self.resets)
+    }
+}
+
+/// Stalled microseconds per second as a share. The kernel adds them up at its own instants, so a whole stalled second
+/// may come out a little above one.
+fn share_of_time(us_per_second: f64) -> Ratio {
+    Ratio::new((us_per_second / US_PER_SECOND).min(1.0))
+}
+
+/// Exact below 2^53 bytes, 8 PiB.
+fn bytes(count: u64) -> Bytes {
+    Bytes::new(count as f64)
+}
