@@ -114,23 +114,19 @@ fn find(machine: &Machine, target: &mut Target, commands: &[(u32, String)], buff
             name_groups(target, &paths)
         }
         Wanted::Pid { pid, start_ticks: meant } => {
-            let pid = *pid;
-            let now = start_ticks(proc_root, pid, buffer);
-            let meant = *meant.get_or_insert(match now {
-                Some(start) => start,
-                None => return Vec::new(),
-            });
-            if now != Some(meant) {
-                return Vec::new();
-            }
-            vec![found_process(proc_root, target, pid, meant, buffer)]
+            let (pid, now) = (*pid, start_ticks(proc_root, *pid, buffer));
+            *meant = meant.or(now);
+            let running = now.filter(|_| now == *meant);
+            running.map(|start| found_process(proc_root, target, pid, start, buffer)).into_iter().collect()
         }
         Wanted::Process(pattern) => {
             let matching: Vec<u32> =
                 commands.iter().filter(|(_, line)| pattern.matches(line)).map(|(pid, _)| *pid).collect();
-            let running = matching.into_iter().filter_map(|pid| Some((pid, start_ticks(proc_root, pid, buffer)?)));
-            let running: Vec<(u32, u64)> = running.collect();
-            running.into_iter().map(|(pid, start)| found_process(proc_root, target, pid, start, buffer)).collect()
+            let found = |pid| {
+                let start = start_ticks(proc_root, pid, buffer)?;
+                Some(found_process(proc_root, target, pid, start, buffer))
+            };
+            matching.into_iter().filter_map(found).collect()
         }
     }
 }

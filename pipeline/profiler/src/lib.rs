@@ -15,7 +15,7 @@
 //! use schemas::EventTime;
 //!
 //! let settings = ProfilerSettings { host: true, ..ProfilerSettings::default() };
-//! let mut profiler = Profiler::new(settings, Vec::new())?;
+//! let mut profiler = Profiler::new(settings, &[])?;
 //! profiler.sample(EventTime::from_millis(1_767_225_600_000)); // gauges: rates need a second reading
 //! let samples = profiler.sample(EventTime::from_millis(1_767_225_601_000));
 //! # Ok::<(), profiler::Error>(())

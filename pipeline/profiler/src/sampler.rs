@@ -40,7 +40,7 @@ impl Profiler {
     ///
     /// # Errors
     /// [`Error`] when the settings cannot be used or the machine's processes cannot be read.
-    pub fn new(settings: ProfilerSettings, workloads: Vec<Workload>) -> Result<Self, Error> {
+    pub fn new(settings: ProfilerSettings, workloads: &[Workload]) -> Result<Self, Error> {
         let faults = settings.faults();
         if !faults.is_empty() {
             return Err(Error::Settings(faults));
@@ -80,11 +80,10 @@ impl Profiler {
     ///
     /// Instances that are found again keep their counters. A workload whose selector cannot be used is warned about
     /// and has no instances; one without a selector is not for the profiler.
-    #[allow(clippy::needless_pass_by_value, reason = "the caller hands the list over, as to `new`")]
-    pub fn set_workloads(&mut self, workloads: Vec<Workload>) {
+    pub fn set_workloads(&mut self, workloads: &[Workload]) {
         let before = std::mem::take(&mut self.targets);
         self.targets.extend(self.settings.host.then(Target::host));
-        for workload in &workloads {
+        for workload in workloads {
             match Target::of(workload) {
                 Ok(target) => self.targets.extend(target),
                 Err(fault) => tracing::warn!(workload = %workload.workload, fault, "selector not usable"),
