@@ -7,9 +7,9 @@
 //!
 //! every 15 s. Down only to the highest recommendation of the last 300 s; up by at most the larger of 100 % and 4 replicas
 //! a round. Replicas on their way count as idle in a ratio above 1, so they stop a second step for the same need. Without
-//! a reading nothing is decided. All constants are the documented defaults.
+//! a reading nothing is decided. These constants are the documented defaults; target and replica are the owner's.
 //!
-//! A plant is all replicas together, so a replica is a slice of it: CPU and memory rise and fall as one.
+//! A plant is all replicas together, so a replica is a slice of it: CPU and memory rise and fall as one, within the bounds.
 //!
 //! State: the readings' sums and at most [`RECOMMENDATIONS_MAX`] recommendations. Cost: O(recommendations) a round.
 
@@ -52,24 +52,32 @@ pub struct HpaSettings {
     pub target_utilisation: f64,
     /// What one replica is given.
     pub replica: Allocation,
-    /// Fewest replicas; at least 1.
-    pub replicas_min: u32,
-    /// Most replicas.
-    pub replicas_max: u32,
+    /// Least for all replicas together; its CPU says how many there are at least.
+    pub min: Allocation,
+    /// Most for all replicas together; its CPU says how many there are at most.
+    pub max: Allocation,
 }
 
 impl HpaSettings {
-    /// What a careful owner would give: replicas of half a core, with memory in the proportion of the largest allocation,
-    /// as many as keep both resources within the bounds.
+    /// What a careful owner would give: replicas of half a core, with memory in the proportion of the allocation that the
+    /// workload starts with, and never less memory than that one's: the law does not see memory, and an instance that is
+    /// killed again and again reports no CPU to act on.
     #[must_use]
     pub fn of_member(member: &FleetMember) -> Self {
-        let replica = member.max.scaled(REPLICA_CORES / member.max.cpu_cores);
-        let replicas = |bound: Allocation| {
-            (bound.cpu_cores / replica.cpu_cores).max(bound.memory_bytes / replica.memory_bytes)
-        };
-        let replicas_min = (replicas(member.min) - ROUNDING).ceil().max(1.0) as u32;
-        let replicas_max = ((replicas(member.max) + ROUNDING) as u32).max(replicas_min);
-        Self { target_utilisation: TARGET_UTILISATION, replica, replicas_min, replicas_max }
+        let replica = member.initial.scaled(REPLICA_CORES / member.initial.cpu_cores);
+        let min = Allocation { memory_bytes: member.initial.memory_bytes, ..member.min };
+        Self { target_utilisation: TARGET_UTILISATION, replica, min, max: member.max }
+    }
+
+    /// Fewest and most replicas.
+    fn replicas(&self) -> (u32, u32) {
+        let count = |bound: Allocation| bound.cpu_cores / self.replica.cpu_cores;
+        let fewest = (count(self.min) - ROUNDING).ceil().max(1.0) as u32;
+        (fewest, ((count(self.max) + ROUNDING) as u32).max(fewest))
+    }
+
+    fn allocation(&self, replicas: u32) -> Allocation {
+        self.replica.scaled(f64::from(replicas)).max(self.min).min(self.max)
     }
 }
 
@@ -144,8 +152,8 @@ impl Peer for Hpa {
         let recommended = self.recommended(&used, replicas);
         let stabilised = self.stabilised(now, recommended, replicas);
         let reachable = stabilised.min((2 * replicas).max(replicas + UP_REPLICAS));
-        let target = reachable.clamp(self.settings.replicas_min, self.settings.replicas_max);
-        let target = self.settings.replica.scaled(f64::from(target));
+        let (fewest, most) = self.settings.replicas();
+        let target = self.settings.allocation(reachable.clamp(fewest, most));
         (target != current).then_some(target)
     }
 }
@@ -158,7 +166,8 @@ mod tests {
     const REPLICA: Allocation = Allocation { cpu_cores: 1.0, memory_bytes: 1e9 };
 
     fn hpa() -> Hpa {
-        Hpa::new(HpaSettings { target_utilisation: 0.7, replica: REPLICA, replicas_min: 2, replicas_max: 50 })
+        let (min, max) = (REPLICA.scaled(2.0), REPLICA.scaled(50.0));
+        Hpa::new(HpaSettings { target_utilisation: 0.7, replica: REPLICA, min, max })
     }
 
     /// One round at `second` with `ready` replicas that use `cores` in all and `desired` ones asked for.
@@ -218,15 +227,19 @@ mod tests {
     }
 
     #[test]
-    fn a_member_gets_replicas_within_its_bounds() {
+    fn a_member_stays_within_its_bounds() {
         let fleet = plant::demo_fleet();
-        // web: 14 cores and 12 GiB at most, so 28 replicas of 0.5 cores and 0.43 GiB; 1 GiB at least needs three.
+        // web: 0.5 to 14 cores, and 6 GiB to 5 cores, of which it keeps 6 and may have 12.
         let web = HpaSettings::of_member(&fleet[0]);
-        assert_eq!((web.replicas_min, web.replicas_max), (3, 28));
-        for member in &fleet {
-            let settings = HpaSettings::of_member(member);
-            let least = settings.replica.scaled(f64::from(settings.replicas_min));
-            assert_eq!(least.max(member.min), least, "{}", member.workload);
+        assert_eq!(web.replicas(), (1, 28));
+        let gib = |replicas| (web.allocation(replicas).memory_bytes / 1_073_741_824.0 * 10.0).round() / 10.0;
+        assert_eq!((gib(1), gib(10), gib(15), gib(28)), (6.0, 6.0, 9.0, 12.0));
+        for settings in fleet.iter().map(HpaSettings::of_member) {
+            let (fewest, most) = settings.replicas();
+            for replicas in fewest..=most {
+                let allocation = settings.allocation(replicas);
+                assert_eq!(allocation.max(settings.min).min(settings.max), allocation);
+            }
         }
     }
 }

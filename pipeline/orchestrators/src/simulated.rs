@@ -1,17 +1,25 @@
 //! The simulated orchestrator: a plant for every primary and shadow, and decisions carried out on them.
+//!
+//! A primary and its shadow are resized by one request, so the shadow keeps its share of what the primary has at every
+//! instant. Each request lands after the delay of the plant's specification, whatever is asked in between.
+//!
+//! Time is an argument and noise is a hash of seed and time: the same calls give the same samples.
+//!
+//! State: two plants a member, and at most [`plant::MAX_IN_FLIGHT`] decisions on their way to each primary.
 
-use plant::{FleetMember, Plant, Reading};
+mod inventory;
+
+use std::collections::BTreeSet;
+
+use plant::{FleetMember, MAX_IN_FLIGHT, Plant, Reading, ScaleDown};
 use schemas::{
-    Allocation, Decision, DecisionId, EventTime, InstanceId, Metric, Mode, Money, Offer, OfferKind, Outcome, Pool,
-    PoolId, Profile, Ratio, Role, Sample, Seconds, ShadowSettings, Status, TenantId, V1, Workload, WorkloadId,
+    Allocation, Decision, DecisionId, EventTime, IdError, InstanceId, Metric, Outcome, Pool, PoolId, Role, Sample,
+    Status, TenantId, V1, Workload, WorkloadId,
 };
 
-use crate::{Adapter, Gate};
+use crate::{Adapter, Gate, LocalPolicy, Verdict};
 
-/// Steps that the simulated orchestrator can set: a quarter of a core, a quarter of a GiB.
-const STEP: Allocation = Allocation::new(0.25, 0.25 * GIB);
-
-const GIB: f64 = 1_073_741_824.0;
+const NAME: &str = "simulated";
 
 /// A fleet under load, its decisions and their outcomes.
 pub struct Simulated {
@@ -24,7 +32,7 @@ pub struct Simulated {
 pub struct Truth {
     /// The workload.
     pub workload: WorkloadId,
-    /// The least allocation that met the SLO.
+    /// The least allocation that met the SLO, within the workload's bounds.
     pub demand: Allocation,
     /// The allocation in force.
     pub in_force: Allocation,
@@ -36,28 +44,47 @@ pub struct Truth {
     pub oom: bool,
 }
 
+/// One member as it runs.
 struct Run {
     member: FleetMember,
-    workload: WorkloadId,
-    tenant: TenantId,
+    names: Names,
     primary: Plant,
     shadow: Option<Plant>,
-    /// Decisions on their way, with the time at which they are usable.
-    landing: Vec<(EventTime, DecisionId, EventTime)>,
+    /// The primary's allocation as of the last step, request or landing.
+    in_force: Allocation,
+    /// Invariant: ordered by `usable`, at most [`MAX_IN_FLIGHT`].
+    landings: Vec<Landing>,
     truth: Truth,
+}
+
+/// The member's names, checked once.
+struct Names {
+    workload: WorkloadId,
+    tenant: TenantId,
+    pool: PoolId,
+    primary: InstanceId,
+    shadow: InstanceId,
+}
+
+/// A decision on its way.
+struct Landing {
+    decision: DecisionId,
+    decided: EventTime,
+    granted: Allocation,
+    usable: EventTime,
 }
 
 impl Simulated {
     /// A fleet as it stands before any decision.
     ///
     /// # Errors
-    /// [`schemas::IdError`] when a member's name is no identifier.
-    pub fn new(members: Vec<FleetMember>, seed: u64) -> Result<Self, schemas::IdError> {
+    /// [`IdError`] when a member's name is no identifier.
+    pub fn new(members: Vec<FleetMember>, seed: u64) -> Result<Self, IdError> {
         let runs = members.into_iter().map(|member| Run::new(member, seed)).collect::<Result<_, _>>()?;
         Ok(Self { runs, gate: Gate::default() })
     }
 
-    /// Runs every plant over `[from, from + dt)` and reads it at the end of the step.
+    /// Runs every plant over [from, from + dt), under the load of `seed`, and reads it at the end of the step.
     pub fn step(&mut self, from: EventTime, dt_ms: u64, seed: u64) -> Vec<Sample> {
         self.runs.iter_mut().flat_map(|run| run.step(from, dt_ms, seed)).collect()
     }
@@ -70,26 +97,29 @@ impl Simulated {
 
 impl Adapter for Simulated {
     fn name(&self) -> &'static str {
-        "simulated"
+        NAME
     }
 
     fn inventory(&self, now: EventTime) -> (Vec<Workload>, Vec<Pool>) {
-        let mut pools: Vec<&str> = self.runs.iter().map(|run| run.member.pool).collect();
-        pools.dedup();
-        let pools = pools.into_iter().filter_map(|pool| Some(priced(PoolId::new(pool).ok()?, now)));
-        (self.runs.iter().filter_map(|run| run.record(now)).collect(), pools.collect())
+        let pools: BTreeSet<&PoolId> = self.runs.iter().map(|run| &run.names.pool).collect();
+        let workloads = self.runs.iter().map(|run| inventory::workload(&run.names, &run.member, run.in_force, now));
+        (workloads.collect(), pools.into_iter().map(|pool| inventory::pool(pool.clone(), now)).collect())
     }
 
     fn apply(&mut self, decision: &Decision, now: EventTime) -> Option<Outcome> {
-        if !decision.changes() {
+        if decision.orchestrator != NAME {
             return None;
         }
-        let run = self.runs.iter_mut().find(|run| run.workload == decision.workload)?;
-        let (status, message) = match self.gate.admit(decision, now) {
-            Ok(()) => run.request(decision, now),
-            Err(refusal) => refusal,
+        let Some(run) = self.runs.iter_mut().find(|run| run.names.workload == decision.workload) else {
+            let message = format!("no workload {} runs here", decision.workload);
+            return Some(outcome(decision, now, Status::Refused, decision.current, message));
         };
-        Some(run.outcome(decision.decision.clone(), decision.time, now, status, message))
+        let (status, message) = match self.gate.judge(decision, &run.in_force, &run.policy(), now) {
+            Verdict::Nothing => return None,
+            Verdict::TurnDown(status, message) => (status, message),
+            Verdict::Act => run.request(decision, now),
+        };
+        Some(outcome(decision, now, status, run.in_force, message))
     }
 
     fn poll(&mut self, now: EventTime) -> Vec<Outcome> {
@@ -97,48 +127,61 @@ impl Adapter for Simulated {
     }
 }
 
+impl Names {
+    fn new(member: &FleetMember) -> Result<Self, IdError> {
+        let instance = |role: Role| InstanceId::new(&format!("{}-{}", member.workload, role.name()));
+        Ok(Self {
+            workload: WorkloadId::new(member.workload)?,
+            tenant: TenantId::new(member.tenant)?,
+            pool: PoolId::new(member.pool)?,
+            primary: instance(Role::Primary)?,
+            shadow: instance(Role::Shadow)?,
+        })
+    }
+}
+
 impl Run {
-    fn new(member: FleetMember, seed: u64) -> Result<Self, schemas::IdError> {
-        let workload = WorkloadId::new(member.workload)?;
+    fn new(member: FleetMember, seed: u64) -> Result<Self, IdError> {
+        let names = Names::new(&member)?;
         let own_seed = member.seed(seed);
         let shadow = member
             .shadow
             .map(|shape| Plant::new(member.spec.clone(), own_seed ^ 1, shape.allocation(&member.spec, member.initial)));
-        let initial = amount(member.initial);
         let truth = Truth {
-            workload: workload.clone(),
+            workload: names.workload.clone(),
             demand: Allocation::ZERO,
-            in_force: initial,
-            shadow: Allocation::ZERO,
+            in_force: amount(member.initial),
+            shadow: shadow.as_ref().map_or(Allocation::ZERO, |shadow| amount(shadow.allocation())),
             violated: false,
             oom: false,
         };
         Ok(Self {
-            tenant: TenantId::new(member.tenant)?,
+            names,
             primary: Plant::new(member.spec.clone(), own_seed, member.initial),
-            workload,
             shadow,
-            landing: Vec::new(),
+            in_force: amount(member.initial),
+            landings: Vec::new(),
             truth,
             member,
         })
     }
 
+    /// The owner's bounds hold here too, whatever a decision says.
+    fn policy(&self) -> LocalPolicy {
+        LocalPolicy { min: amount(self.member.min), max: Some(amount(self.member.max)), ..LocalPolicy::default() }
+    }
+
     fn step(&mut self, from: EventTime, dt_ms: u64, seed: u64) -> Vec<Sample> {
         let load = self.member.shape.load(from.millis(), self.member.seed(seed));
         let reading = self.primary.step(from.millis(), dt_ms, 1.0, load);
-        let demand = amount(self.primary.demand(load));
-        self.truth.demand = demand.max(amount(self.member.min)).min(amount(self.member.max));
-        self.truth.in_force = amount(self.primary.allocation());
+        let demand = self.primary.demand(load).max(self.member.min).min(self.member.max);
+        self.in_force = amount(self.primary.allocation());
+        self.truth.demand = amount(demand);
+        self.truth.in_force = self.in_force;
         (self.truth.violated, self.truth.oom) = (reading.violated, reading.oom);
         let at = from.plus(dt_ms - 1);
         let mut samples = vec![self.sample(Role::Primary, at, &reading)];
         if let (Some(shadow), Some(shape)) = (&mut self.shadow, self.member.shadow) {
-            let size = shape.allocation(&self.member.spec, self.primary.allocation());
-            if shadow.allocation() != size {
-                // The shadow follows the primary; it is resized with the same delay.
-                shadow.request(size, from.millis());
-            }
             let reading = shadow.step(from.millis(), dt_ms, shape.mirrored_share, load);
             self.truth.shadow = amount(shadow.allocation());
             samples.push(self.sample(Role::Shadow, at, &reading));
@@ -147,10 +190,11 @@ impl Run {
     }
 
     fn sample(&self, role: Role, at: EventTime, reading: &Reading) -> Sample {
-        let mut sample = Sample::new(at, self.workload.clone());
-        sample.tenant = self.tenant.clone();
+        let mut sample = Sample::new(at, self.names.workload.clone());
+        sample.tenant = self.names.tenant.clone();
         sample.role = role;
-        sample.instance = InstanceId::new(&format!("{}-{}", self.workload, role.name())).ok();
+        sample.instance =
+            Some(if role == Role::Shadow { self.names.shadow.clone() } else { self.names.primary.clone() });
         let readings = [
             (Metric::CpuUsed, Some(reading.cpu_used_cores)),
             (Metric::CpuLimit, Some(reading.cpu_limit_cores)),
@@ -175,82 +219,65 @@ impl Run {
     fn request(&mut self, decision: &Decision, now: EventTime) -> (Status, String) {
         let granted = decision.granted;
         let target = plant::Allocation { cpu_cores: granted.cpu_cores.get(), memory_bytes: granted.memory_bytes.get() };
-        match self.primary.request(target, now.millis()) {
-            Some(usable) => {
-                self.landing.push((EventTime::from_millis(usable), decision.decision.clone(), decision.time));
-                (Status::Accepted, String::new())
-            }
-            None => (Status::Failed, "too many resizes are on their way already".to_owned()),
+        let usable =
+            (self.landings.len() < MAX_IN_FLIGHT).then(|| self.primary.request(target, now.millis())).flatten();
+        let Some(usable) = usable else {
+            return (Status::Failed, format!("{MAX_IN_FLIGHT} resizes are on their way already"));
+        };
+        if let (Some(shadow), Some(shape)) = (&mut self.shadow, self.member.shadow) {
+            // The shadow's queue is the primary's, request by request, so it has room where that had.
+            shadow.request(shape.allocation(&self.member.spec, target), now.millis());
         }
+        self.in_force = amount(self.primary.allocation());
+        if self.member.spec.scale_down == ScaleDown::Immediate {
+            // Raises above a lowered target were cut to it, and will never be in force as granted.
+            self.landings.retain(|landing| landing.granted.fits(&granted));
+        }
+        self.landings.push(Landing {
+            decision: decision.decision.clone(),
+            decided: decision.time,
+            granted,
+            usable: EventTime::from_millis(usable),
+        });
+        (Status::Accepted, String::new())
     }
 
     fn landed(&mut self, now: EventTime) -> Vec<Outcome> {
-        let (landed, waiting) = std::mem::take(&mut self.landing).into_iter().partition(|(usable, ..)| *usable <= now);
-        self.landing = waiting;
-        let report = |(usable, id, decided)| self.outcome(id, decided, usable, Status::InForce, String::new());
-        Vec::into_iter(landed).map(report).collect()
+        let due = self.landings.partition_point(|landing| landing.usable <= now);
+        let landed: Vec<Landing> = self.landings.drain(..due).collect();
+        if let Some(newest) = landed.last() {
+            self.in_force = newest.granted;
+        }
+        landed.into_iter().map(|landing| self.in_force_outcome(landing)).collect()
     }
 
-    fn outcome(&self, id: DecisionId, decided: EventTime, at: EventTime, status: Status, message: String) -> Outcome {
+    fn in_force_outcome(&self, landing: Landing) -> Outcome {
         Outcome {
             version: V1,
-            time: at,
-            decision: id,
-            decided,
-            workload: self.workload.clone(),
-            adapter: "simulated".to_owned(),
-            status,
-            in_force: amount(self.primary.allocation()),
-            message,
+            time: landing.usable,
+            decision: landing.decision,
+            decided: landing.decided,
+            workload: self.names.workload.clone(),
+            adapter: NAME.to_owned(),
+            status: Status::InForce,
+            in_force: landing.granted,
+            message: String::new(),
         }
-    }
-
-    fn record(&self, now: EventTime) -> Option<Workload> {
-        let batch = self.member.profile == "batch";
-        Some(Workload {
-            version: V1,
-            time: now,
-            workload: self.workload.clone(),
-            tenant: self.tenant.clone(),
-            orchestrator: "simulated".to_owned(),
-            target: self.member.workload.to_owned(),
-            selector: schemas::Selector::default(),
-            pool: PoolId::new(self.member.pool).ok()?,
-            profile: if batch { Profile::Batch } else { Profile::Service },
-            allocation: amount(self.primary.allocation()),
-            min: amount(self.member.min),
-            max: amount(self.member.max),
-            step: STEP,
-            slo_latency_p99: Some(Seconds::new(self.member.spec.slo_latency_seconds)),
-            unmet_cost: Money::new(self.member.cost_of_unmet_per_core_hour),
-            idle_cost: Money::new(self.member.cost_of_idle_per_core_hour),
-            priority: u8::from(!batch),
-            interruptible: batch,
-            shadow: self.member.shadow.map(|shape| ShadowSettings {
-                size_ratio: Ratio::new(shape.size_ratio),
-                mirrored_share: Ratio::new(shape.mirrored_share),
-            }),
-            mode: Mode::Act,
-            pause: schemas::Pause::default(),
-        })
     }
 }
 
-/// The simulated fleet's pool: 24 cores and 64 GiB at the usual ratio of committed, on-demand and spot prices.
-fn priced(pool: PoolId, now: EventTime) -> Pool {
-    let offer = |name: &str, kind, cores: f64, gib: f64, price: f64| Offer {
-        offer: name.to_owned(),
-        kind,
-        capacity: Allocation::new(cores, gib * GIB),
-        core_hour: Money::new(price),
-        gib_hour: Money::new(price / 8.0),
-    };
-    let offers = vec![
-        offer("committed", OfferKind::Committed, 12.0, 32.0, 0.024),
-        offer("on-demand", OfferKind::OnDemand, 8.0, 24.0, 0.04),
-        offer("spot", OfferKind::Spot, 4.0, 8.0, 0.012),
-    ];
-    Pool { version: V1, time: now, pool, offers, quotas: std::collections::BTreeMap::new() }
+fn outcome(decision: &Decision, at: EventTime, status: Status, in_force: Allocation, message: String) -> Outcome {
+    Outcome {
+        version: V1,
+        time: at,
+        decision: decision.decision.clone(),
+        decided: decision.time,
+        workload: decision.workload.clone(),
+        adapter: NAME.to_owned(),
+        status,
+        in_force,
+        message,
+    }
 }
 
 fn amount(allocation: plant::Allocation) -> Allocation {
@@ -258,29 +285,4 @@ fn amount(allocation: plant::Allocation) -> Allocation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fleet() -> Simulated {
-        Simulated::new(plant::demo_fleet(), 1).expect("the fleet's names are identifiers")
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_samples_and_shadows_are_read_too() {
-        let run = || {
-            let mut fleet = fleet();
-            (0..60).flat_map(|s| fleet.step(EventTime::from_millis(s * 1000), 1000, 1)).collect::<Vec<_>>()
-        };
-        let samples = run();
-        assert_eq!(samples, run());
-        assert!(samples.iter().any(|sample| sample.role == Role::Shadow));
-    }
-
-    #[test]
-    fn the_inventory_can_be_used_as_it_is() {
-        let (workloads, pools) = fleet().inventory(EventTime::default());
-        assert!(workloads.iter().all(|workload| workload.faults().is_empty()));
-        assert_eq!((workloads.len(), pools.len()), (6, 1));
-        assert!(pools[0].faults().is_empty());
-    }
-}
+mod tests;

@@ -215,9 +215,9 @@ mod tests {
         for minute in 0..=1_440 {
             recommender.add(EventTime::from_millis(minute * 60_000), &used(1.0, GIB));
         }
-        // One core is in the bucket that ends at 1.04968; c is 1.
+        // One core is in bucket 36, which ends at 0.01 · (1.05^37 - 1) / 0.05 = 1.01628; c is 1.
         let range = recommender.recommend().expect("a day of history");
-        let target = 1.049_68 * 1.15;
+        let target = 1.016_28 * 1.15;
         assert!((range.target.cpu_cores / target - 1.0).abs() < 1e-4);
         assert!((range.lower.cpu_cores / (target / 1.001 / 1.001) - 1.0).abs() < 1e-4);
         assert!((range.upper.cpu_cores / (2.0 * target) - 1.0).abs() < 1e-4);
