@@ -85,7 +85,11 @@ impl CgroupV1 {
         let period_us = self.cpu_period.read(buffer)?.and_then(single);
         Ok(Seldom {
             cpu_limit_cores: cores(quota_us, period_us),
-            memory_limit_bytes: self.memory_limit.read(buffer)?.and_then(single).filter(|&bytes| bytes < UNLIMITED_BYTES),
+            memory_limit_bytes: self
+                .memory_limit
+                .read(buffer)?
+                .and_then(single)
+                .filter(|&bytes| bytes < UNLIMITED_BYTES),
             ..Seldom::default()
         })
     }

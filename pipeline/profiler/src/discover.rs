@@ -81,12 +81,11 @@ impl Target {
     /// Takes over from an earlier target which process a number means.
     pub(crate) fn remember(&mut self, before: &[Self]) {
         let Wanted::Pid { pid, start_ticks } = &mut self.wanted else { return };
-        *start_ticks = before.iter().filter(|target| target.workload == self.workload).find_map(|target| {
-            match target.wanted {
+        *start_ticks =
+            before.iter().filter(|target| target.workload == self.workload).find_map(|target| match target.wanted {
                 Wanted::Pid { pid: pid_before, start_ticks } if pid_before == *pid => start_ticks,
                 _ => None,
-            }
-        });
+            });
     }
 
     fn found(&self, place: Place, name: &str, role: Role) -> Found {
@@ -149,7 +148,8 @@ fn commands(proc_root: &Path, buffer: &mut Buffer) -> Vec<(u32, String)> {
 
 /// The groups that match in any tree, without those that have another match below them.
 fn matching_groups(roots: &[&Path], pattern: &str) -> Vec<PathBuf> {
-    let options = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+    let options =
+        MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
     let mut groups = BTreeSet::new();
     for root in roots {
         // The slash at the end asks for folders only.
@@ -184,9 +184,8 @@ fn name_groups(target: &Target, paths: &[PathBuf]) -> Vec<Found> {
         Some(last) if counts[&Some(last)] == 1 => last.to_string_lossy().into_owned(),
         _ => path.to_string_lossy().into_owned(),
     };
-    let found = |path: &PathBuf| {
-        target.found(Place::Cgroup(path.clone()), &name(path), role_of(&path.to_string_lossy()))
-    };
+    let found =
+        |path: &PathBuf| target.found(Place::Cgroup(path.clone()), &name(path), role_of(&path.to_string_lossy()));
     paths.iter().map(found).collect()
 }
 

@@ -49,9 +49,8 @@ impl Host {
         Often {
             cpu_used_ns: read(&self.stat, buffer).and_then(cpu_used_ns),
             cpu_throttled: None,
-            memory_working_set_bytes: read(&self.memory, buffer).and_then(|text| {
-                memory_bytes(text, b"MemTotal:")?.checked_sub(memory_bytes(text, b"MemAvailable:")?)
-            }),
+            memory_working_set_bytes: read(&self.memory, buffer)
+                .and_then(|text| memory_bytes(text, b"MemTotal:")?.checked_sub(memory_bytes(text, b"MemAvailable:")?)),
             disk: self.disks.read_table(buffer).ok().flatten().and_then(|text| disk_stats(text, stacked)),
         }
     }
@@ -86,7 +85,8 @@ fn cpu_used_ns(text: &[u8]) -> Option<u64> {
 
 /// How many lines `cpu0`, `cpu1`, … there are.
 fn cpus(text: &[u8]) -> Option<f64> {
-    let is_cpu = |line: &&[u8]| line.strip_prefix(b"cpu").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
+    let is_cpu =
+        |line: &&[u8]| line.strip_prefix(b"cpu").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
     let count = lines(text)?.filter(is_cpu).count();
     (count > 0).then_some(count as f64)
 }
@@ -124,6 +124,9 @@ mod tests {
         let (used, limit) = (often.memory_working_set_bytes.expect("used"), seldom.memory_limit_bytes.expect("total"));
         assert!(0 < used && used < limit, "{used} of {limit} bytes");
         assert!(seldom.cpu_limit_cores >= Some(1.0), "{seldom:?}");
-        assert!(often.cpu_used_ns > Some(0) && often.disk.is_some() && seldom.network.is_some(), "{often:?} {seldom:?}");
+        assert!(
+            often.cpu_used_ns > Some(0) && often.disk.is_some() && seldom.network.is_some(),
+            "{often:?} {seldom:?}"
+        );
     }
 }

@@ -79,7 +79,10 @@ impl Instance {
 
     /// Reads the instance; `wall` is the sample's time, rates are by the monotonic clock.
     pub(crate) fn sample(
-        &mut self, machine: &Machine, wall: EventTime, buffer: &mut Buffer,
+        &mut self,
+        machine: &Machine,
+        wall: EventTime,
+        buffer: &mut Buffer,
     ) -> Result<Sample, Vanished> {
         let now_ns = monotonic_ns();
         if now_ns >= self.seldom_due_ns {

@@ -130,7 +130,10 @@ mod tests {
 
     #[test]
     fn mounts_elsewhere_and_torn_lines_do_not_count() {
-        assert_eq!(parse("30 23 0:26 / /mnt/other rw - cgroup2 cgroup2 rw\n30 23 0:26 / /sys/fs/cgroup rw -"), Mounts::default());
+        assert_eq!(
+            parse("30 23 0:26 / /mnt/other rw - cgroup2 cgroup2 rw\n30 23 0:26 / /sys/fs/cgroup rw -"),
+            Mounts::default()
+        );
     }
 
     #[test]

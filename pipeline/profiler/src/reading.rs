@@ -1,8 +1,8 @@
 //! What a source says at one instant: cumulative counters and gauges, before they become rates.
 //!
-//! What moves fast and costs little is read [`Often`], at each tick. What moves slowly (limits), costs much (a table
-//! of interfaces), or is noise over a tenth of a second (pressure) is read [`Seldom`], about once a second, and the
-//! last reading stands in the samples between.
+//! What warns first, CPU and memory, is read [`Often`], at each tick. What moves slowly (limits), comes in bursts (disk,
+//! network), or is noise over a tenth of a second (pressure) is read [`Seldom`], about once a second, and the last
+//! reading stands in the samples between. A reading of one file costs 1 to 2 µs and up, so this halves the cost.
 
 use crate::disk::Transfer;
 use crate::network::Traffic;
@@ -17,8 +17,6 @@ pub(crate) struct Often {
     pub(crate) cpu_throttled: Option<(u64, u64)>,
     /// Memory that cannot be reclaimed without pain.
     pub(crate) memory_working_set_bytes: Option<u64>,
-    /// Bytes moved to and from block devices so far.
-    pub(crate) disk: Option<Transfer>,
 }
 
 impl Often {
@@ -28,7 +26,6 @@ impl Often {
             cpu_used_ns: self.cpu_used_ns.or(other.cpu_used_ns),
             cpu_throttled: self.cpu_throttled.or(other.cpu_throttled),
             memory_working_set_bytes: self.memory_working_set_bytes.or(other.memory_working_set_bytes),
-            disk: self.disk.or(other.disk),
         }
     }
 }
@@ -40,6 +37,8 @@ pub(crate) struct Seldom {
     pub(crate) cpu_limit_cores: Option<f64>,
     /// Memory that may be used at most.
     pub(crate) memory_limit_bytes: Option<u64>,
+    /// Bytes moved to and from block devices so far.
+    pub(crate) disk: Option<Transfer>,
     /// Bytes received and sent so far.
     pub(crate) network: Option<Traffic>,
     /// Time so far in which some task waited.
@@ -52,6 +51,7 @@ impl Seldom {
         Self {
             cpu_limit_cores: self.cpu_limit_cores.or(other.cpu_limit_cores),
             memory_limit_bytes: self.memory_limit_bytes.or(other.memory_limit_bytes),
+            disk: self.disk.or(other.disk),
             network: self.network.or(other.network),
             stalls: self.stalls.or(other.stalls),
         }

@@ -51,7 +51,8 @@ fn find_all(machine: &Machine, targets: &mut [Target]) -> Vec<Found> {
 #[test]
 fn groups_are_found_in_any_tree_and_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    for path in ["cpu/system.slice/web-1", "memory/system.slice/web-1", "memory/system.slice/web-2", "cpu/other/web-3"] {
+    for path in ["cpu/system.slice/web-1", "memory/system.slice/web-1", "memory/system.slice/web-2", "cpu/other/web-3"]
+    {
         group(&folder, path);
     }
     write(folder.path().join("cpu/system.slice/web-file"), "").expect("a file is not a group");

@@ -196,7 +196,9 @@ impl KafkaSettings {
 
     fn config(&self, tuning: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Info);
+        // Lines of debugging are made only for a user who asks for them.
+        let debugging = self.options.contains_key("debug");
+        config.set_log_level(if debugging { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config.extend(self.options.clone());
         self.tune(&mut config, tuning);
         config.set("bootstrap.servers", &self.brokers).set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());

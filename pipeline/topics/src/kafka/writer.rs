@@ -7,7 +7,8 @@
 //!
 //! Errors of a transaction are of three kinds: those to call again for, a bounded number of times; those after which
 //! the transaction is rolled back and its records may be appended again; and all others, after which the producer is
-//! dead. No prepared transaction is ever resumed: a restart takes the id over, which rolls an unfinished one back.
+//! dead. A record that the broker refuses leaves a gap in the client's numbering, so that the transaction after it may
+//! be rolled back once more before the client starts numbering anew. No prepared transaction is ever resumed: a restart takes the id over, which rolls an unfinished one back.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
