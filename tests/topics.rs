@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use fixture::{POLLS_MAX, SOON};
 use fixture::{append_again, disk, drain, kafka, memory, now, outgoing, read_count, read_until, values};
-use schemas::{Progress, Topic, V1};
+use schemas::{Progress, Span, Topic, V1};
 use topics::{
     Action, Consumer, Delivery, Embedded, EmbeddedSettings, Error, Kafka, KafkaSettings, Log, Outgoing, Producer,
     RECORD_BYTES_MAX, Record, Start, latest, partition_of, read_all,
@@ -298,8 +298,11 @@ fn a_log_on_disk_opens_as_it_was_closed() {
 
 #[test]
 fn a_broker_that_is_not_there_is_named_within_the_timeout() {
-    let settings =
-        KafkaSettings { brokers: "127.0.0.1:1".into(), contact_timeout_ms: 1_500, ..KafkaSettings::default() };
+    let settings = KafkaSettings {
+        brokers: "127.0.0.1:1".into(),
+        contact_timeout: Span::from_millis(1_500),
+        ..KafkaSettings::default()
+    };
     let started = SystemTime::now();
     let error = Kafka::connect(settings).expect_err("nobody listens on port 1");
     let waited = started.elapsed().expect("a clock that goes forward");

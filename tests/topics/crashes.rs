@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use end_to_end::broker::{self, Broker};
-use schemas::Topic;
+use schemas::{Span, Topic};
 use topics::{Action, Delivery, Kafka, KafkaSettings, Log, Record, Start};
 
 use crate::fixture::{POLLS_MAX, SOON, append_again, disk, kafka, kafka_in, namespace_of, outgoing};
@@ -74,7 +74,11 @@ fn kill_9_in_the_middle_of_transactions_leaves_whole_ones_and_the_successor_goes
 fn an_outage_of_the_broker_is_a_retry_and_everything_goes_on_after_it() {
     let mut broker = Broker::start();
     let brokers = broker.brokers();
-    let timeouts = KafkaSettings { contact_timeout_ms: 1_000, delivery_timeout_ms: 3_000, ..KafkaSettings::default() };
+    let timeouts = KafkaSettings {
+        contact_timeout: Span::from_secs(1),
+        delivery_timeout: Span::from_secs(3),
+        ..KafkaSettings::default()
+    };
     let log = Kafka::connect(KafkaSettings { brokers, ..timeouts }).expect("the broker");
     log.ensure(&[Topic::Samples], 1).expect("a topic");
     let mut writer = log.writer(Delivery::Transactional { id: "outage".into() }).expect("a writer");

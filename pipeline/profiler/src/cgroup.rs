@@ -34,15 +34,15 @@ impl Cgroup {
         }
     }
 
-    pub(crate) fn often(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Often, Vanished> {
-        let v1 = self.v1.as_mut().map(|v1| v1.often(stacked, buffer)).transpose()?.unwrap_or_default();
-        let v2 = self.v2.as_mut().map(|v2| v2.often(stacked, buffer)).transpose()?.unwrap_or_default();
+    pub(crate) fn often(&mut self, buffer: &mut Buffer) -> Result<Often, Vanished> {
+        let v1 = self.v1.as_mut().map(|v1| v1.often(buffer)).transpose()?.unwrap_or_default();
+        let v2 = self.v2.as_mut().map(|v2| v2.often(buffer)).transpose()?.unwrap_or_default();
         Ok(v1.or(v2))
     }
 
-    pub(crate) fn seldom(&mut self, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
-        let v1 = self.v1.as_mut().map(|v1| v1.seldom(buffer)).transpose()?.unwrap_or_default();
-        let v2 = self.v2.as_mut().map(|v2| v2.seldom(buffer)).transpose()?.unwrap_or_default();
+    pub(crate) fn seldom(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
+        let v1 = self.v1.as_mut().map(|v1| v1.seldom(stacked, buffer)).transpose()?.unwrap_or_default();
+        let v2 = self.v2.as_mut().map(|v2| v2.seldom(stacked, buffer)).transpose()?.unwrap_or_default();
         Ok(v1.or(v2))
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct CgroupV1 {
     working_set: WorkingSet,
     memory_limit: KernelFile,
     disk: KernelFile,
+    has_quota: bool,
 }
 
 impl CgroupV1 {
@@ -49,6 +50,7 @@ impl CgroupV1 {
             memory_limit: open(&memory, "memory.limit_in_bytes"),
             disk: open(&blkio, "blkio.throttle.io_service_bytes_recursive")
                 .or_else(|| open(&blkio, "blkio.throttle.io_service_bytes")),
+            has_quota: false,
         }
     }
 
@@ -70,19 +72,19 @@ impl CgroupV1 {
             && (self.disk.is_there() || mounts.v1_blkio.is_none())
     }
 
-    pub(crate) fn often(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Often, Vanished> {
-        Ok(Often {
-            cpu_used_ns: self.cpu_usage.read(buffer)?.and_then(single),
-            cpu_throttled: self.cpu_stat.read(buffer)?.and_then(throttled),
-            memory_working_set_bytes: self.working_set.read(buffer)?,
-            disk: self.disk.read(buffer)?.and_then(|text| io_service_bytes(text, stacked)),
-        })
+    pub(crate) fn often(&mut self, buffer: &mut Buffer) -> Result<Often, Vanished> {
+        let cpu_used_ns = self.cpu_usage.read(buffer)?.and_then(single);
+        // No periods are counted without a quota: the file needs no reading.
+        let cpu_stat = if self.has_quota { self.cpu_stat.read(buffer)? } else { None };
+        let cpu_throttled = cpu_stat.and_then(throttled);
+        Ok(Often { cpu_used_ns, cpu_throttled, memory_working_set_bytes: self.working_set.read(buffer)? })
     }
 
-    pub(crate) fn seldom(&mut self, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
+    pub(crate) fn seldom(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
         self.working_set.expire();
         let quota_us = self.cpu_quota.read(buffer)?.and_then(single);
         let period_us = self.cpu_period.read(buffer)?.and_then(single);
+        self.has_quota = quota_us.is_some();
         Ok(Seldom {
             cpu_limit_cores: cores(quota_us, period_us),
             memory_limit_bytes: self
@@ -90,6 +92,7 @@ impl CgroupV1 {
                 .read(buffer)?
                 .and_then(single)
                 .filter(|&bytes| bytes < UNLIMITED_BYTES),
+            disk: self.disk.read(buffer)?.and_then(|text| io_service_bytes(text, stacked)),
             ..Seldom::default()
         })
     }

@@ -60,21 +60,21 @@ impl CgroupV2 {
             && [&self.cpu_stat, &self.cpu_max, &self.memory_max, &self.io_stat].iter().all(|file| file.is_there())
     }
 
-    pub(crate) fn often(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Often, Vanished> {
+    pub(crate) fn often(&mut self, buffer: &mut Buffer) -> Result<Often, Vanished> {
         let cpu_stat = self.cpu_stat.read(buffer)?;
         Ok(Often {
             cpu_used_ns: cpu_stat.and_then(|text| keyed(text, b"usage_usec")?.checked_mul(1_000)),
             cpu_throttled: cpu_stat.and_then(throttled),
             memory_working_set_bytes: self.working_set.read(buffer)?,
-            disk: self.io_stat.read(buffer)?.and_then(|text| io_stat(text, stacked)),
         })
     }
 
-    pub(crate) fn seldom(&mut self, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
+    pub(crate) fn seldom(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
         self.working_set.expire();
         Ok(Seldom {
             cpu_limit_cores: self.cpu_max.read(buffer)?.and_then(cpu_max_cores),
             memory_limit_bytes: self.memory_max.read(buffer)?.and_then(single),
+            disk: self.io_stat.read(buffer)?.and_then(|text| io_stat(text, stacked)),
             stalls: self.pressure.read(buffer),
             ..Seldom::default()
         })

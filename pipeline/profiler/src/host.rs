@@ -45,20 +45,20 @@ impl Host {
         }
     }
 
-    pub(crate) fn often(&self, stacked: &Stacked, buffer: &mut Buffer) -> Often {
+    pub(crate) fn often(&self, buffer: &mut Buffer) -> Often {
         Often {
             cpu_used_ns: read(&self.stat, buffer).and_then(cpu_used_ns),
             cpu_throttled: None,
             memory_working_set_bytes: read(&self.memory, buffer)
                 .and_then(|text| memory_bytes(text, b"MemTotal:")?.checked_sub(memory_bytes(text, b"MemAvailable:")?)),
-            disk: self.disks.read_table(buffer).ok().flatten().and_then(|text| disk_stats(text, stacked)),
         }
     }
 
-    pub(crate) fn seldom(&self, buffer: &mut Buffer) -> Seldom {
+    pub(crate) fn seldom(&self, stacked: &Stacked, buffer: &mut Buffer) -> Seldom {
         Seldom {
             cpu_limit_cores: read(&self.stat, buffer).and_then(cpus),
             memory_limit_bytes: read(&self.memory, buffer).and_then(|text| memory_bytes(text, b"MemTotal:")),
+            disk: self.disks.read_table(buffer).ok().flatten().and_then(|text| disk_stats(text, stacked)),
             network: self.network.read_table(buffer).ok().flatten().and_then(|text| traffic(text, is_card)),
             stalls: self.pressure.read(buffer),
         }
@@ -120,12 +120,12 @@ mod tests {
     #[test]
     fn this_machine_tells_of_itself() {
         let (host, mut buffer) = (Host::open(Path::new("/proc")), Buffer::new());
-        let (often, seldom) = (host.often(&Stacked::default(), &mut buffer), host.seldom(&mut buffer));
+        let (often, seldom) = (host.often(&mut buffer), host.seldom(&Stacked::default(), &mut buffer));
         let (used, limit) = (often.memory_working_set_bytes.expect("used"), seldom.memory_limit_bytes.expect("total"));
         assert!(0 < used && used < limit, "{used} of {limit} bytes");
         assert!(seldom.cpu_limit_cores >= Some(1.0), "{seldom:?}");
         assert!(
-            often.cpu_used_ns > Some(0) && often.disk.is_some() && seldom.network.is_some(),
+            often.cpu_used_ns > Some(0) && seldom.disk.is_some() && seldom.network.is_some(),
             "{often:?} {seldom:?}"
         );
     }

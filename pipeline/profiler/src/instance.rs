@@ -87,12 +87,12 @@ impl Instance {
         let now_ns = monotonic_ns();
         if now_ns >= self.seldom_due_ns {
             self.seldom_due_ns = now_ns + std::mem::replace(&mut self.seldom_next_ns, SELDOM_NS);
-            let seldom = self.source.seldom(buffer)?;
+            let seldom = self.source.seldom(&machine.stacked, buffer)?;
             let network = self.network.as_ref().and_then(|network| network.read(buffer));
             self.meter.seldom(now_ns, &Seldom { network: network.or(seldom.network), ..seldom });
         }
         let now_ns = monotonic_ns();
-        let often = self.source.often(&machine.stacked, buffer)?;
+        let often = self.source.often(buffer)?;
         self.meter.often(now_ns, &often);
         Ok(self.meter.sample(wall))
     }
@@ -123,19 +123,19 @@ impl Source {
         }
     }
 
-    fn often(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Often, Vanished> {
+    fn often(&mut self, buffer: &mut Buffer) -> Result<Often, Vanished> {
         match self {
-            Self::Host(host) => Ok(host.often(stacked, buffer)),
-            Self::Cgroup(group) => group.often(stacked, buffer),
+            Self::Host(host) => Ok(host.often(buffer)),
+            Self::Cgroup(group) => group.often(buffer),
             Self::Process(process) => process.often(buffer),
         }
     }
 
-    fn seldom(&mut self, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
+    fn seldom(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
         match self {
-            Self::Host(host) => Ok(host.seldom(buffer)),
-            Self::Cgroup(group) => group.seldom(buffer),
-            Self::Process(_) => Ok(Seldom::default()),
+            Self::Host(host) => Ok(host.seldom(stacked, buffer)),
+            Self::Cgroup(group) => group.seldom(stacked, buffer),
+            Self::Process(process) => process.seldom(buffer),
         }
     }
 }

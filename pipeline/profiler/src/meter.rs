@@ -51,36 +51,29 @@ impl Meter {
 
     /// Takes a reading of each tick, as read at `at_ns`.
     pub(crate) fn often(&mut self, at_ns: u64, often: &Often) {
-        let resets = &mut self.resets;
-        let sample = &mut self.sample;
+        let Self { sample, resets, .. } = self;
         let cpu = self.cpu.rate(at_ns, often.cpu_used_ns, resets);
-        sample.cpu_used_cores = cpu.map(|ns| Cores::new(ns / NS_PER_SECOND));
+        sample.cpu_used_cores = cpu.map(|ns_per_second| Cores::new(ns_per_second / NS_PER_SECOND));
         sample.cpu_throttled_ratio = self.throttled.share(often.cpu_throttled, resets).map(Ratio::new);
         sample.memory_working_set_bytes = often.memory_working_set_bytes.map(bytes);
     }
 
     /// Takes a reading of about each second, as read at `at_ns`; it stands until the next.
     pub(crate) fn seldom(&mut self, at_ns: u64, seldom: &Seldom) {
-        let resets = &mut self.resets;
-        let [read, write] = &mut self.disk;
-        let [receive, transmit] = &mut self.network;
-        let [cpu, memory, io] = &mut self.stalls;
-        let sample = &mut self.sample;
+        let Self { sample, disk: [read, write], network: [receive, transmit], stalls: [cpu, memory, io], .. } = self;
+        let mut rate = |counter: &mut Counter, value| counter.rate(at_ns, value, &mut self.resets);
         sample.cpu_limit_cores = seldom.cpu_limit_cores.map(Cores::new);
         sample.memory_limit_bytes = seldom.memory_limit_bytes.map(bytes);
-        sample.disk_read_bytes_per_second =
-            read.rate(at_ns, seldom.disk.map(|disk| disk.read_bytes), resets).map(BytesPerSecond::new);
-        sample.disk_write_bytes_per_second =
-            write.rate(at_ns, seldom.disk.map(|disk| disk.write_bytes), resets).map(BytesPerSecond::new);
+        let (disk, network, stalls) = (seldom.disk, seldom.network, seldom.stalls);
+        sample.disk_read_bytes_per_second = rate(read, disk.map(|disk| disk.read_bytes)).map(BytesPerSecond::new);
+        sample.disk_write_bytes_per_second = rate(write, disk.map(|disk| disk.write_bytes)).map(BytesPerSecond::new);
         sample.network_receive_bytes_per_second =
-            receive.rate(at_ns, seldom.network.map(|network| network.receive_bytes), resets).map(BytesPerSecond::new);
+            rate(receive, network.map(|network| network.receive_bytes)).map(BytesPerSecond::new);
         sample.network_transmit_bytes_per_second =
-            transmit.rate(at_ns, seldom.network.map(|network| network.transmit_bytes), resets).map(BytesPerSecond::new);
-        let mut pressure =
-            |counter: &mut Counter, stalled_us| counter.rate(at_ns, stalled_us, resets).map(share_of_time);
-        sample.cpu_pressure_ratio = pressure(cpu, seldom.stalls.cpu_us);
-        sample.memory_pressure_ratio = pressure(memory, seldom.stalls.memory_us);
-        sample.io_pressure_ratio = pressure(io, seldom.stalls.io_us);
+            rate(transmit, network.map(|network| network.transmit_bytes)).map(BytesPerSecond::new);
+        sample.cpu_pressure_ratio = rate(cpu, stalls.cpu_us).map(share_of_time);
+        sample.memory_pressure_ratio = rate(memory, stalls.memory_us).map(share_of_time);
+        sample.io_pressure_ratio = rate(io, stalls.io_us).map(share_of_time);
     }
 
     /// The sample, as of `wall`.

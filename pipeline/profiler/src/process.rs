@@ -3,7 +3,7 @@
 //! | reading | from |
 //! |---|---|
 //! | CPU used | `utime` + `stime` of `stat`, of all threads, without children |
-//! | working set | resident memory, of `stat`: the kernel tells no inactive part of it for less than a walk over all pages |
+//! | working set | resident memory, of `statm`; what part of it is inactive would cost a walk over all its pages |
 //! | disk | `read_bytes` and `write_bytes` of `io`, for our own user's processes or as root |
 //!
 //! A process has no limits or pressure of its own. Its CPU is counted in steps of 10 ms: a rate over 100 ms is true to
@@ -16,12 +16,13 @@ use rustix::param::{clock_ticks_per_second, page_size};
 use crate::disk::Transfer;
 use crate::kernel_file::{Buffer, KernelFile, Vanished};
 use crate::parse::{fields, keyed, number};
-use crate::reading::Often;
+use crate::reading::{Often, Seldom};
 
 /// The open files of one process.
 #[derive(Debug)]
 pub(crate) struct Process {
     stat: KernelFile,
+    memory: KernelFile,
     io: KernelFile,
     start_ticks: u64,
 }
@@ -31,7 +32,8 @@ impl Process {
     pub(crate) fn open(proc_root: &Path, pid: u32, start_ticks: u64) -> Option<Self> {
         let folder = folder(proc_root, pid);
         let open = |name: &str| KernelFile::open_in(Some(&folder), name);
-        Some(Self { stat: open("stat"), io: open("io"), start_ticks }).filter(|process| process.stat.is_there())
+        Some(Self { stat: open("stat"), memory: open("statm"), io: open("io"), start_ticks })
+            .filter(|process| process.stat.is_there())
     }
 
     pub(crate) fn often(&mut self, buffer: &mut Buffer) -> Result<Often, Vanished> {
@@ -43,9 +45,12 @@ impl Process {
         Ok(Often {
             cpu_used_ns: stat.and_then(|stat| stat.cpu_ticks.checked_mul(1_000_000_000 / clock_ticks_per_second())),
             cpu_throttled: None,
-            memory_working_set_bytes: stat.and_then(|stat| stat.resident_pages.checked_mul(page_size() as u64)),
-            disk: self.io.read(buffer)?.and_then(parse_io),
+            memory_working_set_bytes: self.memory.read(buffer)?.and_then(resident_bytes),
         })
+    }
+
+    pub(crate) fn seldom(&mut self, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
+        Ok(Seldom { disk: self.io.read(buffer)?.and_then(parse_io), ..Seldom::default() })
     }
 }
 
@@ -79,19 +84,23 @@ struct Stat {
     has_ended: bool,
     cpu_ticks: u64,
     start_ticks: u64,
-    resident_pages: u64,
 }
 
 /// `stat`: number, name in brackets, state, and 49 numbers. The name may hold blanks and brackets, so the fields are
-/// counted from the last bracket; in the manual they are 3 (state), 14, 15, 22 and 24.
+/// counted from the last bracket; in the manual they are 3 (state), 14, 15 and 22.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
     let line = text.strip_suffix(b"\n")?;
     let name_end = line.iter().rposition(|&byte| byte == b')')?;
     let mut fields = fields(&line[name_end + 1..]);
     let has_ended = matches!(fields.next()?, b"Z" | b"X" | b"x");
     let cpu_ticks = number(fields.nth(10)?)?.checked_add(number(fields.next()?)?)?;
-    let (start_ticks, resident_pages) = (number(fields.nth(6)?)?, number(fields.nth(1)?)?);
-    Some(Stat { has_ended, cpu_ticks, start_ticks, resident_pages })
+    let start_ticks = number(fields.nth(6)?)?;
+    Some(Stat { has_ended, cpu_ticks, start_ticks })
+}
+
+/// `statm`: the second number counts the pages in memory.
+fn resident_bytes(text: &[u8]) -> Option<u64> {
+    number(fields(text.strip_suffix(b"\n")?).nth(1)?)?.checked_mul(page_size() as u64)
 }
 
 fn parse_io(text: &[u8]) -> Option<Transfer> {
@@ -108,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_name_does_not_shift_the_fields() {
-        let expected = Stat { has_ended: false, cpu_ticks: 300, start_ticks: 625_109, resident_pages: 383 };
+        let expected = Stat { has_ended: false, cpu_ticks: 300, start_ticks: 625_109 };
         assert_eq!(parse_stat(STAT), Some(expected), "250 in user and 50 in kernel mode");
     }
 
@@ -118,6 +127,8 @@ mod tests {
             assert_eq!(parse_stat(&STAT[..length]), None, "cut at {length}");
         }
         assert_eq!(parse_stat(b"1 (a) R 1\n"), None);
+        assert_eq!(resident_bytes(b"765 427 399 5 0 123 0\n"), Some(427 * page_size() as u64));
+        assert_eq!(resident_bytes(b"765 42"), None);
         assert_eq!(parse_io(b"rchar: 7300\nwchar: 324\nread_bytes: 0\nwrite_by"), None);
     }
 

@@ -96,7 +96,7 @@ impl Profiler {
     /// Reads every instance once. `wall` is the time of all samples; rates are by the monotonic clock, each since
     /// its instance's reading before.
     ///
-    /// An instance's first sample has gauges and no rates. Limits, network and pressure are read about once a second
+    /// An instance's first sample has gauges and no rates. Limits, disk, network and pressure are read about once a second
     /// and stand in the samples between. An instance that ended gives no more samples, and is counted.
     pub fn sample(&mut self, wall: EventTime) -> Vec<Sample> {
         let cpu_started_ns = thread_cpu_ns();

@@ -3,6 +3,7 @@
 //! Not run by default, as a busy machine measures its other work too:
 //! `cargo test --release -p profiler --test cost -- --ignored --nocapture --test-threads 1`
 #![allow(clippy::disallowed_methods, reason = "an edge: it ticks by the machine's clock")]
+#![allow(clippy::print_stdout, reason = "a measurement tells what it measured")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,8 @@
 //!
 //! One lock guards everything: an append over several topics is seen whole, and readers wait on a condition that every
 //! append signals. On disk an append is one checksummed frame, flushed before it is seen, so that a crash at any
-//! instant leaves whole appends. All records also stay in memory: the file is for the next start, not for size.
+//! instant leaves whole appends; readers wait while it is flushed. All records also stay in memory: the file is for the
+//! next start, not for size.
 
 mod frame;
 mod journal;

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use schemas::Span;
+
 /// What the caller of a failed call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -21,14 +23,14 @@ pub enum Action {
 pub enum Error {
     /// Nobody answers at the address.
     #[error(
-        "no broker answers at {place} within {waited_ms} ms ({reason}): start one with `make kafka`, or correct \
+        "no broker answers at {place} within {waited} ({reason}): start one with `make kafka`, or correct \
          the brokers' address"
     )]
     Unreachable {
         /// The addresses that were tried.
         place: String,
-        /// How long the call waited, in milliseconds.
-        waited_ms: u64,
+        /// How long the call waited.
+        waited: Span,
         /// The client's reason.
         reason: String,
     },

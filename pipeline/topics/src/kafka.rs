@@ -42,7 +42,7 @@ impl Kafka {
     ///
     /// # Errors
     /// [`Error::Setting`] and [`Error::Plaintext`] before any contact; [`Error::Unreachable`] when nobody answers within
-    /// `contact_timeout_ms`; [`Error::Plaintext`] again when a broker on this machine names one on another.
+    /// `contact_timeout`; [`Error::Plaintext`] again when a broker on this machine names one on another.
     pub fn connect(settings: KafkaSettings) -> Result<Self, Error> {
         settings.check()?;
         let client = settings.create(&settings.asking(), Context::default())?;
@@ -93,7 +93,7 @@ impl Cluster {
     }
 
     fn timeout(&self) -> Duration {
-        Duration::from_millis(self.settings.contact_timeout_ms)
+        self.settings.contact_timeout.duration()
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {

@@ -319,7 +319,7 @@ fn a_group_that_burns_cpu_is_reported_as_the_kernel_counts_it() {
 #[test]
 fn a_group_that_fills_memory_has_it_in_its_working_set() {
     // Memory is charged to the group in which it is first touched, so the shell waits until it is in.
-    let mut running = Running::start("sleep 0.5; x=$(head -c 20000000 /dev/zero | tr '\\0' x); sleep 60");
+    let mut running = Running::start("sleep 0.5; x=$(head -c 20000000 /dev/zero | tr '\\0' x); kill -STOP $$");
     let name = format!("foreshadow-test-{}-memory", std::process::id());
     if !running.enter(&name) {
         println!("SKIPPED: control groups are not writable here, so no real group was read");

@@ -27,6 +27,7 @@ pub(super) struct State {
     journal: Option<Journal>,
     /// Length of the file at which the next rewriting is tried.
     rewrite_at: u64,
+    /// The term of each transactional id's owner. Ids name worker groups, so there are few.
     owners: BTreeMap<String, u64>,
 }
 

@@ -29,7 +29,7 @@ pub(super) fn of(settings: &KafkaSettings, doing: &str, error: &KafkaError, comp
             }
             complaint => Error::Unreachable {
                 place,
-                waited_ms: settings.contact_timeout_ms,
+                waited: settings.contact_timeout,
                 reason: complaint.map_or(reason, |complaint| complaint.text),
             },
         },

@@ -91,7 +91,7 @@ impl Sender {
     fn enqueue(&self, record: &Outgoing) -> KafkaResult<()> {
         let topic = self.cluster.name(record.topic);
         let mut message = message(&topic, record);
-        let tries = 1 + self.cluster.settings.delivery_timeout_ms / PAUSE.as_millis() as u64;
+        let tries = 1 + self.cluster.settings.delivery_timeout.millis() / PAUSE.as_millis() as u64;
         for _ in 0..tries {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),

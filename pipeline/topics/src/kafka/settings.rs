@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use schemas::Topic;
+use schemas::{Span, Topic};
 use serde::{Deserialize, Serialize};
 
 use super::fault;
@@ -18,6 +18,11 @@ use crate::{Error, RECORD_BYTES_MAX};
 pub(super) const MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX + (64 << 10);
 /// Longest topic name that Kafka takes, in bytes.
 const TOPIC_BYTES_MAX: usize = 249;
+
+/// Shortest timeout: below it a healthy broker on another machine seems dead.
+const TIMEOUT_MIN: Span = Span::from_millis(100);
+/// Longest timeout: brokers keep no transaction open for longer by default.
+const TIMEOUT_MAX: Span = Span::from_secs(14 * 60);
 
 /// Options that hold our guarantees; a user's value would break one.
 const RESERVED: [&str; 15] = [
@@ -49,14 +54,13 @@ pub struct KafkaSettings {
     pub namespace: String,
     /// Whether brokers on other machines may be spoken to in plaintext; false.
     pub insecure: bool,
-    /// How long a question to the cluster may take before it is called unreachable, in milliseconds; 5000: a broker
-    /// that is there answers in a hundredth, one that is being restarted deserves a retry by the caller.
-    pub contact_timeout_ms: u64,
-    /// How long a record may be on its way before its append fails, in milliseconds; 30000: longer than the election
-    /// of a partition's leader. An unfinished transaction of a crashed writer holds readers back 10 s longer than this
-    /// at most.
-    pub delivery_timeout_ms: u64,
-    /// librdkafka's own options by name: TLS, SASL and tuning. Those that hold our guarantees are refused.
+    /// How long a question to the cluster may take before it is called unreachable; `5s`: a broker that is there
+    /// answers in a thousandth, one that is being restarted deserves a retry by the caller.
+    pub contact_timeout: Span,
+    /// How long a record may be on its way before its append fails; `30s`: longer than the election of a partition's
+    /// leader. An unfinished transaction of a crashed writer holds readers back 10 s longer than this at most.
+    pub delivery_timeout: Span,
+    /// librdkafka's own options by name: TLS, SASL, tuning, and `debug`. Those that hold our guarantees are refused.
     pub options: BTreeMap<String, String>,
 }
 
@@ -66,8 +70,8 @@ impl Default for KafkaSettings {
             brokers: "localhost:9092".to_owned(),
             namespace: String::new(),
             insecure: false,
-            contact_timeout_ms: 5_000,
-            delivery_timeout_ms: 30_000,
+            contact_timeout: Span::from_secs(5),
+            delivery_timeout: Span::from_secs(30),
             options: BTreeMap::new(),
         }
     }
@@ -80,8 +84,8 @@ impl fmt::Debug for KafkaSettings {
             .field("brokers", &self.brokers)
             .field("namespace", &self.namespace)
             .field("insecure", &self.insecure)
-            .field("contact_timeout_ms", &self.contact_timeout_ms)
-            .field("delivery_timeout_ms", &self.delivery_timeout_ms)
+            .field("contact_timeout", &self.contact_timeout)
+            .field("delivery_timeout", &self.delivery_timeout)
             .field("options", &self.options.keys())
             .finish()
     }
@@ -104,6 +108,11 @@ impl KafkaSettings {
                 &format!("options.{name}"),
                 "is not yours to set: guarantees rest on it, leave it out".into(),
             );
+        }
+        for (name, span) in [("contact_timeout", self.contact_timeout), ("delivery_timeout", self.delivery_timeout)] {
+            if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&span) {
+                return refuse(name, format!("{span} is not between {TIMEOUT_MIN} and {TIMEOUT_MAX}"));
+            }
         }
         if self.brokers.split(',').any(|broker| broker.trim().is_empty()) {
             return refuse("brokers", "an empty address: write host:port, with commas between".into());
@@ -184,9 +193,9 @@ impl KafkaSettings {
         config
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
-            .set("message.timeout.ms", self.delivery_timeout_ms.to_string());
+            .set("message.timeout.ms", self.delivery_timeout.millis().to_string());
         if let Some(id) = transactional_id {
-            let timeout_ms = self.delivery_timeout_ms.saturating_add(10_000);
+            let timeout_ms = self.delivery_timeout.millis() + 10_000;
             config
                 .set("transactional.id", format!("{}{id}", self.namespace))
                 .set("transaction.timeout.ms", timeout_ms.to_string());
@@ -260,6 +269,7 @@ mod tests {
         for (settings, name) in [
             (settings("a:1,,b:2", &[]), "brokers"),
             (settings("localhost", &[("acks", "1")]), "options.acks"),
+            (KafkaSettings { delivery_timeout: Span::from_secs(900), ..KafkaSettings::default() }, "delivery_timeout"),
             (namespace("a b"), "namespace"),
             (namespace(&"n".repeat(230)), "namespace"),
         ] {
@@ -278,7 +288,8 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_refused_and_defaults_fill_in() {
-        let read: KafkaSettings = serde_json::from_str(r#"{"brokers":"localhost:1"}"#).expect("one field");
+        let read: KafkaSettings =
+            serde_json::from_str(r#"{"brokers":"localhost:1","contact_timeout":"5s"}"#).expect("two fields");
         assert_eq!(read, settings("localhost:1", &[]));
         assert!(serde_json::from_str::<KafkaSettings>(r#"{"broker":"localhost:1"}"#).is_err());
     }

@@ -62,7 +62,7 @@ fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Re
 
 /// A new topic is known to a broker before its partitions have leaders; until then writes and questions fail.
 fn wait_for_leaders(cluster: &Cluster, topic: Topic, name: &str) -> Result<(), Error> {
-    let looks = 1 + cluster.settings.contact_timeout_ms / PAUSE.as_millis() as u64;
+    let looks = 1 + cluster.settings.contact_timeout.millis() / PAUSE.as_millis() as u64;
     for _ in 0..looks {
         let metadata = cluster.metadata(Some(name))?;
         let led =
@@ -75,7 +75,7 @@ fn wait_for_leaders(cluster: &Cluster, topic: Topic, name: &str) -> Result<(), E
     Err(Error::Broker {
         place: cluster.place().to_owned(),
         doing: format!("give {name} its leaders"),
-        reason: format!("still none after {} ms", cluster.settings.contact_timeout_ms),
+        reason: format!("still none after {}", cluster.settings.contact_timeout),
     })
 }
 

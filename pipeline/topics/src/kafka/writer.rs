@@ -8,7 +8,9 @@
 //! Errors of a transaction are of three kinds: those to call again for, a bounded number of times; those after which
 //! the transaction is rolled back and its records may be appended again; and all others, after which the producer is
 //! dead. A record that the broker refuses leaves a gap in the client's numbering, so that the transaction after it may
-//! be rolled back once more before the client starts numbering anew. No prepared transaction is ever resumed: a restart takes the id over, which rolls an unfinished one back.
+//! be rolled back once more before the client starts numbering anew.
+//!
+//! No prepared transaction is ever resumed: a restart takes the id over, which rolls an unfinished one back.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -119,7 +121,7 @@ impl KafkaWriter {
 
     /// Calls a step with its share of the delivery timeout, again while the client says that this may help.
     fn step(&self, call: impl Fn(Duration) -> KafkaResult<()>) -> Result<(), Step> {
-        let timeout = Duration::from_millis(self.sender.cluster.settings.delivery_timeout_ms) / STEP_CALLS_MAX;
+        let timeout = self.sender.cluster.settings.delivery_timeout.duration() / STEP_CALLS_MAX;
         let mut calls = 0;
         loop {
             let Err(error) = call(timeout) else { return Ok(()) };
