@@ -67,7 +67,7 @@ fn every_topic_has_its_example() {
 fn examples_come_back_as_they_were_written() {
     for golden in goldens() {
         let text = example(&golden);
-        let again = (golden.again)(&text).expect(golden.topic.noun());
+        let again = (golden.again)(&text).unwrap_or_else(|error| panic!("{}: {error}", golden.topic.noun()));
         assert_eq!(value(&again), value(&text), "{}", golden.topic.noun());
         check(&format!("golden/{}.v1.json", golden.topic.noun()), &again);
     }

@@ -55,7 +55,10 @@ pub(crate) fn egress(records: Stream<'_, OutputRecord>, outlet: Outlet, probe: &
                     }
                 });
                 let mut records = Vec::new();
-                while let Some((capability, closed)) = stash.pop_closed(&[frontier]) {
+                while let Some((capability, mut closed)) = stash.pop_closed(&[frontier]) {
+                    // Invariant: the order within a tick is a function of its records alone, and ticks come in order,
+                    // so it does not matter where one commit ends and the next begins.
+                    closed.sort();
                     records.extend(closed);
                     // Nothing is sent on; the session only names the stream's type.
                     output.session(&capability).give_iterator(std::iter::empty::<()>());
@@ -75,9 +78,7 @@ fn reached(frontier: &MutableAntichain<u64>) -> u64 {
     frontier.frontier().first().copied().unwrap_or(EventTime::MAX.millis())
 }
 
-fn send(outlet: &Outlet, frontier: u64, mut records: Vec<OutputRecord>) {
-    // Invariant: the order is a function of the records alone, whatever worker made them, and when.
-    records.sort();
+fn send(outlet: &Outlet, frontier: u64, records: Vec<OutputRecord>) {
     let mut commit = Commit { frontier: EventTime::from_millis(frontier), records };
     while !outlet.stop.load(Ordering::Acquire) {
         match outlet.commits.send_timeout(commit, LOOK_EVERY) {

@@ -56,3 +56,58 @@ pub(crate) fn first_pid(mounts: &Mounts, path: &Path, buffer: &mut Buffer) -> Op
         u32::try_from(first).ok()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(folder: &Path, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("below the root")).expect("made");
+            std::fs::write(path, text).expect("written");
+        }
+    }
+
+    #[test]
+    fn on_a_hybrid_machine_each_reading_is_from_its_controllers_version() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = |name: &str| Some(folder.path().join(name));
+        let mounts = Mounts { v1_cpuacct: root("cpuacct"), v1_cpu: root("cpu"), v2: root("v2"), ..Mounts::default() };
+        put(
+            folder.path(),
+            &[
+                ("cpuacct/web/cpuacct.usage", "7000\n"),
+                ("v2/web/cpu.stat", "usage_usec 9\n"),
+                ("v2/web/memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"),
+                ("v2/web/cgroup.procs", "0\n41\n42\n"),
+            ],
+        );
+        let (path, mut buffer) = (Path::new("web"), Buffer::new());
+        let mut group = Cgroup::open(&mounts, path).expect("there");
+        assert_eq!(group.often(&mut buffer).expect("there").cpu_used_ns, Some(7_000), "not the 9 µs of version 2");
+        let seldom = group.seldom(&Stacked::default(), &mut buffer).expect("there");
+        assert_eq!((seldom.stalls.memory_us, seldom.stalls.cpu_us), (Some(5), None));
+        assert_eq!(first_pid(&mounts, path, &mut buffer), Some(41));
+
+        assert!(!group.is_whole(&mounts), "it is not yet in the tree of cpu");
+        put(folder.path(), &[("cpu/web/cpu.stat", "nr_periods 0\nnr_throttled 0\n")]);
+        assert!(Cgroup::open(&mounts, path).expect("there").is_whole(&mounts));
+        assert!(Cgroup::open(&mounts, Path::new("gone")).is_none());
+    }
+
+    #[test]
+    fn throttling_is_read_only_under_a_quota() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounts = Mounts { v1_cpu: Some(folder.path().join("cpu")), ..Mounts::default() };
+        let (stacked, mut buffer) = (Stacked::default(), Buffer::new());
+        let stat = ("cpu/web/cpu.stat", "nr_periods 8\nnr_throttled 2\n");
+        put(folder.path(), &[stat, ("cpu/web/cpu.cfs_quota_us", "-1\n"), ("cpu/web/cpu.cfs_period_us", "100000\n")]);
+        let mut group = Cgroup::open(&mounts, Path::new("web")).expect("there");
+        assert_eq!(group.seldom(&stacked, &mut buffer).expect("there").cpu_limit_cores, None);
+        assert_eq!(group.often(&mut buffer).expect("there").cpu_throttled, None);
+        put(folder.path(), &[("cpu/web/cpu.cfs_quota_us", "50000\n")]);
+        assert_eq!(group.seldom(&stacked, &mut buffer).expect("there").cpu_limit_cores, Some(0.5));
+        assert_eq!(group.often(&mut buffer).expect("there").cpu_throttled, Some((2, 8)));
+    }
+}

@@ -85,13 +85,10 @@ impl CgroupV1 {
         let quota_us = self.cpu_quota.read(buffer)?.and_then(single);
         let period_us = self.cpu_period.read(buffer)?.and_then(single);
         self.has_quota = quota_us.is_some();
+        let memory_limit_bytes = self.memory_limit.read(buffer)?.and_then(single);
         Ok(Seldom {
             cpu_limit_cores: cores(quota_us, period_us),
-            memory_limit_bytes: self
-                .memory_limit
-                .read(buffer)?
-                .and_then(single)
-                .filter(|&bytes| bytes < UNLIMITED_BYTES),
+            memory_limit_bytes: memory_limit_bytes.filter(|&bytes| bytes < UNLIMITED_BYTES),
             disk: self.disk.read(buffer)?.and_then(|text| io_service_bytes(text, stacked)),
             ..Seldom::default()
         })

@@ -218,4 +218,4 @@ fn compiled(pattern: &str) -> Result<Pattern, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

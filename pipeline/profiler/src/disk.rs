@@ -16,6 +16,15 @@ pub(crate) struct Transfer {
     pub(crate) write_bytes: u64,
 }
 
+impl Transfer {
+    /// Adds a device's bytes; none when they are beyond all counting.
+    fn add(&mut self, read_bytes: u64, write_bytes: u64) -> Option<()> {
+        self.read_bytes = self.read_bytes.checked_add(read_bytes)?;
+        self.write_bytes = self.write_bytes.checked_add(write_bytes)?;
+        Some(())
+    }
+}
+
 /// The major numbers of stacked devices.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stacked(Vec<u64>);
@@ -59,9 +68,9 @@ pub(crate) fn io_stat(text: &[u8], stacked: &Stacked) -> Option<Transfer> {
         }
         for field in fields {
             if let Some(read) = field.strip_prefix(b"rbytes=") {
-                sum.read_bytes += number(read)?;
+                sum.add(number(read)?, 0)?;
             } else if let Some(write) = field.strip_prefix(b"wbytes=") {
-                sum.write_bytes += number(write)?;
+                sum.add(0, number(write)?)?;
             }
         }
     }
@@ -79,8 +88,8 @@ pub(crate) fn io_service_bytes(text: &[u8], stacked: &Stacked) -> Option<Transfe
             continue;
         }
         match fields.next()? {
-            b"Read" => sum.read_bytes += number(fields.next()?)?,
-            b"Write" => sum.write_bytes += number(fields.next()?)?,
+            b"Read" => sum.add(number(fields.next()?)?, 0)?,
+            b"Write" => sum.add(0, number(fields.next()?)?)?,
             _ => {}
         }
     }
@@ -102,8 +111,8 @@ pub(crate) fn disk_stats(text: &[u8], stacked: &Stacked) -> Option<Transfer> {
         }
         disk = name;
         // After the name: reads, reads merged, sectors read, ms, writes, writes merged, sectors written.
-        sum.read_bytes += number(fields.nth(2)?)? * SECTOR_BYTES;
-        sum.write_bytes += number(fields.nth(3)?)? * SECTOR_BYTES;
+        let (read, written) = (number(fields.nth(2)?)?, number(fields.nth(3)?)?);
+        sum.add(read.checked_mul(SECTOR_BYTES)?, written.checked_mul(SECTOR_BYTES)?)?;
     }
     Some(sum)
 }
@@ -119,6 +128,17 @@ fn is_partition(name: &[u8], disk: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::tests::kernel_like;
+
+    proptest::proptest! {
+        #[test]
+        fn no_table_panics(text in kernel_like()) {
+            let _ = io_stat(text.as_bytes(), &stacked());
+            let _ = io_service_bytes(text.as_bytes(), &stacked());
+            let _ = disk_stats(text.as_bytes(), &stacked());
+            let _ = Stacked::parse(text.as_bytes());
+        }
+    }
 
     fn stacked() -> Stacked {
         let text = b"Character devices:\n  1 mem\n253 dax\n\nBlock devices:\n  7 loop\n  8 sd\n253 device-mapper\n259 blkext\n";

@@ -78,9 +78,11 @@ fn read<'b>(file: &KernelFile, buffer: &'b mut Buffer) -> Option<&'b [u8]> {
 /// The line `cpu user nice system idle iowait irq softirq steal guest guest_nice`, in ticks; guests are in user too.
 fn cpu_used_ns(text: &[u8]) -> Option<u64> {
     let mut ticks = fields(lines(text)?.next()?.strip_prefix(b"cpu ")?).map(number);
-    let (user, nice, system) = (ticks.next()??, ticks.next()??, ticks.next()??);
-    let (interrupts, soft_interrupts) = (ticks.nth(2)??, ticks.next()??);
-    (user + nice + system + interrupts + soft_interrupts).checked_mul(1_000_000_000 / clock_ticks_per_second())
+    let (user, nice, system) = (ticks.next()?, ticks.next()?, ticks.next()?);
+    let (interrupts, soft_interrupts) = (ticks.nth(2)?, ticks.next()?);
+    let used = [user, nice, system, interrupts, soft_interrupts];
+    let used = used.into_iter().try_fold(0_u64, |sum, ticks| sum.checked_add(ticks?))?;
+    used.checked_mul(1_000_000_000 / clock_ticks_per_second())
 }
 
 /// How many lines `cpu0`, `cpu1`, … there are.
@@ -99,6 +101,16 @@ fn memory_bytes(text: &[u8], key: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::tests::kernel_like;
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in kernel_like()) {
+            let _ = cpu_used_ns(text.as_bytes());
+            let _ = cpus(text.as_bytes());
+            let _ = memory_bytes(text.as_bytes(), b"MemTotal:");
+        }
+    }
 
     const STAT: &[u8] = b"cpu  480547 0 31658 725052 7980 3 355 707 0 0\ncpu0 231225 0 14692 376028 769 0 93 348 0 0\n\
         cpu1 249321 0 16965 349023 7210 3 261 358 0 0\nintr 2917916 0 0\nctxt 3504580\nbtime 1764000000\n";

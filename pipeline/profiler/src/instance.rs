@@ -58,7 +58,7 @@ impl Instance {
 
     /// Found again: its name may have changed, and files may be there that were not.
     pub(crate) fn found_again(&mut self, machine: &Machine, found: &Found) {
-        self.meter.rename(found.instance.clone(), found.role);
+        self.meter.rename(found);
         if let Source::Cgroup(group) = &self.source
             && !group.is_whole(&machine.mounts)
             && let Some(source) = Source::open(machine, &found.place)

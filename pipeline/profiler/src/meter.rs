@@ -1,6 +1,6 @@
 //! Readings of one instance to its sample: gauges as they are, counters as rates.
 
-use schemas::{Bytes, BytesPerSecond, Cores, EventTime, InstanceId, Ratio, Role, Sample};
+use schemas::{Bytes, BytesPerSecond, Cores, EventTime, Ratio, Sample};
 
 use crate::counter::{Counter, Share};
 use crate::discover::Found;
@@ -23,25 +23,24 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(found: &Found) -> Self {
-        let mut sample = Sample::new(EventTime::default(), found.workload.clone());
-        sample.tenant = found.tenant.clone();
-        sample.instance = Some(found.instance.clone());
-        sample.role = found.role;
-        Self {
-            sample,
+        let mut meter = Self {
+            sample: Sample::new(EventTime::default(), found.workload.clone()),
             cpu: Counter::default(),
             throttled: Share::default(),
             disk: Default::default(),
             network: Default::default(),
             stalls: Default::default(),
             resets: 0,
-        }
+        };
+        meter.rename(found);
+        meter
     }
 
-    /// The name changes when another instance of the same name comes or goes.
-    pub(crate) fn rename(&mut self, instance: InstanceId, role: Role) {
-        self.sample.instance = Some(instance);
-        self.sample.role = role;
+    /// Names change: the instance's, when another of the same name comes or goes, and the tenant's, with the workload.
+    pub(crate) fn rename(&mut self, found: &Found) {
+        self.sample.tenant = found.tenant.clone();
+        self.sample.instance = Some(found.instance.clone());
+        self.sample.role = found.role;
     }
 
     /// The next traffic is counted by another namespace.

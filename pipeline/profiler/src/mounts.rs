@@ -99,6 +99,14 @@ fn unescaped(field: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::tests::kernel_like;
+
+    proptest::proptest! {
+        #[test]
+        fn no_table_panics(text in kernel_like()) {
+            let _ = parse(&text);
+        }
+    }
 
     fn parse(table: &str) -> Mounts {
         Mounts::parse(table.as_bytes(), Path::new("/sys/fs/cgroup"))

@@ -85,8 +85,8 @@ pub(crate) fn traffic(text: &[u8], counts: fn(&[u8]) -> bool) -> Option<Traffic>
         let (name, columns) = (fields(&line[..colon]).next()?, &line[colon + 1..]);
         if counts(name) {
             let mut columns = fields(columns);
-            sum.receive_bytes += number(columns.next()?)?;
-            sum.transmit_bytes += number(columns.nth(7)?)?;
+            sum.receive_bytes = sum.receive_bytes.checked_add(number(columns.next()?)?)?;
+            sum.transmit_bytes = sum.transmit_bytes.checked_add(number(columns.nth(7)?)?)?;
         }
     }
     Some(sum)
@@ -95,6 +95,14 @@ pub(crate) fn traffic(text: &[u8], counts: fn(&[u8]) -> bool) -> Option<Traffic>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::tests::kernel_like;
+
+    proptest::proptest! {
+        #[test]
+        fn no_table_panics(text in kernel_like()) {
+            let _ = traffic(text.as_bytes(), is_card);
+        }
+    }
 
     const NET_DEV: &[u8] = b"Inter-|   Receive                                                |  Transmit\n \
         face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \

@@ -50,8 +50,41 @@ pub(crate) fn keyed(text: &[u8], key: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Text of the words that the kernel uses, in any order, with the largest numbers: for parsers to survive.
+    pub(crate) fn kernel_like() -> impl Strategy<Value = String> {
+        const WORDS: [&str; 24] = [
+            "\n",
+            "\n",
+            "\n",
+            " ",
+            " ",
+            "0",
+            "7",
+            "18446744073709551615",
+            "7:0",
+            "8:0 Read ",
+            "8:0 Write ",
+            "Total ",
+            "8:0 rbytes=18446744073709551615",
+            " wbytes=18446744073709551615",
+            "sda ",
+            "sda1 ",
+            "lo: ",
+            "eth0: ",
+            "cpu ",
+            "cpu0 ",
+            "1 (a) S ",
+            "MemTotal: ",
+            "Block devices:\n",
+            " - cgroup \\04",
+        ];
+        prop::collection::vec(prop::sample::select(&WORDS[..]), 0..80).prop_map(|words| words.concat())
+    }
 
     const CPU_STAT: &[u8] = b"usage_usec 5135838791\nuser_usec 4812922297\nsystem_usec 322916493\nnice_usec 0\n\
         nr_periods 120\nnr_throttled 7\nthrottled_usec 41000\nnr_bursts 0\nburst_usec 0\n";

@@ -4,7 +4,7 @@
 //! working set = usage − inactive file pages          as the kubelet has it
 //! ```
 //!
-//! Usage is cheap to read (0.5 µs), the table with the inactive pages dear (7 µs). The table is read again when it
+//! Usage is cheap to read (2 µs), the table with the inactive pages dear (8 µs). The table is read again when it
 //! has expired, and at once when usage has moved by more than 1/128 and 1 MiB: so file pages that the kernel reclaims, which
 //! leave both numbers, do not look like a smaller working set.
 

@@ -36,17 +36,10 @@ impl Fleet {
     /// Puts each child into a group of its own in every tree; false where that is not allowed.
     fn enter(&mut self) -> bool {
         let root = Path::new("/sys/fs/cgroup");
-        let is_group = |folder: &Path| folder.join("cgroup.procs").exists();
-        let trees: Vec<PathBuf> = fs::read_dir(root)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .chain([root.to_owned()])
-            .filter(|tree| is_group(tree))
-            .collect();
-        // A unified machine has one tree; the folders below its root are groups, not trees.
-        let trees = if is_group(root) { vec![root.to_owned()] } else { trees };
+        let is_tree = |folder: &PathBuf| folder.join("cgroup.procs").exists();
+        let below = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_tree);
+        // A unified machine has one tree; what is below its root are groups.
+        let trees: Vec<PathBuf> = if is_tree(&root.to_owned()) { vec![root.to_owned()] } else { below.collect() };
         for tree in &trees {
             for (index, child) in self.children.iter().enumerate() {
                 let group = tree.join(format!("foreshadow-cost-{index}"));
@@ -91,6 +84,8 @@ fn workload(selector: &str) -> Workload {
 
 /// Samples the fleet in real time and tells the cost.
 fn measure(what: &str, selector: &str) {
+    // A child's command line is empty for a moment, until its program is loaded.
+    sleep(Duration::from_secs(1));
     let mut profiler = Profiler::new(ProfilerSettings::default(), &[workload(selector)]).expect("Linux");
     let started = Instant::now();
     for tick in 1..=TICKS {
@@ -123,7 +118,6 @@ fn a_hundred_groups_with_networks_of_their_own_cost_a_percent_of_a_core() {
         println!("SKIPPED: control groups are not writable here, so their cost was not measured");
         return;
     }
-    sleep(Duration::from_secs(3));
     measure("groups with networks", r#"{"cgroup": "foreshadow-cost-*"}"#);
 }
 

@@ -7,7 +7,8 @@ use super::*;
 use crate::disk::Stacked;
 use crate::mounts::Mounts;
 
-fn workload(name: &str, selector: &str) -> Workload {
+/// A workload of which only the name and the selector matter.
+pub(crate) fn workload(name: &str, selector: &str) -> Workload {
     let json = format!(
         r#"{{"workload": "{name}", "orchestrator": "cgroup", "selector": {selector}, "pool": "p",
             "allocation": {{"cpu_cores": 1, "memory_bytes": 1}}, "min": {{"cpu_cores": 1, "memory_bytes": 1}},
