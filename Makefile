@@ -14,12 +14,9 @@ demo: ## shows the whole pipeline on a simulated fleet; ARGS="--help" lists what
 	@deploy/setup build
 	cargo run --release -p foreshadow -- demo $(ARGS)
 
-# Crates whose tests are whole; the others join as they are finished.
-TESTED := schemas features anomaly forecast plant scaling shadow dataflow
-
-test: ## runs the unit and property tests of the crates that are whole
-	@deploy/setup build
-	cargo test --release --lib --no-fail-fast $(addprefix -p ,$(TESTED))
+test: ## runs every test: units, properties, goldens, tidy, and end to end against a real Kafka
+	@deploy/setup test
+	cargo test --release --workspace --no-fail-fast
 
 check: ## checks format, lints, licences and docs
 	@deploy/setup build

@@ -83,8 +83,8 @@ impl CgroupV1 {
     pub(crate) fn seldom(&mut self, stacked: &Stacked, buffer: &mut Buffer) -> Result<Seldom, Vanished> {
         self.working_set.expire();
         let quota_us = self.cpu_quota.read(buffer)?.and_then(single);
-        let period_us = self.cpu_period.read(buffer)?.and_then(single);
         self.has_quota = quota_us.is_some();
+        let period_us = if self.has_quota { self.cpu_period.read(buffer)?.and_then(single) } else { None };
         let memory_limit_bytes = self.memory_limit.read(buffer)?.and_then(single);
         Ok(Seldom {
             cpu_limit_cores: cores(quota_us, period_us),

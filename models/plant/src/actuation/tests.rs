@@ -1,3 +1,5 @@
+//! Tests of `actuation.rs`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `plant.rs`.
+
 use proptest::prelude::*;
 
 use super::*;

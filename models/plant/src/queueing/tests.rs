@@ -1,3 +1,5 @@
+//! Tests of `queueing.rs`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `gate.rs`.
+
 use schemas::{Action, Evidence, Money, PoolId, PoolLevel, Ratio, Reason, TenantId, V1};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `simulated.rs`.
+
 use schemas::batch;
 
 use super::*;

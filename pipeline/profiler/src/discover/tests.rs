@@ -1,3 +1,5 @@
+//! Discovery on machines made of folders.
+
 use std::fs::{create_dir_all, write};
 use std::os::unix::fs::symlink;
 

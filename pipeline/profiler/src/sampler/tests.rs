@@ -1,3 +1,5 @@
+//! The profiler on machines made of folders, and on this one with real children and control groups.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

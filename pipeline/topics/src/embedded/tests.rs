@@ -1,3 +1,5 @@
+//! Tests of `embedded.rs`.
+
 use std::time::Duration;
 
 use schemas::EventTime;

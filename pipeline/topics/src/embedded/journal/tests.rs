@@ -1,3 +1,5 @@
+//! Tests of `journal.rs`.
+
 use proptest::prelude::*;
 
 use super::*;
