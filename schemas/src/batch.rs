@@ -37,7 +37,7 @@ pub enum BatchError {
     #[error("column {0} is missing: every sample needs its time and workload")]
     Missing(&'static str),
     /// A column that nobody knows.
-    #[error("unknown column {0}: see `foreshadow settings --schema samples` for the names")]
+    #[error("unknown column {0}: the names stand in schemas/json/samples.v1.schema.json")]
     Unknown(String),
     /// A column of another type.
     #[error("column {name} is {found}, expected {expected}: cast it before encoding")]

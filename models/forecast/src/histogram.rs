@@ -78,9 +78,9 @@ impl DecayingHistogram {
     ///
     /// | samples in cores | level | answer |
     /// |---|---|---|
-    /// | 1.0 | any | 1.0497 (end of bucket 36) |
+    /// | 1.0 | any | 1.0163 (end of bucket 36) |
     /// | nine of 0.1, one of 1.0 | 0.9 | 0.1103 (end of bucket 8) |
-    /// | nine of 0.1, one of 1.0 | 0.95 | 1.0497 |
+    /// | nine of 0.1, one of 1.0 | 0.95 | 1.0163 |
     pub fn percentile(&self, level: f64) -> Option<f64> {
         let threshold = level * self.total;
         let mut below = 0.0;

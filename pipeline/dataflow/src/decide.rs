@@ -3,7 +3,7 @@
 //! Key: pool. Time: when the frontier passes a tick all demands of that tick are known, so the pool is settled in a
 //! fixed order and no race can over-grant. State: the ledger and one controller a workload, see `pipeline/scaling`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scaling::{PoolState, Signals, settle};
 use schemas::{Decision, EventTime, Noun, Outcome, Pool, Workload, WorkloadId};
@@ -73,17 +73,17 @@ impl Pools {
     /// Takes over the control plane's changes of one tick, by pool and workload; what is only retracted is gone.
     fn update(&mut self, mut updates: Vec<Update<Standing>>) {
         updates.sort_by(|a, b| (&a.0.pool, &a.0.workload, a.2).cmp(&(&b.0.pool, &b.0.workload, b.2)));
-        let mut gone: BTreeMap<(String, String), ()> = BTreeMap::new();
+        let mut gone = BTreeSet::new();
         for (standing, _, diff) in updates {
             let key = (standing.pool.clone(), standing.workload.clone());
             if diff < 0 {
-                gone.insert(key, ());
+                gone.insert(key);
             } else {
                 gone.remove(&key);
                 self.take_over(&standing);
             }
         }
-        for (pool, workload) in gone.into_keys() {
+        for (pool, workload) in gone {
             if let (Some(state), Ok(workload)) = (self.states.get_mut(&pool), WorkloadId::new(&workload)) {
                 state.remove_workload(&workload);
                 self.reported.remove(&workload);
@@ -113,14 +113,14 @@ impl Pools {
 
     /// Takes in a tick's signals; the pools that they concern, by name.
     fn observe(&mut self, signals: Vec<Signals>) -> impl Iterator<Item = &mut PoolState> {
-        let mut concerned = BTreeMap::new();
+        let mut concerned = BTreeSet::new();
         for signals in signals {
             let pool = signals.workload.pool.to_string();
             if let Some(state) = self.states.get_mut(&pool) {
                 state.observe(signals);
-                concerned.insert(pool, ());
+                concerned.insert(pool);
             }
         }
-        self.states.iter_mut().filter(move |(pool, _)| concerned.contains_key(*pool)).map(|(_, state)| state)
+        self.states.iter_mut().filter(move |(pool, _)| concerned.contains(*pool)).map(|(_, state)| state)
     }
 }

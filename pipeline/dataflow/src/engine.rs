@@ -20,27 +20,18 @@ use crate::{Commit, Delivery, EngineSettings};
 const PARK: Duration = Duration::from_millis(2);
 
 /// Why the engine could not start, or takes nothing more.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// Settings that cannot be used: every fault, with its mend.
+    #[error("settings cannot be used: {}", .0.join("; "))]
     Settings(Vec<String>),
     /// The workers could not be started.
+    #[error("the workers could not be started: {0}")]
     Start(String),
     /// The workers have ended.
+    #[error("the workers have ended")]
     Ended,
 }
-
-impl std::fmt::Display for EngineError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Settings(faults) => write!(f, "settings cannot be used: {}", faults.join("; ")),
-            Self::Start(reason) => write!(f, "the workers could not be started: {reason}"),
-            Self::Ended => f.write_str("the workers have ended"),
-        }
-    }
-}
-
-impl std::error::Error for EngineError {}
 
 /// Running workers.
 ///

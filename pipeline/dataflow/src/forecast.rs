@@ -118,7 +118,7 @@ impl Outlook {
         let shadow = pair.role(Role::Shadow).map(role_tick);
         let learnt = self.learner.observe(
             &primary.map(role_tick).unwrap_or_default(),
-            shadow.as_ref().zip(record.shadow.as_ref()),
+            shadow.as_ref(),
             record.slo_latency_p99.map(schemas::Seconds::get),
         );
         let working_set = primary.and_then(|role| role.peak(Metric::MemoryWorkingSet));

@@ -3,7 +3,6 @@
 use schemas::{FeatureRecord, Reject};
 use timely::dataflow::Scope;
 use timely::dataflow::operators::core::{Concatenate, OkErr};
-use timely::dataflow::operators::vec::Map;
 
 use crate::EngineSettings;
 use crate::control::control;
@@ -51,22 +50,13 @@ pub(crate) fn build(scope: Scope<'_, u64>, intakes: Intakes, outlet: Outlet, set
 
 type Split<'s> = (Stream<'s, schemas::Sample>, Stream<'s, crate::records::Change>, Stream<'s, Reject>);
 
+/// Parts the intake without a copy: samples first, since they are nearly all of it.
 fn split(intake: Stream<'_, Intake>) -> Split<'_> {
-    let samples = pick(&intake, |intake| match intake {
-        Intake::Sample(sample) => Some(*sample),
-        _ => None,
+    let (samples, rest): (Stream<'_, _>, Stream<'_, _>) = intake.ok_err(|intake| match intake {
+        Intake::Sample(sample) => Ok(*sample),
+        Intake::Change(change) => Err(Ok(change)),
+        Intake::Error(reject) => Err(Err(*reject)),
     });
-    let changes = pick(&intake, |intake| match intake {
-        Intake::Change(change) => Some(change),
-        _ => None,
-    });
-    let errors = pick(&intake, |intake| match intake {
-        Intake::Error(reject) => Some(*reject),
-        _ => None,
-    });
+    let (changes, errors): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| rest);
     (samples, changes, errors)
-}
-
-fn pick<'s, D: Clone + 'static>(intake: &Stream<'s, Intake>, of: fn(Intake) -> Option<D>) -> Stream<'s, D> {
-    intake.clone().flat_map(of)
 }

@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use schemas::{Metric, Noun, Outcome, Reject, RejectReason, Role, Sample, Status, Topic, V1, Workload, WorkloadId};
+use schemas::{
+    Allocation, Metric, Noun, Outcome, Reject, RejectReason, Role, Sample, Status, Topic, V1, Workload, WorkloadId,
+};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
@@ -76,7 +78,8 @@ struct Known {
 
 struct Registered {
     record: Arc<Workload>,
-    outcome: Option<Outcome>,
+    /// As last reported: whether an outcome is a raise is told by it.
+    in_force: Allocation,
     delay_ms: Option<u64>,
 }
 
@@ -94,9 +97,12 @@ impl Known {
             }
             gone.remove(&id);
             let outcome = outcome.and_then(|json| Outcome::from_json(json.as_bytes()).ok());
-            let before = self.records.get(&id).and_then(|registered| registered.delay_ms);
-            let delay_ms = outcome.as_ref().and_then(delay).or(before);
-            self.records.insert(id, Registered { record: Arc::new(record), outcome, delay_ms });
+            let known = self.records.get(&id);
+            let held = known.map_or(record.allocation, |known| known.in_force);
+            let delay_ms =
+                outcome.as_ref().and_then(|outcome| delay(outcome, &held)).or(known.and_then(|known| known.delay_ms));
+            let in_force = outcome.map_or(held, |outcome| outcome.in_force);
+            self.records.insert(id, Registered { record: Arc::new(record), in_force, delay_ms });
         }
         self.records.retain(|id, _| !gone.contains(id));
     }
@@ -149,17 +155,17 @@ impl Known {
             workload,
             record: registered.map(|known| Arc::clone(&known.record)),
             delay_ms: registered.and_then(|known| known.delay_ms),
-            in_force: registered.and_then(|known| known.outcome.as_ref()).map(|outcome| outcome.in_force),
             read_at: newest,
             roles: Role::ALL.into_iter().filter_map(|role| Some((role, role_tick(role, samples)?))).collect(),
         }
     }
 }
 
-/// The actuation delay that an outcome shows.
-fn delay(outcome: &Outcome) -> Option<u64> {
+/// The actuation delay that an outcome shows: of a raise only, since lowering is often at once and says nothing of
+/// how long more takes to come.
+fn delay(outcome: &Outcome, held: &Allocation) -> Option<u64> {
     let took = outcome.time.millis().checked_sub(outcome.decided.millis())?;
-    (outcome.status == Status::InForce).then_some(took)
+    (outcome.status == Status::InForce && !outcome.in_force.fits(held)).then_some(took)
 }
 
 /// Canonical order: role, time, instance; a sample sent twice with other readings is ordered by its text.
@@ -237,5 +243,30 @@ fn reject(tick: u64, workload: &WorkloadId, reason: RejectReason, detail: String
         detail,
         length_bytes: 0,
         excerpt_base64: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{DecisionId, EventTime};
+
+    use super::*;
+
+    #[test]
+    fn only_a_raise_shows_the_actuation_delay() {
+        let outcome = |cores| Outcome {
+            version: V1,
+            time: EventTime::from_millis(91_000),
+            decision: DecisionId::new("web@1000").expect("a name"),
+            decided: EventTime::from_millis(1_000),
+            workload: WorkloadId::new("web").expect("a name"),
+            adapter: "simulated".to_owned(),
+            status: Status::InForce,
+            in_force: Allocation::new(cores, 1e9),
+            message: String::new(),
+        };
+        let held = Allocation::new(2.0, 1e9);
+        assert_eq!(delay(&outcome(3.0), &held), Some(90_000));
+        assert_eq!(delay(&outcome(1.0), &held), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemas::{Allocation, EventTime, Metric, Reject, Role, Sample, TenantId, Workload, WorkloadId};
+use schemas::{EventTime, Metric, Reject, Role, Sample, TenantId, Workload, WorkloadId};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 
@@ -61,10 +61,8 @@ pub(crate) struct PairTick {
     pub(crate) workload: WorkloadId,
     /// The workload's record; none when nobody has written one.
     pub(crate) record: Option<Arc<Workload>>,
-    /// The actuation delay that the workload's last outcome has shown.
+    /// The actuation delay that the workload's last raise has shown.
     pub(crate) delay_ms: Option<u64>,
-    /// What is in force, as last reported.
-    pub(crate) in_force: Option<Allocation>,
     /// Time of the newest reading of the primary.
     pub(crate) read_at: Option<EventTime>,
     pub(crate) roles: Vec<(Role, RoleTick)>,

@@ -11,7 +11,7 @@ use comfy_table::Table;
 use dataflow::{Delivery, Engine, EngineSettings};
 use jobs::backtest::{ListPrice, Race, RaceSettings, Scorecard, Step};
 use orchestrators::{Adapter, Simulated};
-use schemas::{Action, Decision, EventTime, Noun, Outcome, Span, Topic, batch};
+use schemas::{Action, Decision, EventTime, Noun, Outcome, Span, Status, Topic, batch};
 
 use crate::cli::Demo;
 
@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut now = START;
     while began.elapsed() < arguments.duration.duration() {
-        show.chunk(now, arguments.seed)?;
+        show.chunk(now)?;
         (0..CHUNK_MS / STEP_MS).for_each(|step| race.step(now.plus(step * STEP_MS), STEP_MS));
         now = now.plus(CHUNK_MS);
         let due = Duration::from_secs_f64((now.millis() - START.millis()) as f64 / 1000.0 / arguments.speed);
@@ -95,10 +95,10 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
 
 impl Show {
     /// Runs the fleet over one chunk, waits for the decisions that follow from it, and carries them out.
-    fn chunk(&mut self, from: EventTime, seed: u64) -> anyhow::Result<()> {
+    fn chunk(&mut self, from: EventTime) -> anyhow::Result<()> {
         let mut samples = Vec::new();
         for step in 0..CHUNK_MS / STEP_MS {
-            samples.extend(self.fleet.step(from.plus(step * STEP_MS), STEP_MS, seed));
+            samples.extend(self.fleet.step(from.plus(step * STEP_MS), STEP_MS));
             for truth in self.fleet.truth() {
                 let step = Step {
                     dt_ms: STEP_MS,
@@ -118,8 +118,10 @@ impl Show {
         self.hand_in(Topic::Samples, "fleet", batch::encode(&samples), end)?;
         let closes = end.minus(1 + self.settings.lateness.millis()).tick(self.settings.tick.millis());
         let decisions = self.await_commit(closes)?;
-        let accepted: Vec<Outcome> = decisions.iter().filter_map(|decision| self.fleet.apply(decision, end)).collect();
-        accepted.iter().try_for_each(|outcome| self.deliver(outcome, end))
+        let answers: Vec<Outcome> = decisions.iter().filter_map(|decision| self.fleet.apply(decision, end)).collect();
+        let taken_on = answers.iter().filter(|outcome| outcome.status == Status::Accepted).count();
+        self.scores.changed(taken_on as u64);
+        answers.iter().try_for_each(|outcome| self.deliver(outcome, end))
     }
 
     /// Takes commits until the frontier has come to `closes`.
@@ -146,7 +148,6 @@ impl Show {
         self.counts.scale_ups += u64::from(matches!(decision.action, Action::ScaleUp | Action::Reshape));
         self.counts.scale_downs += u64::from(matches!(decision.action, Action::ScaleDown | Action::Reshape));
         self.counts.shortfalls += u64::from(decision.short());
-        self.scores.changed(u64::from(decision.changes()));
         if self.lines {
             let (before, after) = (decision.current.cpu_cores.get(), decision.granted.cpu_cores.get());
             let action = format!("{:?}", decision.action);

@@ -47,6 +47,8 @@ pub struct Truth {
 /// One member as it runs.
 struct Run {
     member: FleetMember,
+    /// The member's own seed in this run: of its load and its primary.
+    seed: u64,
     names: Names,
     primary: Plant,
     shadow: Option<Plant>,
@@ -84,9 +86,9 @@ impl Simulated {
         Ok(Self { runs, gate: Gate::default() })
     }
 
-    /// Runs every plant over [from, from + dt), under the load of `seed`, and reads it at the end of the step.
-    pub fn step(&mut self, from: EventTime, dt_ms: u64, seed: u64) -> Vec<Sample> {
-        self.runs.iter_mut().flat_map(|run| run.step(from, dt_ms, seed)).collect()
+    /// Runs every plant over [from, from + dt) and reads it at the end of the step.
+    pub fn step(&mut self, from: EventTime, dt_ms: u64) -> Vec<Sample> {
+        self.runs.iter_mut().flat_map(|run| run.step(from, dt_ms)).collect()
     }
 
     /// The truth of the last step, in the fleet's order.
@@ -158,6 +160,7 @@ impl Run {
         Ok(Self {
             names,
             primary: Plant::new(member.spec.clone(), own_seed, member.initial),
+            seed: own_seed,
             shadow,
             in_force: amount(member.initial),
             landings: Vec::new(),
@@ -171,8 +174,8 @@ impl Run {
         LocalPolicy { min: amount(self.member.min), max: Some(amount(self.member.max)), ..LocalPolicy::default() }
     }
 
-    fn step(&mut self, from: EventTime, dt_ms: u64, seed: u64) -> Vec<Sample> {
-        let load = self.member.shape.load(from.millis(), self.member.seed(seed));
+    fn step(&mut self, from: EventTime, dt_ms: u64) -> Vec<Sample> {
+        let load = self.member.shape.load(from.millis(), self.seed);
         let reading = self.primary.step(from.millis(), dt_ms, 1.0, load);
         let demand = self.primary.demand(load).max(self.member.min).min(self.member.max);
         self.in_force = amount(self.primary.allocation());

@@ -1,6 +1,6 @@
 //! The reason of a decision as one sentence with figures.
 
-use schemas::{Decision, Reason, Resource};
+use schemas::{Decision, Reason, Resource, Span};
 
 use crate::ScalingSettings;
 
@@ -24,7 +24,7 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
         Reason::Bounds => format!("{name} {held} lay outside the workload's bounds"),
         Reason::Excess => format!(
             "at most {wanted} of {name} was wanted for {}, {held} is allocated: more than {:.0} % idle",
-            settings.stabilisation,
+            window(settings, moved),
             settings.scale_down_threshold * 100.0
         ),
         Reason::Shortfall => format!(
@@ -34,7 +34,7 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
             amount(moved, decision.shortfall.get(moved))
         ),
         Reason::WithinThreshold => format!("the excess of {name} is within the threshold"),
-        Reason::Stabilising => format!("less {name} is wanted, but not yet for {}", settings.stabilisation),
+        Reason::Stabilising => format!("less {name} is wanted, but not yet for {}", window(settings, moved)),
         Reason::ChurnBudget => {
             format!(
                 "less {name} is wanted, but it was lowered {} times within {}",
@@ -51,6 +51,10 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
         }
         Reason::Quarantine => format!("less {name} is wanted, but an anomaly forbids lowering for now"),
     }
+}
+
+fn window(settings: &ScalingSettings, resource: Resource) -> Span {
+    Span::from_millis(settings.stabilisation_ms(resource))
 }
 
 /// An amount with its unit: `2.25 cores`, `1.50 GiB`.

@@ -44,8 +44,9 @@ impl PoolState {
     /// Adds a workload, or takes over its new record; what it has been granted stays.
     pub fn set_workload(&mut self, workload: &Workload) {
         if !self.controllers.contains_key(&workload.workload) {
-            self.ledger.register(&workload.workload, &workload.tenant, workload.allocation);
-            self.controllers.insert(workload.workload.clone(), Controller::found(workload.allocation));
+            self.ledger.register(workload, workload.allocation);
+            let held = self.ledger.held(&workload.workload);
+            self.controllers.insert(workload.workload.clone(), Controller::found(held));
         }
     }
 
@@ -92,7 +93,8 @@ pub fn settle(state: &mut PoolState, now: EventTime, settings: &ScalingSettings)
     deallocate(state, &mut cases, now, settings);
     allocate(state, &cases, now, settings, |want| want.floor);
     allocate(state, &cases, now, settings, |want| want.wanted);
-    cases.into_iter().filter_map(|(id, case)| record(state, &id, &case, now, settings)).collect()
+    let level_after = state.ledger.level();
+    cases.into_iter().filter_map(|(id, case)| record(state, &id, &case, level_after, now, settings)).collect()
 }
 
 /// Brings the ledger in line with targets that a lost decision has put back.
@@ -103,7 +105,8 @@ fn reconcile(state: &mut PoolState, now: EventTime) {
         if held != controller.target
             && let Some(signals) = &controller.signals
         {
-            state.ledger.register(id, &signals.workload.tenant, controller.target);
+            state.ledger.register(&signals.workload, controller.target);
+            controller.target = state.ledger.held(id);
         }
     }
 }
@@ -118,7 +121,7 @@ fn wants(state: &mut PoolState, now: EventTime, settings: &ScalingSettings) -> B
         if signals.stale(now, settings.stale_after.millis()) {
             controller.stabiliser.restart();
         } else {
-            controller.stabiliser.note(now, settings.stabilisation.millis(), want.wanted);
+            controller.stabiliser.note(now, |resource| settings.stabilisation_ms(resource), want.wanted);
         }
         let case = Case {
             want,
@@ -146,10 +149,11 @@ fn deallocate(
         if excess == Allocation::ZERO {
             continue;
         }
+        let excess = settled(controller, excess, now, settings);
         case.blocked = blocked(controller, excess, now, settings);
         if case.blocked.is_none() {
             state.ledger.release(id, excess);
-            controller.target = controller.target.minus(excess);
+            controller.target = state.ledger.held(id);
             controller.churn.note(now);
             case.lowered = true;
         }
@@ -160,6 +164,14 @@ fn deallocate(
 fn excess(controller: &Controller, want: &Want) -> Allocation {
     let needed = controller.stabiliser.largest().map_or(want.wanted, |largest| largest.max(want.wanted));
     controller.target.minus(needed).max(Allocation::ZERO)
+}
+
+/// The part of an excess whose resource has been seen for its whole stabilisation window.
+fn settled(controller: &Controller, excess: Allocation, now: EventTime, settings: &ScalingSettings) -> Allocation {
+    Resource::ALL.into_iter().fold(excess, |excess, resource| {
+        let settled = controller.stabiliser.settled(now, settings.stabilisation_ms(resource));
+        if settled { excess } else { excess.with(resource, 0.0) }
+    })
 }
 
 /// Why an excess is not taken back; none when it is.
@@ -183,11 +195,11 @@ fn blocked(
     if signals.quarantined_until.is_some_and(|until| now < until) {
         return Some(Reason::Quarantine);
     }
+    if excess == Allocation::ZERO {
+        return Some(Reason::Stabilising);
+    }
     if !Resource::ALL.into_iter().any(threshold) {
         return Some(Reason::WithinThreshold);
-    }
-    if !controller.stabiliser.settled(now, settings.stabilisation.millis()) {
-        return Some(Reason::Stabilising);
     }
     let allowed = controller.churn.allows(now, settings.churn_window.millis(), settings.churn_changes_max);
     (!allowed).then_some(Reason::ChurnBudget)
@@ -218,7 +230,7 @@ fn allocate(
         let granted = state.ledger.grant(id, &workload.tenant, more, workload.interruptible);
         let usable = whole_steps(workload, controller.target, granted, more);
         state.ledger.release(id, granted.minus(usable).max(Allocation::ZERO));
-        controller.target = controller.target.plus(usable);
+        controller.target = state.ledger.held(id);
     }
 }
 
@@ -240,12 +252,10 @@ fn record(
     state: &mut PoolState,
     id: &WorkloadId,
     case: &Case,
+    level_after: PoolLevel,
     now: EventTime,
     settings: &ScalingSettings,
 ) -> Option<Decision> {
-    let level_after = state.ledger.level();
-    let price_after = state.ledger.price_per_hour(id);
-    let offer = state.ledger.main_offer(id);
     let controller = state.controllers.get_mut(id)?;
     let signals = controller.signals.clone()?;
     let granted = controller.target;
@@ -288,8 +298,8 @@ fn record(
         wanted: case.want.wanted,
         granted,
         shortfall: if waits == Some(Reason::Shortfall) { shortfall } else { Allocation::ZERO },
-        offer,
-        evidence: evidence(&signals, case, level_after, price_after),
+        offer: state.ledger.main_offer(id),
+        evidence: evidence(&signals, case, level_after, state.ledger.price_per_hour(id)),
     };
     record.because = because(&record, settings);
     Some(record)

@@ -6,8 +6,8 @@ use schemas::{Allocation, EventTime, Resource};
 
 /// The largest wish of a sliding window, per resource, in O(1) amortised a tick.
 ///
-/// A monotonic deque per resource: only wishes that no later wish exceeds are kept. Bound: at most one entry a tick
-/// of the window.
+/// A monotonic deque per resource: only wishes that no later wish exceeds are kept. Bound: wishes are whole steps within
+/// the workload's bounds, so a falling row of them has at most (max - min) / step + 1 entries, however long the window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stabiliser {
     since: Option<EventTime>,
@@ -16,7 +16,7 @@ pub struct Stabiliser {
 
 impl Stabiliser {
     /// Notes the wish of a tick and forgets what is older than the window.
-    pub fn note(&mut self, now: EventTime, window_ms: u64, wish: Allocation) {
+    pub fn note(&mut self, now: EventTime, window_ms: impl Fn(Resource) -> u64, wish: Allocation) {
         self.since.get_or_insert(now);
         for (resource, wishes) in Resource::ALL.into_iter().zip(&mut self.wishes) {
             let amount = wish.get(resource);
@@ -24,7 +24,7 @@ impl Stabiliser {
                 wishes.pop_back();
             }
             wishes.push_back((now, amount));
-            while wishes.front().is_some_and(|(at, _)| at.plus(window_ms) <= now) {
+            while wishes.front().is_some_and(|(at, _)| at.plus(window_ms(resource)) <= now) {
                 wishes.pop_front();
             }
         }
@@ -84,11 +84,11 @@ mod tests {
     fn the_largest_wish_of_the_window_counts() {
         let mut stabiliser = Stabiliser::default();
         for (second, cpu) in [(0, 4.0), (10, 2.0), (20, 3.0)] {
-            stabiliser.note(at(second), 30_000, Allocation::new(cpu, 1.0));
+            stabiliser.note(at(second), |_| 30_000, Allocation::new(cpu, 1.0));
         }
         assert_eq!(stabiliser.largest().map(|a| a.cpu_cores.get()), Some(4.0));
         // At 30 s the wish of 0 s is 30 s old and goes; 3.0 is the largest of what is left.
-        stabiliser.note(at(30), 30_000, Allocation::new(1.0, 1.0));
+        stabiliser.note(at(30), |_| 30_000, Allocation::new(1.0, 1.0));
         assert_eq!(stabiliser.largest().map(|a| a.cpu_cores.get()), Some(3.0));
     }
 

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::{Allocation, Money, Offer, OfferKind, Pool, PoolLevel, Resource, TenantId, WorkloadId};
+use schemas::{Allocation, Money, Offer, OfferKind, Pool, PoolLevel, Resource, TenantId, Workload, WorkloadId};
 
 /// Microcores of a core, bytes of a byte: the ledger's whole units.
 const UNITS: [f64; 2] = [1e6, 1.0];
@@ -28,7 +28,7 @@ pub struct Ledger {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Holding {
     tenant: TenantId,
-    /// Units held, by place in `offers`.
+    /// Units held, by the offer's name.
     of_offer: BTreeMap<String, Units>,
 }
 
@@ -43,13 +43,14 @@ impl Ledger {
     }
 
     /// Makes a workload's holding exactly `allocation`, whatever the pool has: it is in force already.
-    pub fn register(&mut self, workload: &WorkloadId, tenant: &TenantId, allocation: Allocation) {
-        self.forget(workload);
-        self.grant(workload, tenant, allocation, true);
-        let held = self.units_of(workload);
+    pub fn register(&mut self, workload: &Workload, allocation: Allocation) {
+        let (id, tenant) = (&workload.workload, &workload.tenant);
+        self.forget(id);
+        self.grant(id, tenant, allocation, workload.interruptible);
+        let held = self.units_of(id);
         let missing = less(units(&allocation), held);
         let last = self.offers.last().map_or_else(|| UNPRICED.to_owned(), |offer| offer.offer.clone());
-        let holding = self.holdings.entry(workload.clone()).or_default();
+        let holding = self.holdings.entry(id.clone()).or_default();
         holding.tenant = tenant.clone();
         add(holding.of_offer.entry(last).or_default(), missing);
     }
@@ -114,10 +115,12 @@ impl Ledger {
     #[must_use]
     pub fn level(&self) -> PoolLevel {
         let mut level = PoolLevel::default();
+        let mut free = [0, 0];
         for offer in &self.offers {
             level.capacity = level.capacity.plus(offer.capacity);
-            level.free = level.free.plus(amount(self.free_of(&offer.offer)));
+            add(&mut free, self.free_of(&offer.offer));
         }
+        level.free = amount(least(free, self.free()));
         level
     }
 
@@ -145,13 +148,24 @@ impl Ledger {
         (largest.0 != UNPRICED).then(|| largest.0.clone())
     }
 
+    /// What is free of an offer: never more than what is free of the pool as a whole.
     fn free_of(&self, name: &str) -> Units {
         let Some(offer) = self.offers.iter().find(|offer| offer.offer == name) else { return [0, 0] };
-        let mut held = [0, 0];
-        for holding in self.holdings.values() {
-            add(&mut held, holding.of_offer.get(name).copied().unwrap_or_default());
-        }
-        less(units(&offer.capacity), held)
+        let held = self.sum(|holding| holding.of_offer.get(name).copied().unwrap_or_default());
+        least(less(units(&offer.capacity), held), self.free())
+    }
+
+    /// What is free of the pool as a whole.
+    fn free(&self) -> Units {
+        let capacity = self.offers.iter().fold(Allocation::ZERO, |sum, offer| sum.plus(offer.capacity));
+        less(units(&capacity), self.sum(Holding::sum))
+    }
+
+    fn sum(&self, of: impl Fn(&Holding) -> Units) -> Units {
+        self.holdings.values().fold([0, 0], |mut sum, holding| {
+            add(&mut sum, of(holding));
+            sum
+        })
     }
 
     fn units_of(&self, workload: &WorkloadId) -> Units {
@@ -159,10 +173,7 @@ impl Ledger {
     }
 
     fn units_of_tenant(&self, tenant: &TenantId) -> Units {
-        self.holdings.values().filter(|holding| holding.tenant == *tenant).fold([0, 0], |mut sum, holding| {
-            add(&mut sum, holding.sum());
-            sum
-        })
+        self.sum(|holding| if holding.tenant == *tenant { holding.sum() } else { [0, 0] })
     }
 }
 

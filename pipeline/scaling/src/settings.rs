@@ -1,6 +1,6 @@
 //! What a user may tune about decisions.
 
-use schemas::Span;
+use schemas::{Resource, Span};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the decision law.
@@ -13,6 +13,9 @@ pub struct ScalingSettings {
     /// How long less must have been wanted before it is taken back; the largest wish of this window counts. Default
     /// 5m, as the HPA's; shorter follows valleys and risks thrashing. Safe range 1m to 1h.
     pub stabilisation: Span,
+    /// The same for memory. Default 24h, the span of the VPA's memory peaks: too little memory kills, and what was
+    /// needed an hour ago is needed again. Safe range 1h to 8d.
+    pub memory_stabilisation: Span,
     /// How often a workload may be scaled down within `churn_window`. Default 6. Scaling up is never held back.
     pub churn_changes_max: u32,
     /// The window of the churn budget. Default 1h.
@@ -31,6 +34,7 @@ impl Default for ScalingSettings {
         Self {
             scale_down_threshold: 0.1,
             stabilisation: Span::from_secs(300),
+            memory_stabilisation: Span::from_secs(86_400),
             churn_changes_max: 6,
             churn_window: Span::from_secs(3600),
             stale_after: Span::from_secs(15),
@@ -41,6 +45,15 @@ impl Default for ScalingSettings {
 }
 
 impl ScalingSettings {
+    /// The stabilisation window of a resource, in milliseconds.
+    #[must_use]
+    pub const fn stabilisation_ms(&self, resource: Resource) -> u64 {
+        match resource {
+            Resource::Cpu => self.stabilisation.millis(),
+            Resource::Memory => self.memory_stabilisation.millis(),
+        }
+    }
+
     /// What is wrong with the settings: every fault, each with its mend. Empty when they can be used.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {

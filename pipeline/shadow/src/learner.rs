@@ -1,6 +1,6 @@
 //! One workload's pair: usage in, demand out.
 
-use schemas::{Ratio, ShadowSettings};
+use schemas::Ratio;
 
 use crate::{Curve, Knee, Safe};
 
@@ -55,19 +55,14 @@ impl Learner {
     }
 
     /// Takes in one tick of the pair.
-    pub fn observe(
-        &mut self,
-        primary: &RoleTick,
-        shadow: Option<(&RoleTick, &ShadowSettings)>,
-        slo_latency: Option<f64>,
-    ) -> Demand {
+    pub fn observe(&mut self, primary: &RoleTick, shadow: Option<&RoleTick>, slo_latency: Option<f64>) -> Demand {
         let censored = primary.saturated();
         let late = slo_latency.zip(primary.latency).is_some_and(|(slo, latency)| latency > slo);
         if let Some(utilisation) = primary.utilisation() {
             self.knee.observe(utilisation, primary.throttles() || late);
         }
         // The shadow is judged by throttling alone: a small copy misses the latency target even in health.
-        if let Some((shadow, _)) = shadow
+        if let Some(shadow) = shadow
             && let Some(utilisation) = shadow.utilisation()
         {
             self.knee.observe(utilisation, shadow.throttles());

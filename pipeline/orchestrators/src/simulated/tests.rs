@@ -24,7 +24,7 @@ fn truth<'a>(fleet: &'a Simulated, workload: &str) -> &'a Truth {
 fn run(fleet: &mut Simulated, decisions: &[Decision], seconds: u64) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for second in 0..seconds {
-        fleet.step(at(second), 1_000, SEED);
+        fleet.step(at(second), 1_000);
         let now = at(second + 1);
         outcomes.extend(fleet.poll(now));
         outcomes.extend(
@@ -48,7 +48,7 @@ fn a_decision_is_in_force_after_exactly_the_delay() {
     assert_eq!(before.iter().map(|outcome| outcome.status).collect::<Vec<_>>(), [Status::Accepted, Status::InForce]);
     assert_eq!(landings(&before), [(65, 7.0)]);
     assert_eq!(truth(&fleet, "web").in_force.cpu_cores.get(), 5.0, "the last step began at 64 s");
-    fleet.step(at(65), 1_000, SEED);
+    fleet.step(at(65), 1_000);
     assert_eq!(truth(&fleet, "web").in_force, raise.granted);
 }
 
@@ -106,7 +106,7 @@ fn the_shadow_keeps_its_share_at_every_step() {
     let shape = member.shadow.expect("web has a shadow");
     let mut sizes = BTreeSet::new();
     for second in 0..180 {
-        fleet.step(at(second), 1_000, SEED);
+        fleet.step(at(second), 1_000);
         if let Some(change) = changes.iter().find(|change| change.time == at(second + 1)) {
             fleet.apply(change, at(second + 1)).expect("taken on");
         }
@@ -125,7 +125,7 @@ fn the_shadow_keeps_its_share_at_every_step() {
 fn the_same_seed_gives_the_same_bytes() {
     let samples = |seed| {
         let mut fleet = Simulated::new(plant::demo_fleet(), seed).expect("the fleet's names are identifiers");
-        let samples: Vec<Sample> = (0..60).flat_map(|second| fleet.step(at(second), 1_000, seed)).collect();
+        let samples: Vec<Sample> = (0..60).flat_map(|second| fleet.step(at(second), 1_000)).collect();
         batch::encode(&samples)
     };
     assert_eq!(samples(SEED), samples(SEED));
@@ -134,7 +134,7 @@ fn the_same_seed_gives_the_same_bytes() {
 
 #[test]
 fn every_instance_reports_under_its_own_name() {
-    let samples = fleet().step(at(0), 1_000, SEED);
+    let samples = fleet().step(at(0), 1_000);
     let names: BTreeSet<&str> = samples.iter().map(Sample::instance_name).collect();
     // Six primaries, and a shadow for each but batch.
     assert_eq!((samples.len(), names.len()), (11, 11));

@@ -87,6 +87,24 @@ fn an_excess_is_taken_back_only_after_the_window() {
 }
 
 #[test]
+fn memory_is_lowered_only_after_its_own_longer_window() {
+    let mut state = state(8.0, &["web"]);
+    let memory =
+        |state: &PoolState| state.target(&WorkloadId::new("web").expect("a name")).expect("known").memory_bytes.get();
+    // 1 GB is allocated and half of that is enough from the first tick on.
+    let mut lower = |state: &mut PoolState, minute: u64| {
+        let mut signals = signals("web", Some(1.0), None);
+        signals.read_at = Some(at(minute * 60));
+        signals.memory.floor = Some(0.5e9);
+        state.observe(signals);
+        settle(state, at(minute * 60), &ScalingSettings::default());
+        memory(state)
+    };
+    assert!((0..1440).all(|minute| lower(&mut state, minute) == 1e9), "not within 24 hours");
+    assert_eq!(lower(&mut state, 1440), 0.5e9);
+}
+
+#[test]
 fn a_short_pool_serves_present_need_before_forecasts() {
     let mut state = state(4.0, &["a", "b"]);
     // 1 core each is in force; 2 are free. `a` forecasts 8, `b` needs 2 now.

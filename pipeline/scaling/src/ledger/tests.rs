@@ -63,12 +63,19 @@ fn a_quota_binds_its_tenant_alone() {
 #[test]
 fn what_was_in_force_counts_even_beyond_capacity() {
     let mut ledger = ledger();
-    ledger.register(&id("old"), &TenantId::default(), Allocation::new(20.0, 1e9));
+    ledger.register(&crate::controller::tests::workload("old"), Allocation::new(20.0, 1e9));
     assert_eq!(ledger.held(&id("old")).cpu_cores.get(), 20.0);
     assert_eq!(ledger.level().free.cpu_cores.get(), 0.0);
     ledger.release(&id("old"), Allocation::new(5.0, 0.0));
     // 20 - 5 = 15 of 16 are held: one core is free again.
     assert_eq!(ledger.level().free.cpu_cores.get(), 1.0);
+}
+
+#[test]
+fn what_may_not_be_interrupted_is_never_registered_on_spot() {
+    let mut ledger = ledger();
+    ledger.register(&crate::controller::tests::workload("web"), Allocation::new(2.0, 1e9));
+    assert_eq!(ledger.main_offer(&id("web")).as_deref(), Some("committed"));
 }
 
 proptest! {
