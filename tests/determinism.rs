@@ -236,6 +236,7 @@ fn delivery(topic: Topic, partition: i32, key: &str, value: Vec<u8>) -> Delivery
         key: key.to_owned(),
         content_type: None,
         value: Some(value),
+        counts_from: None,
     }
 }
 

@@ -19,12 +19,29 @@ pub struct Delivery {
     pub content_type: Option<String>,
     /// The value; none for a tombstone.
     pub value: Option<Vec<u8>>,
+    /// For the control plane: the first tick in which it may count, where that was settled before a restart.
+    pub counts_from: Option<EventTime>,
+}
+
+/// That a record of the control plane was taken in, and from when on it counts.
+///
+/// A replay that is told so takes the same decisions, whenever the record arrives.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Receipt {
+    /// The topic's short name.
+    pub noun: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The tick from which it counts, where its own had closed before it came.
+    pub late: Option<EventTime>,
 }
 
 /// A record for an output topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct OutputRecord {
-    /// Start of the tick that it belongs to, in milliseconds.
+    /// Start of the tick that it left with, in milliseconds.
     pub tick: u64,
     /// The topic's short name.
     pub noun: String,
@@ -43,4 +60,6 @@ pub struct Commit {
     pub frontier: EventTime,
     /// The records, in canonical order.
     pub records: Vec<OutputRecord>,
+    /// What was taken in of the control plane while these ticks were open, in the order of each partition's offsets.
+    pub receipts: Vec<Receipt>,
 }

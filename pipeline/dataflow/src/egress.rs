@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
 use schemas::{EventTime, Noun};
+use serde::{Deserialize, Serialize};
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::core::Map;
@@ -18,7 +19,7 @@ use timely::progress::frontier::MutableAntichain;
 
 use crate::records::Stream;
 use crate::stash::Stash;
-use crate::{Commit, OutputRecord};
+use crate::{Commit, OutputRecord, Receipt};
 
 /// How often a blocked egress looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -30,43 +31,55 @@ pub(crate) struct Outlet {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
+/// What leaves the dataflow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Leaving {
+    /// A record for an output topic, its tick still to be filled in.
+    Record(OutputRecord),
+    /// News for the publisher.
+    Receipt(Receipt),
+}
+
 /// A noun's records as output records.
-pub(crate) fn outputs<'s, N: Noun + Clone + 'static>(records: Stream<'s, N>, tick_ms: u64) -> Stream<'s, OutputRecord> {
-    records.map(move |record| OutputRecord {
-        tick: record.time().tick(tick_ms).millis(),
-        noun: N::TOPIC.noun().to_owned(),
-        key: record.key().to_owned(),
-        value: record.to_json(),
-        headers: record.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+pub(crate) fn outputs<'s, N: Noun + Clone + 'static>(records: Stream<'s, N>) -> Stream<'s, Leaving> {
+    records.map(|record| {
+        Leaving::Record(OutputRecord {
+            tick: 0,
+            noun: N::TOPIC.noun().to_owned(),
+            key: record.key().to_owned(),
+            value: record.to_json(),
+            headers: record.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        })
     })
 }
 
+/// Receipts on their way out.
+pub(crate) fn receipts(receipts: Stream<'_, Receipt>) -> Stream<'_, Leaving> {
+    receipts.map(Leaving::Receipt)
+}
+
 /// Hands closed ticks to the publisher, from worker 0.
-pub(crate) fn egress(records: Stream<'_, OutputRecord>, outlet: Outlet, probe: &Probe<u64>) {
-    let first = records.scope().worker().index() == 0;
-    records
-        .unary_frontier(Exchange::new(|_: &OutputRecord| 0), "egress", move |_, _| {
+pub(crate) fn egress(leaving: Stream<'_, Leaving>, outlet: Outlet, probe: &Probe<u64>) {
+    let first = leaving.scope().worker().index() == 0;
+    leaving
+        .unary_frontier(Exchange::new(|_: &Leaving| 0), "egress", move |_, _| {
             let mut stash = Stash::new();
-            let mut published = 0;
+            let mut published = EventTime::default();
             move |(input, frontier), output| {
                 input.for_each(|capability, data| {
                     if let Some(capability) = capability.retain_least(0) {
                         stash.keep(capability, data.drain(..));
                     }
                 });
-                let mut records = Vec::new();
-                while let Some((capability, mut closed)) = stash.pop_closed(&[frontier]) {
-                    // Invariant: the order within a tick is a function of its records alone, and ticks come in order,
-                    // so it does not matter where one commit ends and the next begins.
-                    closed.sort();
-                    records.extend(closed);
+                let mut commit = Commit { frontier: reached(frontier), records: Vec::new(), receipts: Vec::new() };
+                while let Some((capability, closed)) = stash.pop_closed(&[frontier]) {
+                    close(*capability.time(), closed, &mut commit);
                     // Nothing is sent on; the session only names the stream's type.
                     output.session(&capability).give_iterator(std::iter::empty::<()>());
                 }
-                let reached = reached(frontier);
-                if first && reached > published {
-                    published = reached;
-                    send(&outlet, reached, records);
+                if first && commit.frontier > published {
+                    published = commit.frontier;
+                    send(&outlet, commit);
                 }
             }
         })
@@ -74,12 +87,26 @@ pub(crate) fn egress(records: Stream<'_, OutputRecord>, outlet: Outlet, probe: &
         .probe_with(probe);
 }
 
-fn reached(frontier: &MutableAntichain<u64>) -> u64 {
-    frontier.frontier().first().copied().unwrap_or(EventTime::MAX.millis())
+/// Adds what left a closed tick to a commit.
+fn close(tick: u64, closed: Vec<Leaving>, commit: &mut Commit) {
+    let mut records = Vec::new();
+    for leaving in closed {
+        match leaving {
+            Leaving::Record(record) => records.push(OutputRecord { tick, ..record }),
+            Leaving::Receipt(receipt) => commit.receipts.push(receipt),
+        }
+    }
+    // Invariant: the order within a tick is a function of its records alone, and ticks come in order, so it does not
+    // matter where one commit ends and the next begins.
+    records.sort();
+    commit.records.extend(records);
 }
 
-fn send(outlet: &Outlet, frontier: u64, records: Vec<OutputRecord>) {
-    let mut commit = Commit { frontier: EventTime::from_millis(frontier), records };
+fn reached(frontier: &MutableAntichain<u64>) -> EventTime {
+    frontier.frontier().first().map_or(EventTime::MAX, |tick| EventTime::from_millis(*tick))
+}
+
+fn send(outlet: &Outlet, mut commit: Commit) {
     while !outlet.stop.load(Ordering::Acquire) {
         match outlet.commits.send_timeout(commit, LOOK_EVERY) {
             Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,

@@ -39,6 +39,7 @@ pub enum EngineError {
 /// [`Engine::deliver`] waits while the workers are busy, and the workers wait while nobody takes commits.
 pub struct Engine {
     feeds: Option<Vec<Sender<Feed>>>,
+    watermarks: Arc<Watermarks>,
     commits: Receiver<Commit>,
     stop: Arc<AtomicBool>,
     guards: Option<WorkerGuards<()>>,
@@ -59,8 +60,9 @@ impl Engine {
         let (commit_end, commits) = bounded(settings.commits_max);
         let stop = Arc::new(AtomicBool::new(false));
         let outlet = Outlet { commits: commit_end, stop: Arc::clone(&stop) };
-        let guards = spawn(settings.clone(), feed_ends, outlet, partitions).map_err(EngineError::Start)?;
-        Ok(Self { feeds: Some(feeds), commits, stop, guards: Some(guards) })
+        let watermarks = Arc::new(Watermarks::new(partitions));
+        let guards = spawn(settings.clone(), feed_ends, outlet, Arc::clone(&watermarks)).map_err(EngineError::Start)?;
+        Ok(Self { feeds: Some(feeds), watermarks, commits, stop, guards: Some(guards) })
     }
 
     /// Hands in a record; waits while the worker's channel is full. Records of one partition come in offset order.
@@ -69,7 +71,11 @@ impl Engine {
     /// [`EngineError::Ended`] when the input was ended or the workers are gone.
     pub fn deliver(&self, delivery: Delivery) -> Result<(), EngineError> {
         // The control plane is read by worker 0: it is small, and every worker's frontier waits for it alike.
-        let owner = if delivery.topic == Topic::Samples { delivery.partition } else { 0 };
+        let mut owner = 0;
+        if delivery.topic == Topic::Samples {
+            owner = delivery.partition;
+            self.watermarks.wake(usize::try_from(owner).expect("partitions count from zero"));
+        }
         self.feed(owner, Feed::Delivery(delivery))
     }
 
@@ -118,9 +124,8 @@ fn spawn(
     settings: EngineSettings,
     feeds: Vec<Receiver<Feed>>,
     outlet: Outlet,
-    partitions: usize,
+    watermarks: Arc<Watermarks>,
 ) -> Result<WorkerGuards<()>, String> {
-    let watermarks = Arc::new(Watermarks::new(partitions));
     let feeds: Vec<Mutex<Option<Receiver<Feed>>>> = feeds.into_iter().map(|feed| Mutex::new(Some(feed))).collect();
     // The outlet lives in the workers alone, so that the commits end with them.
     let outlets: Vec<Mutex<Option<Outlet>>> = feeds.iter().map(|_| Mutex::new(Some(outlet.clone()))).collect();

@@ -1,19 +1,19 @@
 //! The order of the stages, one line each.
 
-use schemas::{FeatureRecord, Reject};
+use schemas::{FeatureRecord, Reject, Sample};
 use timely::dataflow::Scope;
 use timely::dataflow::operators::core::{Concatenate, OkErr};
 
-use crate::EngineSettings;
 use crate::control::control;
 use crate::decide::decide;
 use crate::detect::detect;
-use crate::egress::{Outlet, egress, outputs};
+use crate::egress::{Outlet, egress, outputs, receipts};
 use crate::features::features;
 use crate::forecast::{Ahead, forecast};
 use crate::ingest::{Intakes, ingest};
 use crate::pair::pair;
-use crate::records::{Intake, Stream};
+use crate::records::{Change, Intake, Stream};
+use crate::{EngineSettings, Receipt};
 
 /// Builds the dataflow of one worker.
 ///
@@ -23,11 +23,11 @@ use crate::records::{Intake, Stream};
 ///                     │             │  └ forecast ┴ forecasts ───────┼ egress ─ commits
 ///                     ├ changes ─ control       └ signals ─ decide ──┤
 ///                     │             └────────────────────────▲       │
-///                     └ errors ──────────────────────────────────────┘
+///                     └ errors, receipts ────────────────────────────┘
 /// ```
 pub(crate) fn build(scope: Scope<'_, u64>, intakes: Intakes, outlet: Outlet, settings: &EngineSettings) {
-    let (probe, tick_ms) = (intakes.probe.clone(), settings.tick.millis());
-    let (samples, changes, errors) = split(ingest(scope, intakes, settings));
+    let probe = intakes.probe.clone();
+    let (samples, changes, errors, taken_in) = split(ingest(scope, intakes, settings));
     let control = control(changes);
     let (pairs, strays) = pair(samples, control.workloads).ok_err(|paired| paired);
     let features: Stream<'_, FeatureRecord> = features(pairs.clone(), settings);
@@ -39,24 +39,32 @@ pub(crate) fn build(scope: Scope<'_, u64>, intakes: Intakes, outlet: Outlet, set
     let decisions = decide(signals, control.standings, settings);
     let rejects: [Stream<'_, Reject>; 2] = [errors, strays];
     let leaving = [
-        outputs(features, tick_ms),
-        outputs(forecasts, tick_ms),
-        outputs(anomalies, tick_ms),
-        outputs(decisions, tick_ms),
-        outputs(scope.concatenate(rejects), tick_ms),
+        outputs(features),
+        outputs(forecasts),
+        outputs(anomalies),
+        outputs(decisions),
+        outputs(scope.concatenate(rejects)),
+        receipts(taken_in),
     ];
     egress(scope.concatenate(leaving), outlet, &probe);
 }
 
-type Split<'s> = (Stream<'s, schemas::Sample>, Stream<'s, crate::records::Change>, Stream<'s, Reject>);
+type Split<'s> = (Stream<'s, Sample>, Stream<'s, Change>, Stream<'s, Reject>, Stream<'s, Receipt>);
 
 /// Parts the intake without a copy: samples first, since they are nearly all of it.
 fn split(intake: Stream<'_, Intake>) -> Split<'_> {
     let (samples, rest): (Stream<'_, _>, Stream<'_, _>) = intake.ok_err(|intake| match intake {
         Intake::Sample(sample) => Ok(*sample),
-        Intake::Change(change) => Err(Ok(change)),
-        Intake::Error(reject) => Err(Err(*reject)),
+        other => Err(other),
     });
-    let (changes, errors): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| rest);
-    (samples, changes, errors)
+    let (changes, rest): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| match rest {
+        Intake::Change(change) => Ok(change),
+        other => Err(other),
+    });
+    let (errors, receipts): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| match rest {
+        Intake::Error(reject) => Ok(*reject),
+        Intake::Receipt(receipt) => Err(receipt),
+        Intake::Sample(_) | Intake::Change(_) => unreachable!("both were parted off before"),
+    });
+    (samples, changes, errors, receipts)
 }

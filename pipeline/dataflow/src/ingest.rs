@@ -5,7 +5,7 @@
 //! dead letters, never silence. Cost: one decode a message; the source stops taking deliveries while too many ticks
 //! are open, which fills the bounded channel and so holds back whoever feeds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use timely::dataflow::operators::probe::Handle as Probe;
 
 use crate::records::{Change, ControlNoun, Intake, Stream};
 use crate::watermarks::Watermarks;
-use crate::{Delivery, EngineSettings};
+use crate::{Delivery, EngineSettings, Receipt};
 
 /// What a worker's feed carries.
 pub(crate) enum Feed {
@@ -49,7 +49,8 @@ pub(crate) fn ingest<'s>(scope: Scope<'s, u64>, intakes: Intakes, settings: &Eng
     let settings = settings.clone();
     source(scope, "ingest", move |capability, info| {
         let activator = scope.activator_for(info.address);
-        let mut reader = Reader { settings, newest: BTreeMap::new(), watermarks: Arc::clone(&intakes.watermarks) };
+        let watermarks = Arc::clone(&intakes.watermarks);
+        let mut reader = Reader { settings, newest: BTreeMap::new(), idle: BTreeSet::new(), watermarks };
         let mut held = Some(capability);
         move |output: &mut Output<'_>| {
             let Some(capability) = held.as_mut() else { return };
@@ -72,6 +73,8 @@ struct Reader {
     settings: EngineSettings,
     /// Newest event time of each partition, in milliseconds.
     newest: BTreeMap<i32, u64>,
+    /// Partitions that have been declared idle and have brought no sample since.
+    idle: BTreeSet<i32>,
     watermarks: Arc<Watermarks>,
 }
 
@@ -84,7 +87,10 @@ impl Reader {
             }
             match intakes.feed.try_recv() {
                 Ok(Feed::Delivery(delivery)) => self.read(delivery, capability, output),
-                Ok(Feed::Idle(partition)) => self.watermarks.set(index(partition), None),
+                Ok(Feed::Idle(partition)) => {
+                    self.idle.insert(partition);
+                    self.watermarks.set(index(partition), None);
+                }
                 Err(crossbeam_channel::TryRecvError::Empty) => return false,
                 Err(crossbeam_channel::TryRecvError::Disconnected) => {
                     // The partitions of an ended feed must not hold back those of the others.
@@ -129,7 +135,10 @@ impl Reader {
                 }
             }
         }
-        if let Some(newest) = self.newest.get(&delivery.partition) {
+        if self.idle.contains(&delivery.partition) {
+            // Nothing but dead letters came: they must not hold the others back.
+            self.watermarks.set(index(delivery.partition), None);
+        } else if let Some(newest) = self.newest.get(&delivery.partition) {
             self.watermarks.set(index(delivery.partition), Some(self.watermark(*newest)));
         }
     }
@@ -179,8 +188,10 @@ impl Reader {
         let time = sample.time.millis();
         let newest = self.newest.entry(partition).or_insert(time);
         *newest = (*newest).max(time);
-        let tick = capability.delayed(&sample.time.tick(self.settings.tick.millis()).millis());
-        output.session(&tick).give(Intake::Sample(Box::new(sample)));
+        self.idle.remove(&partition);
+        let tick = sample.time.tick(self.settings.tick.millis()).millis();
+        self.watermarks.reach(tick + self.settings.tick.millis());
+        output.session(&capability.delayed(&tick)).give(Intake::Sample(Box::new(sample)));
     }
 
     fn read_change(
@@ -190,15 +201,24 @@ impl Reader {
         capability: &Capability<u64>,
         output: &mut Output<'_>,
     ) {
+        let open = *capability.time();
+        let mut receipt = Receipt {
+            noun: delivery.topic.noun().to_owned(),
+            partition: delivery.partition,
+            offset: delivery.offset,
+            late: None,
+        };
         match change(&delivery, noun) {
             Ok(change) => {
+                let own = EventTime::from_millis(change.time).tick(self.settings.tick.millis());
+                let tick = own.max(delivery.counts_from.unwrap_or_default()).millis();
                 // A change that comes after its tick was closed counts from the first open one.
-                let tick = EventTime::from_millis(change.time).tick(self.settings.tick.millis()).millis();
-                let at = capability.delayed(&tick.max(*capability.time()));
-                output.session(&at).give(Intake::Change(change));
+                receipt.late = (tick < open).then(|| EventTime::from_millis(open));
+                output.session(&capability.delayed(&tick.max(open))).give(Intake::Change(change));
             }
             Err(detail) => self.refuse(&delivery, None, RejectReason::Schema, detail, capability, output),
         }
+        output.session(capability).give(Intake::Receipt(receipt));
     }
 
     fn refuse(
@@ -224,9 +244,22 @@ impl Reader {
             length_bytes: value.len() as u64,
             excerpt_base64: if row.is_none() { Reject::excerpt(value) } else { String::new() },
         };
-        let watermark = self.newest.get(&delivery.partition).map_or(0, |newest| self.watermark(*newest));
-        let at = capability.delayed(&watermark.max(*capability.time()));
-        output.session(&at).give(Intake::Error(Box::new(reject)));
+        let at = self.reject_tick(delivery).max(*capability.time());
+        output.session(&capability.delayed(&at)).give(Intake::Error(Box::new(reject)));
+    }
+
+    /// The tick with which a dead letter leaves, by the log alone: so a replay knows which were published.
+    fn reject_tick(&self, delivery: &Delivery) -> u64 {
+        let active = delivery.topic == Topic::Samples && !self.idle.contains(&delivery.partition);
+        match self.newest.get(&delivery.partition).filter(|_| active) {
+            Some(newest) => self.watermark(*newest),
+            None => {
+                // A log time far ahead must not hide the dead letter until that day.
+                let ahead = self.settings.lateness.millis() + self.settings.future_max.millis();
+                let soon = self.watermarks.frontier().map_or(u64::MAX, |frontier| frontier + ahead);
+                delivery.time.tick(self.settings.tick.millis()).millis().min(soon)
+            }
+        }
     }
 
     /// The first tick that a partition whose newest sample is `newest` leaves open.

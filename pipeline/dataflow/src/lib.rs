@@ -25,6 +25,6 @@ mod settings;
 mod stash;
 mod watermarks;
 
-pub use delivery::{Commit, Delivery, OutputRecord};
+pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
 pub use engine::{Engine, EngineError};
 pub use settings::EngineSettings;

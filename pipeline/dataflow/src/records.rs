@@ -6,6 +6,8 @@ use schemas::{EventTime, Metric, Reject, Role, Sample, TenantId, Workload, Workl
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 
+use crate::Receipt;
+
 /// A stream of `D` over event time in milliseconds.
 pub(crate) type Stream<'scope, D> = StreamVec<'scope, u64, D>;
 
@@ -45,6 +47,7 @@ pub(crate) enum Intake {
     Sample(Box<Sample>),
     Change(Change),
     Error(Box<Reject>),
+    Receipt(Receipt),
 }
 
 /// All readings of one role of a workload within a tick.

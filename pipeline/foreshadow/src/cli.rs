@@ -1,48 +1,61 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
-use schemas::Span;
+
+use crate::commands::{actuate, completions, demo, explain, profile, run, settings, sql, tap, validate};
 
 /// Keeps every workload supplied with just enough resource, a little ahead of time.
+///
+/// Start with `foreshadow demo`: the whole pipeline on a simulated fleet, no broker needed. Against Kafka, `run` is the
+/// pipeline, `profile` reads a machine, `actuate` carries decisions out; `tap`, `sql` and `explain` show what happens.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Common {
+    /// Settings file (TOML); see `foreshadow settings` for all that may stand in it.
+    #[arg(long, global = true, value_name = "FILE", env = "FORESHADOW_SETTINGS")]
+    pub(crate) settings: Option<PathBuf>,
+    /// Kafka brokers, host:port with commas between.
+    #[arg(long, global = true, value_name = "LIST")]
+    pub(crate) brokers: Option<String>,
+    /// Reads and writes the embedded log in this folder instead of Kafka.
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "brokers")]
+    pub(crate) embedded: Option<PathBuf>,
+    /// What is told on standard error: `error`, `warn`, `info`, `debug`, or a filter such as `warn,topics=debug`.
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "FORESHADOW_TRACE")]
+    pub(crate) trace: String,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Shows the pipeline on a simulated fleet: one simulated day in two minutes, and a table at the end.
-    Demo(Demo),
-}
-
-/// What the demonstration takes.
-#[derive(Args, Debug)]
-pub(crate) struct Demo {
-    /// How long it runs, in wall time.
-    #[arg(long, default_value = "120s")]
-    pub(crate) duration: Span,
-    /// Simulated time per wall time. Neither this nor the duration changes a decision, only where the run ends.
-    #[arg(long, default_value_t = 720.0, value_parser = speed)]
-    pub(crate) speed: f64,
-    /// Seed of the fleet's noise.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Timely workers: the number never changes a decision.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) workers: usize,
-    /// Prints one JSON object at the end, and nothing else.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Prints plain lines.
-    #[arg(long)]
-    pub(crate) plain: bool,
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
-        _ => Err("a speed is a number above zero, such as 720".to_owned()),
-    }
+    Demo(demo::Demo),
+    /// Runs the pipeline: samples in, decisions out.
+    Run(run::Run),
+    /// Samples this machine's workloads and publishes their readings.
+    Profile(profile::Profile),
+    /// Carries decisions out and reports the outcomes.
+    Actuate(actuate::Actuate),
+    /// Answers SQL over the topics and the history.
+    Sql(sql::Sql),
+    /// Explains a decision with its evidence.
+    Explain(explain::Explain),
+    /// Prints a topic live.
+    Tap(tap::Tap),
+    /// Checks a settings file and names every fault at once.
+    Validate(validate::Validate),
+    /// Prints every setting with its default and meaning, as a settings file.
+    Settings(settings::Reference),
+    /// Prints completions for a shell.
+    Completions(completions::Completions),
 }

@@ -1,14 +1,45 @@
 //! The one binary of Foreshadow.
-#![allow(clippy::disallowed_methods, reason = "the edge: the demonstration is paced by the clock")]
+#![allow(clippy::disallowed_methods, reason = "the edge: brokers, the machine and people are met in real time")]
 #![allow(clippy::print_stdout, reason = "what a command prints is its result")]
 
 mod cli;
-mod demo;
+mod commands;
+mod connect;
+mod settings;
+mod stop;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
-    match cli::Cli::parse().command {
-        cli::Command::Demo(arguments) => demo::run(&arguments),
+use cli::{Cli, Command};
+use settings::Settings;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::debug!("{error:?}");
+            stop::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    stop::trace(&cli.common.trace)?;
+    let settings = || Settings::load(&cli.common);
+    match &cli.command {
+        Command::Demo(arguments) => commands::demo::run(arguments, &settings()?),
+        Command::Run(arguments) => commands::run::run(arguments, &settings()?),
+        Command::Profile(arguments) => commands::profile::run(arguments, &settings()?),
+        Command::Actuate(arguments) => commands::actuate::run(arguments, &settings()?),
+        Command::Sql(arguments) => commands::sql::run(arguments, &settings()?),
+        Command::Explain(arguments) => commands::explain::run(arguments, &settings()?),
+        Command::Tap(arguments) => commands::tap::run(arguments, &settings()?),
+        Command::Validate(arguments) => commands::validate::run(arguments),
+        Command::Settings(arguments) => commands::settings::run(arguments, &cli.common),
+        Command::Completions(arguments) => commands::completions::run(arguments),
     }
 }

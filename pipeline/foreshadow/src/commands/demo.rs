@@ -7,13 +7,37 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::Args;
 use comfy_table::Table;
 use dataflow::{Delivery, Engine, EngineSettings};
 use jobs::backtest::{ListPrice, Race, RaceSettings, Scorecard, Step};
 use orchestrators::{Adapter, Simulated};
 use schemas::{Action, Decision, EventTime, Noun, Outcome, Span, Status, Topic, batch};
 
-use crate::cli::Demo;
+use crate::settings::Settings;
+
+/// What the demonstration takes.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// How long it runs, in wall time.
+    #[arg(long, default_value = "120s")]
+    pub(crate) duration: Span,
+    /// Simulated time per wall time. Neither this nor the duration changes a decision, only where the run ends.
+    #[arg(long, default_value_t = 720.0, value_parser = speed)]
+    pub(crate) speed: f64,
+    /// Seed of the fleet's noise.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Timely workers: the number never changes a decision.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// Prints one JSON object at the end, and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Prints plain lines.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
 
 /// A Monday, midnight UTC.
 const START: EventTime = EventTime::from_millis(1_767_571_200_000);
@@ -47,7 +71,7 @@ struct Show {
 }
 
 /// Runs the demonstration.
-pub(crate) fn run(arguments: &Demo) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Demo, _settings: &Settings) -> anyhow::Result<()> {
     let settings =
         EngineSettings { workers: arguments.workers, features_every: Span::from_secs(60), ..EngineSettings::default() };
     let fleet = Simulated::new(plant::demo_fleet(), arguments.seed).context("the demo fleet")?;
@@ -173,6 +197,7 @@ impl Show {
             key: key.to_owned(),
             content_type: None,
             value: Some(value),
+            counts_from: None,
         };
         Ok(self.engine.deliver(delivery)?)
     }
@@ -222,4 +247,11 @@ fn table(scores: &[(&str, Scorecard)]) -> Table {
 
 fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "not known".to_owned(), |share| format!("{:.2} %", share * 100.0))
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        _ => Err("a speed is a number above zero, such as 720".to_owned()),
+    }
 }

@@ -1,0 +1,12 @@
+//! The commands, one file each: its arguments and what it does.
+
+pub(crate) mod actuate;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod profile;
+pub(crate) mod run;
+pub(crate) mod settings;
+pub(crate) mod sql;
+pub(crate) mod tap;
+pub(crate) mod validate;
