@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use fixture::{POLLS_MAX, SOON};
 use fixture::{append_again, disk, drain, kafka, memory, now, outgoing, read_count, read_until, values};
-use schemas::{Progress, Span, Topic, V1};
+use schemas::{Progress, Span, Topic};
 use topics::{
     Action, Consumer, Delivery, Embedded, EmbeddedSettings, Error, Kafka, KafkaSettings, Log, Outgoing, Producer,
     RECORD_BYTES_MAX, Record, Start, latest, partition_of, read_all,
@@ -328,7 +328,7 @@ fn a_record_that_the_broker_refuses_is_left_out_and_the_writer_goes_on() {
 }
 
 fn progress(group: &str, sequence: u64) -> Progress {
-    Progress { version: V1, group: group.to_owned(), frontier: now(), sequence }
+    Progress { group: group.to_owned(), frontier: now(), sequence, ..Progress::default() }
 }
 
 /// Bytes that do not compress.

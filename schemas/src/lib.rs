@@ -54,7 +54,7 @@ pub use model::Model;
 pub use noun::{Header, Noun, NounError};
 pub use outcome::{Outcome, Status};
 pub use pool::{Offer, OfferKind, Pool};
-pub use progress::Progress;
+pub use progress::{LateChange, Progress, TakenIn};
 pub use reading::{Metric, ReadingFault};
 pub use reject::{EXCERPT_BYTES_MAX, Reject, RejectReason};
 pub use sample::{Role, Sample};

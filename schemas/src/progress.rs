@@ -10,7 +10,7 @@ use crate::columns::{Column, schema};
 use crate::{EventTime, Noun, Topic, V1};
 
 /// The output frontier of a worker group: everything before `frontier` is published, nothing at or after it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
     /// Version of the record.
@@ -22,6 +22,38 @@ pub struct Progress {
     pub frontier: EventTime,
     /// How many commits the group has made.
     pub sequence: u64,
+    /// How much of the control plane had been taken in when the frontier was reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_in: Vec<TakenIn>,
+    /// Records of the control plane that came after their own tick had closed: a replay counts them from the same tick.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateChange>,
+}
+
+/// How far a partition of the control plane was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TakenIn {
+    /// The topic's short name: `workloads`, `pools` or `outcomes`.
+    pub noun: String,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset that had not been taken in.
+    pub next_offset: i64,
+}
+
+/// A record of the control plane that counts from a later tick than its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LateChange {
+    /// The topic's short name.
+    pub noun: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The first tick in which it counted.
+    pub counts_from: EventTime,
 }
 
 impl Noun for Progress {
@@ -43,6 +75,8 @@ impl Noun for Progress {
                     ("frontier", Column::Time, false),
                     ("group", Column::Text, false),
                     ("sequence", Column::Count, false),
+                    ("taken_in", Column::Text, true),
+                    ("late", Column::Text, true),
                     ("version", Column::Count, false),
                 ],
             )

@@ -211,10 +211,10 @@ impl Reader {
         match change(&delivery, noun) {
             Ok(change) => {
                 let own = EventTime::from_millis(change.time).tick(self.settings.tick.millis());
-                let tick = own.max(delivery.counts_from.unwrap_or_default()).millis();
                 // A change that comes after its tick was closed counts from the first open one.
-                receipt.late = (tick < open).then(|| EventTime::from_millis(open));
-                output.session(&capability.delayed(&tick.max(open))).give(Intake::Change(change));
+                let tick = own.max(delivery.counts_from.unwrap_or_default()).max(EventTime::from_millis(open));
+                receipt.late = (tick > own).then_some(tick);
+                output.session(&capability.delayed(&tick.millis())).give(Intake::Change(change));
             }
             Err(detail) => self.refuse(&delivery, None, RejectReason::Schema, detail, capability, output),
         }

@@ -7,6 +7,7 @@ mod commands;
 mod connect;
 mod settings;
 mod stop;
+mod wire;
 
 use std::process::ExitCode;
 

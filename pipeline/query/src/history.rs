@@ -17,11 +17,13 @@
 //! | 3 000 | 200 | 360 MB |
 //! | 30 000 | 200 | 3.6 GB: use shorter slots |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 
-use arrow::compute::concat_batches;
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::TimestampMillisecondType;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -121,17 +123,26 @@ impl History {
         Ok(files.iter().rev().find(|file| file.whole).map(|file| self.folder.end(file.start)))
     }
 
-    /// Adds rows to the slot that holds the tick. Their times lie in that slot too: queries over history and log
-    /// together rely on it. Rows keep the order in which they come, which the caller keeps canonical.
+    /// Adds rows to the slots that hold their times. Rows keep the order in which they come, which the caller keeps
+    /// canonical.
     ///
     /// # Panics
-    /// When the batch does not have the topic's columns.
-    pub fn append(&mut self, topic: Topic, tick: EventTime, batch: RecordBatch) {
+    /// When the batch does not have the topic's columns, or has no time.
+    pub fn append(&mut self, topic: Topic, batch: &RecordBatch) {
         assert_eq!(batch.schema().fields(), schema_of(topic).fields(), "a batch of {}", topic.noun());
-        if batch.num_rows() == 0 {
-            return;
+        let times = batch.column_by_name("time").and_then(|times| times.as_primitive_opt::<TimestampMillisecondType>());
+        let times = times.expect("every topic that has history has a time");
+        let slot = |time: i64| self.folder.slot(EventTime::from_millis(u64::try_from(time).unwrap_or_default()));
+        let slots: Vec<EventTime> = times.values().iter().map(|time| slot(*time)).collect();
+        for start in slots.iter().copied().collect::<BTreeSet<_>>() {
+            let within: BooleanArray = slots.iter().map(|slot| Some(*slot == start)).collect();
+            let rows = filter_record_batch(batch, &within).expect("as long as the batch");
+            self.keep(topic, start, rows);
         }
-        let slot = self.slots.entry((self.folder.slot(tick), topic)).or_default();
+    }
+
+    fn keep(&mut self, topic: Topic, start: EventTime, batch: RecordBatch) {
+        let slot = self.slots.entry((start, topic)).or_default();
         if slot.dropped {
             self.counts.rows_dropped += batch.num_rows() as u64;
             return;

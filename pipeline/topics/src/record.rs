@@ -140,14 +140,14 @@ fn size(key: &[u8], value: Option<&[u8]>, headers: &[(String, Vec<u8>)]) -> usiz
 
 #[cfg(test)]
 mod tests {
-    use schemas::{Progress, V1, WorkloadId, decode};
+    use schemas::{Progress, WorkloadId, decode};
 
     use super::*;
 
     #[test]
     fn a_noun_becomes_its_key_time_and_json() {
         let progress =
-            Progress { version: V1, group: "g".into(), frontier: EventTime::from_millis(7_000), sequence: 3 };
+            Progress { group: "g".into(), frontier: EventTime::from_millis(7_000), sequence: 3, ..Progress::default() };
         let outgoing = Outgoing::of(&progress);
         assert_eq!(
             (outgoing.topic, outgoing.time.millis(), outgoing.key.as_slice()),

@@ -1,21 +1,41 @@
 //! `run`: the pipeline between the topics.
 
-use clap::Args;
+use std::path::PathBuf;
 
+use clap::Args;
+use query::History;
+
+use crate::connect::connect_with_topics;
 use crate::settings::Settings;
+use crate::stop::Stop;
+use crate::wire::{Parts, Pipeline};
 
 /// What the command takes.
 #[derive(Args, Debug)]
 pub(crate) struct Run {
     /// Writes history as Parquet into this folder.
     #[arg(long, value_name = "DIR")]
-    pub(crate) history: Option<std::path::PathBuf>,
+    pub(crate) history: Option<PathBuf>,
     /// Timely workers; the number never changes a decision.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
 }
 
-/// `run`: the pipeline between the topics.
-pub(crate) fn run(_arguments: &Run, _settings: &Settings) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// Runs the pipeline until a signal, or until the log refuses to go on.
+pub(crate) fn run(arguments: &Run, settings: &Settings) -> anyhow::Result<()> {
+    let mut engine = settings.engine.clone();
+    engine.workers = arguments.workers.unwrap_or(engine.workers);
+    let folder = arguments.history.as_ref().or(settings.history.folder.as_ref());
+    let history = folder.map(|folder| History::open(folder, &settings.history.cut)).transpose()?;
+    let log = connect_with_topics(settings)?;
+    let parts = Parts {
+        group: &settings.group,
+        engine: &engine,
+        idle_after: settings.idle_after.duration(),
+        clocked: true,
+        history,
+    };
+    let pipeline = Pipeline::start(log.as_ref(), parts, Stop::on_signals()?)?;
+    tracing::info!(group = settings.group, workers = engine.workers, "the pipeline runs; Ctrl-C stops it");
+    pipeline.join()
 }

@@ -26,7 +26,7 @@ fn append(history: &mut History, seconds: std::ops::Range<u64>, batch: u64) {
     while second < seconds.end {
         let next = (second + batch).min(seconds.end).min((second / 10 + 1) * 10);
         let rows = fixtures::samples((second..next).map(|s| MIDNIGHT + s * 1000));
-        history.append(Topic::Samples, at(second * 1000), rows);
+        history.append(Topic::Samples, &rows);
         second = next;
     }
 }

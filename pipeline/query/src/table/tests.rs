@@ -24,7 +24,7 @@ fn history(folder: &Path, finish: bool) {
     let settings = HistorySettings { slot_ms: SLOT_MS, ..HistorySettings::default() };
     let mut history = History::open(folder, &settings).expect("a writable folder");
     for slot in 0..3_u64 {
-        history.append(Topic::Samples, at(slot * SLOT_MS), seconds(slot * 10..(slot * 10 + 10).min(25)));
+        history.append(Topic::Samples, &seconds(slot * 10..(slot * 10 + 10).min(25)));
     }
     history.close(at(2 * SLOT_MS)).expect("a writable folder");
     if finish {
@@ -45,7 +45,7 @@ async fn every_noun_comes_back_from_history_as_it_went_in() {
     let mut history = History::open(folder.path(), &settings).expect("a writable folder");
     for &topic in Topic::ALL {
         let rows = fixtures::batch(topic, &[fixtures::json(topic)]);
-        history.append(topic, EventTime::from_millis(1000), rows);
+        history.append(topic, &rows);
     }
     history.close(EventTime::from_millis(SLOT_MS)).expect("a writable folder");
 

@@ -1,0 +1,233 @@
+//! From the log into the engine: the control plane first, then samples beside its changes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use dataflow::{Delivery, Engine};
+use schemas::{EventTime, Progress, Topic};
+use topics::{Action, Error, Log, Reader, Record, Start};
+
+use super::archive::Archive;
+use super::merge::{Merge, Step};
+use crate::stop::Stop;
+
+/// The topics that say what runs and what pays for it.
+const CONTROL: [Topic; 3] = [Topic::Workloads, Topic::Pools, Topic::Outcomes];
+
+/// How long one poll waits for samples: as late as a change of the control plane is seen at most.
+const POLL_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// Most records of one poll: bounds how long the control plane waits for its turn.
+const POLL_RECORDS_MAX: usize = 1024;
+
+/// How long a reader rests after the log could not be read.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Reads the inputs and hands them to the engine, until it is stopped.
+pub(super) struct Intake {
+    engine: Engine,
+    control: Box<dyn Reader>,
+    samples: Box<dyn Reader>,
+    partitions: i32,
+    merge: Merge,
+    /// What of the control plane had been taken in before a restart.
+    settled: Option<Progress>,
+    archive: Option<Archive>,
+    stop: Stop,
+}
+
+/// What an intake needs.
+pub(super) struct Sources<'a> {
+    pub(super) log: &'a dyn Log,
+    pub(super) engine: Engine,
+    pub(super) partitions: u32,
+    pub(super) idle_after: Duration,
+    pub(super) settled: Option<Progress>,
+    pub(super) archive: Option<Archive>,
+    pub(super) stop: Stop,
+}
+
+impl Intake {
+    /// Readers from the oldest record on, of all inputs.
+    ///
+    /// # Errors
+    /// As [`Log::reader`].
+    pub(super) fn new(sources: Sources<'_>) -> Result<Self, Error> {
+        let partitions = i32::try_from(sources.partitions).expect("partitions are numbered by an i32");
+        let mut control = Vec::new();
+        for topic in CONTROL {
+            let count = i32::try_from(sources.log.partitions(topic)?).expect("likewise");
+            control.extend((0..count).map(|partition| (topic, partition, Start::Earliest)));
+        }
+        let samples: Vec<_> = (0..partitions).map(|partition| (Topic::Samples, partition, Start::Earliest)).collect();
+        Ok(Self {
+            engine: sources.engine,
+            control: sources.log.reader(&control)?,
+            samples: sources.log.reader(&samples)?,
+            partitions,
+            merge: Merge::new(partitions, sources.idle_after),
+            settled: sources.settled,
+            archive: sources.archive,
+            stop: sources.stop,
+        })
+    }
+
+    /// Reads until it is stopped; then the engine is stopped too. What is in flight is dropped: a restart reads it again.
+    ///
+    /// # Errors
+    /// When the log or the engine is gone for good.
+    pub(super) fn run(mut self, clocked: bool) -> anyhow::Result<()> {
+        let outcome = self.catch_up_with_control().and_then(|()| self.read_on(clocked));
+        // Whatever ended the reading ends the whole pipeline.
+        self.stop.request();
+        self.engine.stop();
+        outcome
+    }
+
+    /// Decisions must not depend on whether a workload or its samples are read first.
+    fn catch_up_with_control(&mut self) -> anyhow::Result<()> {
+        while !self.stop.requested() {
+            let records = read(self.control.as_mut(), POLL_TIMEOUT)?;
+            let ended = records.is_empty() && answered(self.control.caught_up())?.unwrap_or(false);
+            self.change(records)?;
+            if ended {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn read_on(&mut self, clocked: bool) -> anyhow::Result<()> {
+        let mut looked = Instant::now();
+        while !self.stop.requested() {
+            let samples = read(self.samples.as_mut(), POLL_TIMEOUT)?;
+            // Changes that were written before the samples count before them.
+            let changes = read(self.control.as_mut(), Duration::ZERO)?;
+            self.change(changes)?;
+            let silent = samples.is_empty();
+            self.merge.take_in(samples);
+            if silent && !self.merge.is_live() && answered(self.samples.caught_up())?.unwrap_or(false) {
+                tracing::info!("the samples are read up to their end");
+                self.merge.caught_up();
+            }
+            while let Some(step) = self.merge.next() {
+                self.take(step)?;
+            }
+            if clocked {
+                let elapsed = looked.elapsed();
+                looked += elapsed;
+                self.merge.silent_for(elapsed).into_iter().try_for_each(|step| self.take(step))?;
+            }
+            self.hold_back()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, step: Step) -> anyhow::Result<()> {
+        match step {
+            Step::Idle(partition) => self.engine.idle(partition)?,
+            Step::Deliver(record) => self.deliver(record, None)?,
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, records: Vec<Record>) -> anyhow::Result<()> {
+        for record in records {
+            let counts_from = self.settled.as_ref().and_then(|settled| counts_from(settled, &record));
+            self.deliver(record, counts_from)?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, record: Record, counts_from: Option<EventTime>) -> anyhow::Result<()> {
+        if let Some(archive) = &self.archive {
+            archive.keep_input(&record);
+        }
+        let (key, content_type) = (record.source(), record.header("content-type").map(str::to_owned));
+        let Record { topic, partition, offset, time, value, .. } = record;
+        let delivery = Delivery { topic, partition, offset, time, key, content_type, value, counts_from };
+        Ok(self.engine.deliver(delivery)?)
+    }
+
+    /// Pauses the partitions whose lanes are full.
+    fn hold_back(&mut self) -> anyhow::Result<()> {
+        debug_assert!(self.merge.full().count() == usize::try_from(self.partitions).unwrap_or_default());
+        for (partition, full) in self.merge.full() {
+            if full {
+                self.samples.pause(Topic::Samples, partition)?;
+            } else {
+                self.samples.resume(Topic::Samples, partition)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// From which tick a record counts, where a run before this one has settled it; none leaves it to the record's time.
+fn counts_from(settled: &Progress, record: &Record) -> Option<EventTime> {
+    let (noun, partition, offset) = (record.topic.noun(), record.partition, record.offset);
+    let taken_in = settled.taken_in.iter().find(|taken| (taken.noun.as_str(), taken.partition) == (noun, partition));
+    if taken_in.is_none_or(|taken| offset >= taken.next_offset) {
+        return Some(settled.frontier);
+    }
+    let late = |change: &&schemas::LateChange| {
+        (change.noun.as_str(), change.partition, change.offset) == (noun, partition, offset)
+    };
+    settled.late.iter().find(late).map(|change| change.counts_from)
+}
+
+/// The next records; none after an error that a later poll may not meet.
+fn read(reader: &mut dyn Reader, timeout: Duration) -> anyhow::Result<Vec<Record>> {
+    Ok(answered(reader.poll(timeout, POLL_RECORDS_MAX))?.unwrap_or_default())
+}
+
+/// An answer of the log; none after an error that a later call may not meet.
+fn answered<T>(answer: Result<T, Error>) -> anyhow::Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => match error.action() {
+            Action::Retry => {
+                tracing::warn!(%error, "reading is tried again");
+                std::thread::sleep(RETRY_AFTER);
+                Ok(None)
+            }
+            Action::Skip => {
+                tracing::error!(%error, "records are left out");
+                Ok(None)
+            }
+            Action::Stop => Err(error).context("the inputs cannot be read"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{LateChange, TakenIn};
+
+    use super::*;
+
+    #[test]
+    fn a_replay_counts_each_change_from_where_the_run_before_did() {
+        let frontier = EventTime::from_millis(60_000);
+        let settled = Progress {
+            frontier,
+            taken_in: vec![TakenIn { noun: "outcomes".to_owned(), partition: 0, next_offset: 5 }],
+            late: vec![LateChange {
+                noun: "outcomes".to_owned(),
+                partition: 0,
+                offset: 3,
+                counts_from: EventTime::from_millis(40_000),
+            }],
+            ..Progress::default()
+        };
+        let of = |topic, partition, offset| {
+            let record =
+                Record { topic, partition, offset, time: frontier, key: None, value: None, headers: Vec::new() };
+            counts_from(&settled, &record)
+        };
+        assert_eq!(of(Topic::Outcomes, 0, 2), None, "it came in time");
+        assert_eq!(of(Topic::Outcomes, 0, 3), Some(EventTime::from_millis(40_000)), "it was late");
+        assert_eq!(of(Topic::Outcomes, 0, 5), Some(frontier), "it was not taken in");
+        assert_eq!(of(Topic::Pools, 0, 0), Some(frontier), "nothing of that partition was");
+    }
+}

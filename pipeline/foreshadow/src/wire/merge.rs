@@ -1,0 +1,177 @@
+//! Partitions of the samples in one order: by the log's time, so that a replay meets them as the run before it did.
+//!
+//! While the log is being caught up with, the oldest waiting record goes next, and a partition whose next record has
+//! not been fetched yet is waited for. Once all is caught up with, records go on as they come.
+//!
+//! A partition is idle when nothing was written to it for `idle_after`. Behind the end that is read off the log's
+//! times: it was idle before the next record wherever the gap is longer. At the end it is read off the clock.
+//!
+//! State: at most [`LANE_RECORDS_MAX`] records a partition beside what one poll brings; a full lane is held back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use schemas::EventTime;
+use topics::Record;
+
+/// Records that may wait in a lane before its partition is paused: two polls of a busy one.
+pub(crate) const LANE_RECORDS_MAX: usize = 2048;
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Hand on a record.
+    Deliver(Record),
+    /// Declare a partition idle.
+    Idle(i32),
+}
+
+/// Records of all partitions, waiting for their turn.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    lanes: BTreeMap<i32, Lane>,
+    idle_after_ms: u64,
+    /// Whether the log's end has been reached once.
+    live: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<Record>,
+    /// The latest log time that was handed on.
+    handed_on: EventTime,
+    /// How long nothing has come, as of the last look at the clock.
+    silent: Duration,
+    idle: bool,
+}
+
+impl Merge {
+    pub(crate) fn new(partitions: i32, idle_after: Duration) -> Self {
+        let lanes = (0..partitions).map(|partition| (partition, Lane::default())).collect();
+        Self { lanes, idle_after_ms: u64::try_from(idle_after.as_millis()).unwrap_or(u64::MAX), live: false }
+    }
+
+    /// Takes in polled records, each partition's in their order.
+    pub(crate) fn take_in(&mut self, records: Vec<Record>) {
+        for record in records {
+            let lane = self.lanes.entry(record.partition).or_default();
+            lane.silent = Duration::ZERO;
+            lane.waiting.push_back(record);
+        }
+    }
+
+    /// The next step; none while there is nothing to do, or a partition has to be waited for.
+    pub(crate) fn next(&mut self) -> Option<Step> {
+        let behind = !self.live && self.lanes.values().any(|lane| lane.waiting.is_empty());
+        let heads = self.lanes.iter().filter_map(|(partition, lane)| Some((lane.waiting.front()?.time, *partition)));
+        let (time, partition) = heads.min().filter(|_| !behind)?;
+        if let Some(idle) = self.silent_before(time) {
+            return Some(idle);
+        }
+        let lane = self.lanes.get_mut(&partition)?;
+        lane.idle = false;
+        lane.handed_on = lane.handed_on.max(time);
+        lane.waiting.pop_front().map(Step::Deliver)
+    }
+
+    /// A partition that nothing has come from for too long, as of the clock; called once all that waits is handed on.
+    pub(crate) fn silent_for(&mut self, elapsed: Duration) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (partition, lane) in self.lanes.iter_mut().filter(|_| self.live) {
+            lane.silent += elapsed;
+            if !lane.idle && lane.waiting.is_empty() && lane.silent.as_millis() > u128::from(self.idle_after_ms) {
+                lane.idle = true;
+                steps.push(Step::Idle(*partition));
+            }
+        }
+        steps
+    }
+
+    /// Notes that the log's end was reached.
+    pub(crate) fn caught_up(&mut self) {
+        self.live = true;
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Partitions by whether they are to be held back.
+    pub(crate) fn full(&self) -> impl Iterator<Item = (i32, bool)> + '_ {
+        self.lanes.iter().map(|(partition, lane)| (*partition, lane.waiting.len() >= LANE_RECORDS_MAX))
+    }
+
+    /// A partition that had been silent for too long when the record of `time` was written.
+    fn silent_before(&mut self, time: EventTime) -> Option<Step> {
+        let idle_after_ms = self.idle_after_ms;
+        let silent = |lane: &Lane| !lane.idle && lane.handed_on.plus(idle_after_ms) < time;
+        let (partition, lane) = self.lanes.iter_mut().find(|(_, lane)| silent(lane))?;
+        lane.idle = true;
+        Some(Step::Idle(*partition))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::Topic;
+
+    use super::*;
+
+    const IDLE_AFTER: Duration = Duration::from_secs(5);
+
+    fn record(partition: i32, offset: i64, time_ms: u64) -> Record {
+        let time = EventTime::from_millis(time_ms);
+        Record { topic: Topic::Samples, partition, offset, time, key: None, value: None, headers: Vec::new() }
+    }
+
+    /// The steps until there is none: delivered records as (partition, offset), idle partitions as (partition, -1).
+    fn steps(merge: &mut Merge) -> Vec<(i32, i64)> {
+        std::iter::from_fn(|| merge.next())
+            .map(|step| match step {
+                Step::Deliver(record) => (record.partition, record.offset),
+                Step::Idle(partition) => (partition, -1),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn behind_the_end_the_oldest_goes_next_and_an_unfetched_partition_is_waited_for() {
+        let mut merge = Merge::new(2, IDLE_AFTER);
+        merge.take_in(vec![record(0, 0, 1_000), record(0, 1, 3_000), record(1, 0, 2_000)]);
+        // After offset 0 of partition 1 its next record is unknown: offset 1 of partition 0 must wait for it.
+        assert_eq!(steps(&mut merge), [(0, 0), (1, 0)]);
+        merge.take_in(vec![record(1, 1, 2_500)]);
+        assert_eq!(steps(&mut merge), [(1, 1)]);
+        merge.caught_up();
+        assert_eq!(steps(&mut merge), [(0, 1)]);
+    }
+
+    #[test]
+    fn a_gap_in_the_logs_times_tells_which_partition_was_idle() {
+        let mut merge = Merge::new(2, IDLE_AFTER);
+        merge.caught_up();
+        merge.take_in(vec![record(0, 0, 1_000), record(1, 0, 1_000), record(0, 1, 6_000), record(0, 2, 6_001)]);
+        // 6000 is not more than 5 s after 1000; 6001 is, and partition 0 has spoken since.
+        assert_eq!(steps(&mut merge), [(0, 0), (1, 0), (0, 1), (1, -1), (0, 2)]);
+        // Both were silent before 20000: all that came is closed, then partition 1 wakes.
+        merge.take_in(vec![record(1, 1, 20_000)]);
+        assert_eq!(steps(&mut merge), [(0, -1), (1, 1)]);
+    }
+
+    #[test]
+    fn at_the_end_the_clock_tells_it_once() {
+        let mut merge = Merge::new(1, IDLE_AFTER);
+        assert_eq!(merge.silent_for(IDLE_AFTER * 2), [], "the end has not been reached: silence means nothing");
+        merge.caught_up();
+        assert_eq!(merge.silent_for(IDLE_AFTER), []);
+        assert_eq!(merge.silent_for(Duration::from_millis(1)), [Step::Idle(0)]);
+        assert_eq!(merge.silent_for(IDLE_AFTER), [], "it is idle already");
+    }
+
+    #[test]
+    fn a_full_lane_is_to_be_held_back() {
+        let mut merge = Merge::new(2, IDLE_AFTER);
+        merge.take_in((0..LANE_RECORDS_MAX).map(|offset| record(1, offset as i64, 1_000)).collect());
+        assert_eq!(merge.full().collect::<Vec<_>>(), [(0, false), (1, true)]);
+    }
+}
