@@ -40,7 +40,7 @@ pub(crate) fn decide<'s>(
             });
             changes.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
-                    updates.keep(capability, data.drain(..));
+                    updates.keep_updates(&capability, data.drain(..));
                 }
             });
             let frontiers = [frontier, changes_frontier];

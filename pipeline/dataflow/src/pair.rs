@@ -51,7 +51,7 @@ pub(crate) fn pair<'s>(samples: Stream<'s, Sample>, workloads: Stream<'s, Worklo
             });
             changes.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
-                    updates.keep(capability, data.drain(..));
+                    updates.keep_updates(&capability, data.drain(..));
                 }
             });
             let frontiers = [frontier, changes_frontier];

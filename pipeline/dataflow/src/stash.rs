@@ -7,9 +7,21 @@ use std::collections::BTreeMap;
 use timely::dataflow::operators::Capability;
 use timely::progress::frontier::MutableAntichain;
 
+use crate::control::Update;
+
 /// Open ticks by time.
 pub(crate) struct Stash<D> {
     open: BTreeMap<u64, (Capability<u64>, Vec<D>)>,
+}
+
+impl<D> Stash<Update<D>> {
+    /// Keeps updates of a collection, each at its own time: differential sends later ones under an earlier capability.
+    pub(crate) fn keep_updates(&mut self, capability: &Capability<u64>, updates: impl Iterator<Item = Update<D>>) {
+        for update in updates {
+            let open = self.open.entry(update.1);
+            open.or_insert_with(|| (capability.delayed(&update.1), Vec::new())).1.push(update);
+        }
+    }
 }
 
 impl<D> Stash<D> {

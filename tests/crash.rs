@@ -1,0 +1,198 @@
+//! `kill -9` of `foreshadow run` changes nothing: every output is published once, as a run without a crash says it.
+//!
+//! A fleet is simulated in the test, a minute of event time a second, and its adapter answers what the pipeline has
+//! published so far. So what lies on the log depends on the run; what must follow from it does not. In the end the log
+//! is read once more by an engine in this process, and every output topic is compared with what that engine says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dataflow::{Delivery, Engine, EngineSettings, OutputRecord};
+use end_to_end::binary::{Process, foreshadow};
+use end_to_end::broker;
+use orchestrators::{Adapter, Simulated};
+use schemas::{Decision, EventTime, Noun, Outcome, Progress, SourceId, Topic};
+use topics::{Consumer, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, latest, read_all};
+
+/// Event time that is written at once, and how long the test waits after it: a minute of event time a second.
+const CHUNK_MS: u64 = 10_000;
+const CHUNK_PAUSE: Duration = Duration::from_millis(166);
+/// 25 minutes of event time.
+const CHUNKS: u64 = 150;
+/// Chunks after which the pipeline is killed: soon after the start, and while it catches up with what it missed.
+const KILLED_AFTER: [u64; 4] = [20, 55, 62, 110];
+/// Longest wait for the end; a replay of everything takes a few seconds.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
+    let broker = broker::shared();
+    let folder = tempfile::tempdir().expect("the temporary folder can be written");
+    let namespace = format!("crash-{}.", std::process::id());
+    let settings = folder.path().join("settings.toml");
+    let text = format!("partitions = 2\n[kafka]\nbrokers = \"{}\"\nnamespace = \"{namespace}\"\n", broker.brokers());
+    std::fs::write(&settings, text).expect("the folder can be written");
+    let told = folder.path().join("run.log");
+    let start = || {
+        let mut command = foreshadow();
+        command.arg("--settings").arg(&settings).arg("run");
+        Process::start(command, &told)
+    };
+    let kafka = KafkaSettings { brokers: broker.brokers(), namespace, ..KafkaSettings::default() };
+    let log = Kafka::connect(kafka).expect("the broker serves");
+    log.ensure(Topic::ALL, 2).expect("topics can be made");
+
+    let mut run = start();
+    let mut town = Town::new(&log);
+    for chunk in 0..CHUNKS {
+        town.live_on();
+        std::thread::sleep(CHUNK_PAUSE);
+        if KILLED_AFTER.contains(&chunk) {
+            run.kill();
+            run = start();
+        }
+        assert!(run.runs(), "the pipeline ended:\n{}", run.told());
+    }
+    let published = wait_for(&log, town.now.minus(60_000), &run);
+    assert!(run.terminate(Duration::from_secs(10)), "it ends when it is asked to:\n{}", run.told());
+    let published = latest::<Progress>(&log).map_or(published, |found| found.nouns["main"].clone());
+
+    let expected = replay(&log, &published);
+    let decisions = expected.iter().filter(|record| record.noun == Topic::Decisions.noun()).count();
+    assert!(decisions > 20, "a scenario with decisions: {decisions}");
+    let scaled = town.answered;
+    assert!(scaled > 5, "a scenario with outcomes: {scaled}");
+    for topic in [Topic::Decisions, Topic::Features, Topic::Forecasts, Topic::Anomalies, Topic::Rejects] {
+        let expected = by_key(
+            expected
+                .iter()
+                .filter(|record| record.noun == topic.noun())
+                .map(|record| (record.key.clone(), record.tick, record.value.clone())),
+        );
+        let found = read_all(&log, topic, Start::Earliest).expect("the topic can be read");
+        let found = by_key(
+            found
+                .into_iter()
+                .map(|record| (record.source(), record.time.millis(), record.value.expect("an output has a value"))),
+        );
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{}", topic.noun());
+        for (key, expected) in &expected {
+            assert_same(topic, key, &found[key], expected);
+        }
+    }
+}
+
+/// A key's records in their order: tick and value.
+type ByKey = BTreeMap<String, Vec<(u64, Vec<u8>)>>;
+
+fn by_key(records: impl Iterator<Item = (String, u64, Vec<u8>)>) -> ByKey {
+    let mut keyed = ByKey::new();
+    records.for_each(|(key, tick, value)| keyed.entry(key).or_default().push((tick, value)));
+    keyed
+}
+
+fn assert_same(topic: Topic, key: &str, found: &[(u64, Vec<u8>)], expected: &[(u64, Vec<u8>)]) {
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let text = |value: &(u64, Vec<u8>)| format!("{} {}", value.0, String::from_utf8_lossy(&value.1));
+        assert_eq!(text(found), text(expected), "record {index} of {} for {key}", topic.noun());
+    }
+    assert_eq!(found.len(), expected.len(), "{} for {key}: a gap or a duplicate", topic.noun());
+}
+
+/// The fleet, its adapter and what carries records between them and the log.
+struct Town {
+    fleet: Simulated,
+    writer: Box<dyn Writer>,
+    decisions: Consumer<Decision>,
+    now: EventTime,
+    answered: usize,
+}
+
+impl Town {
+    /// The demo's fleet, half an hour ago: so its event times lie neither in the future nor beyond any retention.
+    fn new(log: &dyn Log) -> Self {
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after the epoch");
+        let now =
+            EventTime::from_millis(u64::try_from(wall.as_millis()).expect("a date")).minus(1_800_000).tick(60_000);
+        let fleet = Simulated::new(plant::demo_fleet(), 1).expect("the demo fleet has good names");
+        let mut writer = log.writer(topics::Delivery::Idempotent).expect("the broker serves");
+        let (workloads, pools) = fleet.inventory(now);
+        let records: Vec<_> = pools.iter().map(Outgoing::of).chain(workloads.iter().map(Outgoing::of)).collect();
+        writer.append(&records).expect("the broker serves");
+        let decisions = Consumer::new(log, Start::Earliest).expect("the broker serves");
+        Self { fleet, writer, decisions, now, answered: 0 }
+    }
+
+    /// Writes a chunk of samples, and the outcomes of the decisions that have come until now.
+    fn live_on(&mut self) {
+        let mut samples = Vec::new();
+        for step in 0..CHUNK_MS / 1000 {
+            samples.extend(self.fleet.step(self.now.plus(step * 1000), 1000));
+        }
+        self.now = self.now.plus(CHUNK_MS);
+        let decisions = self.decisions.poll(Duration::from_millis(1), 1000).expect("the broker serves");
+        let mut outcomes: Vec<Outcome> = self.fleet.poll(self.now);
+        for (_, decision) in decisions {
+            let decision = decision.expect("decisions can be read").expect("decisions are no tombstones");
+            outcomes.extend(self.fleet.apply(&decision, self.now));
+        }
+        self.answered += outcomes.len();
+        // Two sources, so that both partitions are in use.
+        let (some, others): (Vec<_>, Vec<_>) = samples.into_iter().partition(|sample| sample.workload.as_str() < "l");
+        let mut records: Vec<_> = outcomes.iter().map(Outgoing::of).collect();
+        for (source, samples) in [("agent-1", some), ("agent-2", others)] {
+            let source = SourceId::new(source).expect("a name");
+            records.push(Outgoing::samples(&source, self.now, &samples));
+        }
+        records.push(garbage(self.now));
+        self.writer.append(&records).expect("the broker serves");
+    }
+}
+
+/// Bytes that are no samples: they must be told as such, once.
+fn garbage(time: EventTime) -> Outgoing {
+    let (key, value) = (b"agent-1".to_vec(), Some(b"{\"time\": \"yesterday\"}".to_vec()));
+    Outgoing { topic: Topic::Samples, time, key, value, headers: Vec::new() }
+}
+
+fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) -> Progress {
+    let begun = std::time::Instant::now();
+    loop {
+        let found = latest::<Progress>(log).expect("the topic can be read").nouns.remove("main");
+        if let Some(found) = found.filter(|found| found.frontier >= frontier) {
+            return found;
+        }
+        assert!(begun.elapsed() < WAIT_MAX, "the outputs do not reach {frontier}:\n{}", run.told());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// What an engine in this process says about the log, up to the published frontier.
+fn replay(log: &dyn Log, published: &Progress) -> Vec<OutputRecord> {
+    let settings = EngineSettings { ticks_in_flight_max: 1_000_000, ..EngineSettings::default() };
+    let mut engine = Engine::start(&settings, 2).expect("the settings are sound");
+    let commits = engine.commits().clone();
+    let collected = std::thread::spawn(move || commits.iter().flat_map(|commit| commit.records).collect::<Vec<_>>());
+    for topic in [Topic::Workloads, Topic::Pools, Topic::Outcomes, Topic::Samples] {
+        for record in read_all(log, topic, Start::Earliest).expect("the topic can be read") {
+            let late = published.late.iter().find(|late| {
+                (late.noun.as_str(), late.partition, late.offset) == (topic.noun(), record.partition, record.offset)
+            });
+            let delivery = Delivery {
+                topic,
+                partition: record.partition,
+                offset: record.offset,
+                time: record.time,
+                key: record.source(),
+                content_type: record.header("content-type").map(str::to_owned),
+                value: record.value,
+                counts_from: late.map(|late| late.counts_from),
+            };
+            engine.deliver(delivery).expect("the workers run");
+        }
+    }
+    engine.finish();
+    let mut records = collected.join().expect("the collector only collects");
+    records.retain(|record| record.tick < published.frontier.millis());
+    records
+}
