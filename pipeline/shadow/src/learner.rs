@@ -1,8 +1,9 @@
-//! One workload's pair: usage in, demand out.
+//! One workload's pair: usage in, work and what it takes to serve it out.
 
 use schemas::Ratio;
 
-use crate::{Curve, Knee, Safe};
+use crate::knee::CEILING;
+use crate::{Curve, Headroom, Knee, Safe};
 
 /// Throttled share from which a role suffers.
 const SUFFERING_THROTTLE: f64 = 0.15;
@@ -29,21 +30,29 @@ pub struct RoleTick {
     pub latency: Option<f64>,
 }
 
-/// Demand at a tick.
+/// The work of a tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Demand {
-    /// The least allocation that would have met the SLO, cores; none when it cannot be told.
+pub struct Work {
+    /// CPU that the tick's load takes, cores; none when it cannot be told.
     pub cores: Option<f64>,
     /// Whether usage hid it.
     pub censored: bool,
-    /// Largest safe utilisation.
-    pub knee: Safe,
+}
+
+/// From work to demand, as learnt so far: demand is the least allocation that meets the SLO.
+///
+/// Rises with the work, so the demand of a quantile, or of a peak, of work is that quantile, or peak, of demand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sizing {
+    knee: Safe,
+    headroom: Option<f64>,
 }
 
 /// What one workload's pair has taught.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learner {
     knee: Knee,
+    headroom: Headroom,
     curve: Curve,
 }
 
@@ -51,28 +60,36 @@ impl Learner {
     /// Nothing learnt yet.
     #[must_use]
     pub fn new(knee_prior: Ratio) -> Self {
-        Self { knee: Knee::new(knee_prior), curve: Curve::default() }
+        Self { knee: Knee::new(knee_prior), headroom: Headroom::default(), curve: Curve::default() }
     }
 
     /// Takes in one tick of the pair.
-    pub fn observe(&mut self, primary: &RoleTick, shadow: Option<&RoleTick>, slo_latency: Option<f64>) -> Demand {
+    pub fn observe(&mut self, primary: &RoleTick, shadow: Option<&RoleTick>, slo_latency: Option<f64>) -> Work {
         let censored = primary.saturated();
         let late = slo_latency.zip(primary.latency).is_some_and(|(slo, latency)| latency > slo);
         if let Some(utilisation) = primary.utilisation() {
             self.knee.observe(utilisation, primary.throttles() || late);
         }
-        // The shadow is judged by throttling alone: a small copy misses the latency target even in health.
-        if let Some(shadow) = shadow
-            && let Some(utilisation) = shadow.utilisation()
-        {
-            self.knee.observe(utilisation, shadow.throttles());
+        // Here the shadow is judged by throttling alone: a small copy misses the latency target even in health.
+        if let Some(utilisation) = shadow.and_then(RoleTick::utilisation) {
+            self.knee.observe(utilisation, shadow.is_some_and(RoleTick::throttles));
+        }
+        if let Some((headroom, latency)) = primary.point() {
+            self.headroom.observe_primary(headroom, latency);
+        }
+        if let Some((headroom, latency)) = shadow.and_then(RoleTick::point) {
+            self.headroom.observe_shadow(headroom, latency);
         }
         if let (false, Some(requests), Some(cores)) = (censored, primary.requests, primary.cores) {
             self.curve.observe(requests, cores);
         }
-        let knee = self.knee.safe();
-        let work = if censored { self.hidden(primary) } else { primary.cores };
-        Demand { cores: work.map(|cores| cores / knee.utilisation.get()), censored, knee }
+        Work { cores: if censored { self.hidden(primary) } else { primary.cores }, censored }
+    }
+
+    /// How work becomes demand under a latency target; by the knee where there is none or it has not been learnt.
+    #[must_use]
+    pub fn sizing(&self, slo_latency: Option<f64>) -> Sizing {
+        Sizing { knee: self.knee.safe(), headroom: slo_latency.and_then(|slo| self.headroom.cores(slo)) }
     }
 
     /// Work behind a saturated limit: what the load takes by the curve, or a probe upwards.
@@ -83,10 +100,36 @@ impl Learner {
     }
 }
 
+impl Sizing {
+    /// The demand of `work` cores.
+    #[must_use]
+    pub fn demand(&self, work: f64) -> f64 {
+        match self.headroom {
+            Some(headroom) => (work + headroom).max(work / CEILING),
+            None => work / self.knee.utilisation.get(),
+        }
+    }
+
+    /// The largest safe utilisation at `work` cores.
+    #[must_use]
+    pub fn safe(&self, work: f64) -> Safe {
+        if self.headroom.is_none() || work <= 0.0 {
+            return self.knee;
+        }
+        Safe { utilisation: Ratio::new(work / self.demand(work)), seen: true }
+    }
+}
+
 impl RoleTick {
     fn utilisation(&self) -> Option<f64> {
         let limit = self.limit_cores.filter(|limit| *limit > 0.0)?;
         Some(self.cores? / limit)
+    }
+
+    /// Headroom and latency of an unsaturated tick: a saturated one's latency is of a backlog, not of a queue in balance.
+    fn point(&self) -> Option<(f64, f64)> {
+        let headroom = self.limit_cores? - self.cores?;
+        (!self.saturated() && headroom > 0.0).then_some((headroom, self.latency?))
     }
 
     fn throttles(&self) -> bool {
@@ -107,9 +150,11 @@ mod tests {
     }
 
     #[test]
-    fn demand_is_usage_over_the_knee_while_nothing_is_saturated() {
-        let demand = Learner::new(Ratio::new(0.7)).observe(&tick(0.7, 2.0, 10.0), None, None);
-        assert_eq!((demand.cores, demand.censored), (Some(1.0), false));
+    fn without_a_latency_demand_is_work_over_the_knee() {
+        let mut learner = Learner::new(Ratio::new(0.7));
+        let work = learner.observe(&tick(0.7, 2.0, 10.0), None, None);
+        assert_eq!((work.cores, work.censored), (Some(0.7), false));
+        assert_eq!(learner.sizing(None).demand(0.7), 1.0);
     }
 
     #[test]
@@ -120,15 +165,15 @@ mod tests {
             learner.observe(&tick(0.05 * requests, 2.0, requests), None, None);
         }
         // 80 requests/s × 0.05 = 4 cores of work; usage shows only the limit of 2.
-        let demand = learner.observe(&tick(1.99, 2.0, 80.0), None, None);
-        assert!(demand.censored);
-        let cores = demand.cores.expect("the curve tells it");
-        assert!((cores * demand.knee.utilisation.get() - 4.0).abs() < 1e-6, "{cores}");
+        let work = learner.observe(&tick(1.99, 2.0, 80.0), None, None);
+        assert!(work.censored);
+        let cores = work.cores.expect("the curve tells it");
+        assert!((cores - 4.0).abs() < 1e-6, "{cores}");
     }
 
     #[test]
     fn a_reading_that_is_missing_gives_no_demand() {
-        let demand = Learner::new(Ratio::new(0.7)).observe(&RoleTick::default(), None, None);
-        assert_eq!(demand.cores, None);
+        let work = Learner::new(Ratio::new(0.7)).observe(&RoleTick::default(), None, None);
+        assert_eq!(work.cores, None);
     }
 }
