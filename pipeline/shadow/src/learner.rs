@@ -11,6 +11,9 @@ const SUFFERING_THROTTLE: f64 = 0.15;
 /// Utilisation from which usage may hide demand.
 const SATURATED: f64 = 0.92;
 
+/// Unsaturated ticks after which no backlog is left to speak of.
+const CALM_AFTER: u32 = 5;
+
 /// Growth per tick that is tried while demand is hidden and nothing tells how much there is: a quarter more each
 /// time doubles the allocation in about three decisions.
 const PROBE: f64 = 1.25;
@@ -53,14 +56,26 @@ pub struct Sizing {
 pub struct Learner {
     knee: Knee,
     headroom: Headroom,
+    primary_calm: Calm,
+    shadow_calm: Calm,
     curve: Curve,
 }
+
+/// Ticks since a role was last saturated.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Calm(u32);
 
 impl Learner {
     /// Nothing learnt yet.
     #[must_use]
     pub fn new(knee_prior: Ratio) -> Self {
-        Self { knee: Knee::new(knee_prior), headroom: Headroom::default(), curve: Curve::default() }
+        Self {
+            knee: Knee::new(knee_prior),
+            headroom: Headroom::default(),
+            primary_calm: Calm::default(),
+            shadow_calm: Calm::default(),
+            curve: Curve::default(),
+        }
     }
 
     /// Takes in one tick of the pair.
@@ -74,10 +89,10 @@ impl Learner {
         if let Some(utilisation) = shadow.and_then(RoleTick::utilisation) {
             self.knee.observe(utilisation, shadow.is_some_and(RoleTick::throttles));
         }
-        if let Some((headroom, latency)) = primary.point() {
+        if let Some((headroom, latency)) = self.primary_calm.point(primary) {
             self.headroom.observe_primary(headroom, latency);
         }
-        if let Some((headroom, latency)) = shadow.and_then(RoleTick::point) {
+        if let Some((headroom, latency)) = shadow.and_then(|shadow| self.shadow_calm.point(shadow)) {
             self.headroom.observe_shadow(headroom, latency);
         }
         if let (false, Some(requests), Some(cores)) = (censored, primary.requests, primary.cores) {
@@ -120,16 +135,19 @@ impl Sizing {
     }
 }
 
+impl Calm {
+    /// Headroom and latency of a tick whose queue is in balance: while a backlog drains, latency is the backlog's.
+    fn point(&mut self, tick: &RoleTick) -> Option<(f64, f64)> {
+        self.0 = if tick.saturated() { 0 } else { self.0.saturating_add(1) };
+        let headroom = tick.limit_cores? - tick.cores?;
+        (self.0 > CALM_AFTER && headroom > 0.0).then_some((headroom, tick.latency?))
+    }
+}
+
 impl RoleTick {
     fn utilisation(&self) -> Option<f64> {
         let limit = self.limit_cores.filter(|limit| *limit > 0.0)?;
         Some(self.cores? / limit)
-    }
-
-    /// Headroom and latency of an unsaturated tick: a saturated one's latency is of a backlog, not of a queue in balance.
-    fn point(&self) -> Option<(f64, f64)> {
-        let headroom = self.limit_cores? - self.cores?;
-        (!self.saturated() && headroom > 0.0).then_some((headroom, self.latency?))
     }
 
     fn throttles(&self) -> bool {
