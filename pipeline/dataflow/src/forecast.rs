@@ -211,10 +211,19 @@ impl Series {
         let newest = self.newest.as_ref();
         Signal {
             floor: self.recent.front().map(|(_, peak)| demand(*peak)),
-            forecast: newest.map(|prediction| demand(prediction.calibrated)),
+            forecast: newest.map(|prediction| demand(self.answer(prediction))),
             quantiles: newest.map(|prediction| quantiles(prediction, &demand)).unwrap_or_default(),
             expert: newest.map(|prediction| prediction.expert.to_owned()),
             ..Signal::default()
+        }
+    }
+
+    /// CPU that is short for a moment costs that moment, so its price is one of time; memory that is short kills, so it is
+    /// the peak that must fit.
+    fn answer(&self, prediction: &Prediction) -> f64 {
+        match self.resource {
+            Resource::Cpu => prediction.of_time,
+            Resource::Memory => prediction.calibrated,
         }
     }
 
@@ -239,7 +248,7 @@ impl Series {
             base: demand(prediction.base),
             quantiles: quantiles(prediction, &demand),
             target_level: level,
-            calibrated: demand(prediction.calibrated),
+            calibrated: demand(self.answer(prediction)),
         })))
     }
 }
