@@ -22,7 +22,7 @@
 //! slope of the two counts, which errs towards more headroom. The line goes through the primary's recent point, and the
 //! further the promise lies from it the less it is trusted: see [`TRUST`].
 //!
-//! State: fourteen numbers. Cost: some twenty multiplications a tick and role.
+//! State: fifteen numbers. Cost: some twenty multiplications a tick and role.
 
 /// Ticks that a role's recent point remembers: two minutes of seconds, longer than noise, shorter than a mood of the load.
 const ANCHOR_MEMORY: f64 = 120.0;
@@ -33,9 +33,9 @@ const SLOPE_MEMORY: f64 = 3_600.0;
 /// Ticks before a point or a slope counts: half a minute of seconds.
 const TICKS_MIN: f64 = 30.0;
 
-/// A headroom is carried at most so many times beyond what the primary has lately shown, up or down, or down to what the
-/// shadow shows. The line bends where waiting is rare, so a far promise is approached in strides, each of which anchors
-/// it anew; down to the shadow's headroom there is no need, as it stands there already.
+/// A headroom is carried at most so many times beyond what the primary has lately shown, up or down. The line bends where
+/// waiting is rare, so a far promise is approached in strides, each of which anchors it anew. There is no need of strides
+/// down to what the primary has already done well with, or to where the shadow stands.
 const TRUST: f64 = 2.0;
 
 /// Relative move of the reciprocal headroom below which a tick says nothing of the slope: it is noise of the readings.
@@ -51,6 +51,8 @@ const EXPLAINED_MIN: f64 = 0.1;
 pub struct Headroom {
     primary: Line,
     shadow: Line,
+    /// The greatest scarcity at which the primary has kept its promise, 1/cores; zero before it has.
+    proven: f64,
 }
 
 /// What one role has shown: its recent mean point, and decayed sums of its moves about it.
@@ -68,9 +70,14 @@ struct Line {
 }
 
 impl Headroom {
-    /// Takes in a tick of the primary without a backlog: headroom in cores (above zero), p99 latency in seconds.
-    pub fn observe_primary(&mut self, headroom: f64, latency: f64) {
+    /// Takes in a tick of the primary without a backlog: headroom in cores (above zero), p99 latency and its promise in
+    /// seconds.
+    pub fn observe_primary(&mut self, headroom: f64, latency: f64, slo: Option<f64>) {
         self.primary.observe(1.0 / headroom, latency);
+        if let (Some(scarcity), Some(slo)) = (self.primary.point(), slo) {
+            let late = self.primary.latency > slo;
+            self.proven = if late { self.proven.min(scarcity) } else { self.proven.max(scarcity) };
+        }
     }
 
     /// Takes in a tick of the shadow without a backlog.
@@ -85,7 +92,7 @@ impl Headroom {
         let (primary, shadow) = (&self.primary, &self.shadow);
         let at = primary.point()?;
         let least = at / TRUST;
-        let most = (at * TRUST).max(shadow.point().unwrap_or_default());
+        let most = (at * TRUST).max(self.proven).max(shadow.point().unwrap_or_default());
         let late = primary.latency > slo;
         let slope = match (primary.slope(), shadow.slope()) {
             (Some(own), Some(steep)) if !late => own.max(steep),

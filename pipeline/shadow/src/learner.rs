@@ -90,7 +90,7 @@ impl Learner {
             self.knee.observe(utilisation, shadow.is_some_and(RoleTick::throttles));
         }
         if let Some((headroom, latency)) = self.primary_calm.point(primary) {
-            self.headroom.observe_primary(headroom, latency);
+            self.headroom.observe_primary(headroom, latency, slo_latency);
         }
         if let Some((headroom, latency)) = shadow.and_then(|shadow| self.shadow_calm.point(shadow)) {
             self.headroom.observe_shadow(headroom, latency);
