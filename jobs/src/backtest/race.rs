@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use plant::{Allocation, FleetMember, Plant};
 use schemas::EventTime;
 
-use super::{Hpa, HpaSettings, ListPrice, Peer, Scorecard, Static, Step, Vpa};
+use super::{Hpa, HpaSettings, ListPrice, Peer, Scorecards, Static, Step, Vpa};
 
 /// What is equal for all laws.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ type Law = fn(&FleetMember) -> Box<dyn Peer>;
 struct Lane {
     name: &'static str,
     runs: Vec<Run>,
-    score: Scorecard,
+    scores: Scorecards,
 }
 
 /// One workload under one law.
@@ -81,10 +81,10 @@ impl Race {
         }
     }
 
-    /// Each law's name and score so far.
+    /// Each law's name and scores so far.
     #[must_use]
-    pub fn scores(&self) -> BTreeMap<&'static str, Scorecard> {
-        self.lanes.iter().map(|lane| (lane.name, lane.score)).collect()
+    pub fn scores(&self) -> BTreeMap<&'static str, Scorecards> {
+        self.lanes.iter().map(|lane| (lane.name, lane.scores.clone())).collect()
     }
 }
 
@@ -93,7 +93,7 @@ impl Lane {
     fn new(members: &[FleetMember], seed: u64, law: Law) -> Option<Self> {
         let runs: Vec<Run> = members.iter().map(|member| Run::new(member, seed, law(member))).collect();
         let name = runs.first()?.peer.name();
-        Some(Self { name, runs, score: Scorecard::default() })
+        Some(Self { name, runs, scores: Scorecards::default() })
     }
 
     /// Grants what has arrived by `now`.
@@ -103,14 +103,14 @@ impl Lane {
             let held = self.runs.iter().fold(schemas::Allocation::ZERO, |sum, run| sum.plus(amount(run.held())));
             let free = capacity.minus(held).max(schemas::Allocation::ZERO);
             let changed = self.runs[index].grant(target, free, now);
-            self.score.changed(u64::from(changed));
+            self.scores.of(self.runs[index].member.workload).changed(u64::from(changed));
         }
     }
 
     fn step(&mut self, from: EventTime, dt_ms: u64, settings: &RaceSettings) {
         for run in &mut self.runs {
             let step = run.step(from, dt_ms, settings.decision_latency_ms);
-            self.score.note(&step, &settings.list_price);
+            self.scores.of(run.member.workload).note(&step, &settings.list_price);
         }
     }
 }
@@ -203,11 +203,11 @@ mod tests {
     #[test]
     fn over_lunch_the_reactive_law_misses_less_than_doing_nothing() {
         let scores = race(9..15).scores();
-        let missed = |name: &str| scores[name].violation_share().expect("six hours were run");
+        let missed = |name: &str| scores[name].total().violation_share().expect("six hours were run");
         assert!(missed("hpa") < missed("static"), "{} against {}", missed("hpa"), missed("static"));
         assert!(missed("hpa") > 0.0, "a delay of up to two minutes must show in the crowd");
-        assert_eq!(scores["static"].changes(), 0);
-        assert!(scores["hpa"].changes() > 20);
+        assert_eq!(scores["static"].total().changes(), 0);
+        assert!(scores["hpa"].total().changes() > 20);
     }
 
     /// Asks for eight cores, always.
@@ -242,6 +242,6 @@ mod tests {
         assert_eq!(usable_at, Some(62));
         let desired: Vec<f64> = lane.runs.iter().map(|run| (run.desired.cpu_cores * 100.0).round() / 100.0).collect();
         assert_eq!(desired, [8.0, 6.0, 1.2, 0.5, 2.0, 1.0]);
-        assert_eq!(lane.score.changes(), 2);
+        assert_eq!(lane.scores.total().changes(), 2);
     }
 }

@@ -1,5 +1,7 @@
 //! How well a law did: promises missed, capacity idle, money spent, changes made.
 
+use std::collections::BTreeMap;
+
 use schemas::{Allocation, Offer, OfferKind, Pool};
 use serde::Serialize;
 
@@ -42,7 +44,7 @@ pub struct Step {
     pub oom: bool,
 }
 
-/// A law's figures over all its workloads. Sums only, so its size does not grow.
+/// A law's figures, of one workload or of several together. Sums only, so its size does not grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Scorecard {
     workload_ms: u64,
@@ -52,6 +54,28 @@ pub struct Scorecard {
     cost: f64,
     changes: u64,
     oom_kills: u64,
+}
+
+/// A law's figures, workload by workload: what the law as a whole did well may hide one that it starved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scorecards(BTreeMap<String, Scorecard>);
+
+impl Scorecards {
+    /// The scorecard of one workload, blank at first.
+    pub fn of(&mut self, workload: &str) -> &mut Scorecard {
+        self.0.entry(workload.to_owned()).or_default()
+    }
+
+    /// All workloads together.
+    #[must_use]
+    pub fn total(&self) -> Scorecard {
+        self.0.values().fold(Scorecard::default(), |sum, score| sum.plus(score))
+    }
+
+    /// Each workload's name and scorecard, by name.
+    pub fn workloads(&self) -> impl Iterator<Item = (&str, &Scorecard)> {
+        self.0.iter().map(|(workload, score)| (workload.as_str(), score))
+    }
 }
 
 impl Scorecard {
@@ -70,6 +94,18 @@ impl Scorecard {
     /// Adds changes of an allocation.
     pub fn changed(&mut self, changes: u64) {
         self.changes += changes;
+    }
+
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            workload_ms: self.workload_ms + other.workload_ms,
+            violated_ms: self.violated_ms + other.violated_ms,
+            allocated_core_ms: self.allocated_core_ms + other.allocated_core_ms,
+            needed_core_ms: self.needed_core_ms + other.needed_core_ms,
+            cost: self.cost + other.cost,
+            changes: self.changes + other.changes,
+            oom_kills: self.oom_kills + other.oom_kills,
+        }
     }
 
     /// Share of workload-time in which the SLO was missed, 0..1; none before the first step.
@@ -160,6 +196,30 @@ pub(crate) mod tests {
         // Two hours of (4 + 1) · 0.04 + 10 · 0.004.
         assert!((score.cost() - 0.48).abs() < 1e-12);
         assert_eq!((score.changes(), score.oom_kills()), (2, 1));
+    }
+
+    #[test]
+    fn workloads_add_up_to_their_law() {
+        let price = ListPrice::of_pool(&pool()).expect("the pool has offers");
+        let step = |violated| Step {
+            dt_ms: 3_600_000,
+            demand: Allocation::new(1.0, GIB),
+            in_force: Allocation::new(2.0, 0.0),
+            shadow: Allocation::ZERO,
+            violated,
+            oom: violated,
+        };
+        let mut scores = Scorecards::default();
+        scores.of("web").note(&step(true), &price);
+        scores.of("api").note(&step(false), &price);
+        scores.of("api").changed(3);
+        let shares: Vec<_> = scores.workloads().map(|(name, score)| (name, score.violation_share())).collect();
+        assert_eq!(shares, [("api", Some(0.0)), ("web", Some(1.0))]);
+        let total = scores.total();
+        assert_eq!((total.violation_share(), total.slack()), (Some(0.5), Some(0.5)));
+        // Twice an hour of two cores at 0.04.
+        assert!((total.cost() - 0.16).abs() < 1e-12);
+        assert_eq!((total.changes(), total.oom_kills()), (3, 1));
     }
 
     #[test]

@@ -12,10 +12,18 @@
 //! | a miss | + 0.0095 |
 //! | a hit | - 0.0005 |
 //!
+//! **Of time.** A price is one of time: a core that is missing costs by the hour. What covers the *peak* over a horizon with
+//! chance `q` covers its steps for more than `q` of the time, the more so the shorter the bursts. [`Promise::Steps`] learns the
+//! level at which the answer given a horizon ago covers the step that has come.
+//!
+//! **Overlap.** One spike is missed by every origin whose horizon holds it: the same miss, told up to 8 times. So the gain is
+//! shared among the outcomes that overlap. At a full gain each, a spike lifted the level of q = 0.9 to 0.98, where the residual
+//! is that of the last such spike, and held it there for a quarter of an hour: on a bursty load a third of the allocation.
+//!
 //! **Guarantee.** The level stays within `floor ..= CEILING`, so summing its moves over `n` outcomes gives for any series
 //!
 //! ```text
-//! q - r/n - q * m  <=  coverage  <=  q + r/n + (1 - q) * s        r = (CEILING - floor) / gain  (9.9 for q = 0.95)
+//! q - r/n - q * m  <=  coverage  <=  q + r/n + (1 - q) * s        r = (CEILING - floor) / gain  (9.9 for q = 0.95 without overlap)
 //! ```
 //!
 //! where `m` is the share of outcomes that were missed with the level within one move of its ceiling (demand beyond all that the
@@ -25,12 +33,11 @@
 //! what the ceiling cut off won the last point of coverage on real traces, at up to twice the idle capacity and no lower loss.
 //!
 //! **Delay.** Outcomes arrive a horizon late. An integral loop of unit slope and dead time `d` outcomes does not overshoot while
-//! `gain * d <= 1/e`; the ensemble settles at most 8 outcomes per horizon, and `0.01 * 8 = 0.08` leaves a wide margin.
+//! `gain * d <= 1/e`; with the gain shared among the outcomes of a horizon that is 0.01, a wide margin.
 
 use serde::{Deserialize, Serialize};
 
-/// Step of the level per outcome: a memory of about 100 outcomes. One spike is missed by every origin whose horizon holds it,
-/// up to 8 in a row; at 0.02 those drove the level from floor to ceiling, and on real traces coverage was lost there.
+/// Step of the level per independent outcome: a memory of about 100 of them.
 pub const GAIN: f64 = 0.01;
 
 /// The highest level asked for: the largest residual of any window up to 998.
@@ -39,23 +46,44 @@ pub const CEILING: f64 = 0.999;
 /// The level's floor lets at most this many times the target's share of misses through.
 const FLOOR_MISSES: f64 = 2.0;
 
+/// The lowest level for a share of time: the median of the peak. Below it the answer would hold no margin at all when a
+/// calm ends.
+const MEDIAN: f64 = 0.5;
+
+/// What is to be covered as often as promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Promise {
+    /// The peaks over the horizon: outcomes overlap, this many (at least 1) to a step.
+    Peaks(u32),
+    /// The steps: the share of time. A peak is higher than most of its horizon, so the level sinks below the target. Each step
+    /// is an outcome of its own, so nothing overlaps.
+    Steps,
+}
+
 /// The level to ask for, for one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Conformal {
+    promise: Promise,
     target: f64,
     level: f64,
 }
 
 impl Conformal {
     /// Starts at the target itself, `0 < target < 1`.
-    pub fn new(target: f64) -> Self {
-        Self { target, level: target.min(CEILING) }
+    pub fn new(promise: Promise, target: f64) -> Self {
+        Self { promise, target, level: target.min(CEILING) }
+    }
+
+    /// The same level under another promise, for instance of another overlap.
+    #[must_use]
+    pub fn promising(self, promise: Promise) -> Self {
+        Self { promise, ..self }
     }
 
     /// Learns whether the answer at the level of its time covered the peak.
     pub fn update(&mut self, hit: bool) {
         let outcome = if hit { 1.0 } else { 0.0 };
-        self.level = (self.level + GAIN * (self.target - outcome)).clamp(floor(self.target), CEILING);
+        self.level = (self.level + self.promise.gain() * (self.target - outcome)).clamp(self.promise.floor(self.target), CEILING);
     }
 
     /// The level to ask for so that `q` is covered: exact at the target, elsewhere the share of misses is scaled alike.
@@ -72,14 +100,29 @@ impl Conformal {
 
     /// Changes the target and keeps what was learned, as [`level_for`](Self::level_for) would.
     pub fn retarget(&mut self, target: f64) {
-        self.level = self.level_for(target).clamp(floor(target), CEILING);
+        self.level = self.level_for(target).clamp(self.promise.floor(target), CEILING);
         self.target = target;
     }
 }
 
-/// 0.9 for a target of 0.95, 0.8 for 0.9, 0 for 0.5.
-fn floor(target: f64) -> f64 {
-    (1.0 - FLOOR_MISSES * (1.0 - target)).clamp(0.0, CEILING)
+impl Promise {
+    fn gain(self) -> f64 {
+        match self {
+            Self::Peaks(overlap) => GAIN / f64::from(overlap.max(1)),
+            Self::Steps => GAIN,
+        }
+    }
+
+    /// | target | 0.95 | 0.9 | 0.5 |
+    /// |---|---|---|---|
+    /// | of peaks | 0.9 | 0.8 | 0 |
+    /// | of steps | 0.5 | 0.5 | 0.5 |
+    fn floor(self, target: f64) -> f64 {
+        match self {
+            Self::Peaks(_) => (1.0 - FLOOR_MISSES * (1.0 - target)).clamp(0.0, CEILING),
+            Self::Steps => MEDIAN.min(target),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_miss_raises_and_a_hit_lowers() {
-        let mut conformal = Conformal::new(0.95);
+        let mut conformal = Conformal::new(Promise::Peaks(1), 0.95);
         conformal.update(false);
         assert!(close(conformal.level_for(0.95), 0.9595));
         conformal.update(true);
@@ -101,8 +144,16 @@ mod tests {
     }
 
     #[test]
+    fn a_spike_told_by_all_origins_that_hold_it_counts_once() {
+        let mut conformal = Conformal::new(Promise::Peaks(8), 0.9);
+        (0..8).for_each(|_| conformal.update(false));
+        // Eight misses at an eighth of the gain: 0.9 + 0.01 · 0.9.
+        assert!(close(conformal.level_for(0.9), 0.909));
+    }
+
+    #[test]
     fn the_level_stays_between_floor_and_ceiling() {
-        let mut conformal = Conformal::new(0.95);
+        let mut conformal = Conformal::new(Promise::Peaks(1), 0.95);
         (0..500).for_each(|_| conformal.update(true));
         assert!(close(conformal.level_for(0.95), 0.9));
         (0..500).for_each(|_| conformal.update(false));
@@ -110,19 +161,41 @@ mod tests {
     }
 
     #[test]
+    fn steps_are_covered_below_the_level_of_their_peaks() {
+        // The peak of ten independent uniforms is below y with chance y^10, so its quantile at l is l^0.1, and covers a
+        // step with that chance: 0.95 of the steps at l = 0.95^10 = 0.599.
+        let mut conformal = Conformal::new(Promise::Steps, 0.95);
+        let mut noise = Noise::new(3);
+        let (mut hits, mut levels) = (0, 0.0);
+        for outcome in 0..20_000 {
+            let hit = noise.uniform() <= conformal.level_for(0.95).powf(0.1);
+            conformal.update(hit);
+            if outcome >= 10_000 {
+                hits += u32::from(hit);
+                levels += conformal.level_for(0.95) / 10_000.0;
+            }
+        }
+        // r = 0.5 / 0.01 over 10 000 outcomes is 0.005; the level wanders with a memory of some 400 outcomes.
+        assert!((f64::from(hits) / 10_000.0 - 0.95).abs() < 0.006, "{hits}");
+        assert!((levels - 0.599_f64).abs() < 0.1, "{levels}");
+        (0..20_000).for_each(|_| conformal.update(true));
+        assert!(close(conformal.level_for(0.95), MEDIAN));
+    }
+
+    #[test]
     fn other_levels_scale_the_misses() {
-        let mut conformal = Conformal { target: 0.95, level: 0.975 };
+        let mut conformal = Conformal { level: 0.975, ..Conformal::new(Promise::Peaks(1), 0.95) };
         assert!(close(conformal.level_for(0.9), 0.95));
         conformal.retarget(0.9);
         assert!(close(conformal.level_for(0.9), 0.95));
-        assert!(close(Conformal { target: 0.95, level: 0.90 }.level_for(0.99), 0.98));
+        assert!(close(Conformal { level: 0.90, ..Conformal::new(Promise::Peaks(1), 0.95) }.level_for(0.99), 0.98));
     }
 
     /// A forecaster that believes in uniform noise on 0..1 while the truth is its square root: asked for 0.9 it covers only
     /// 0.9^2 = 0.81. The level must find sqrt(0.9) = 0.949, and the coverage 0.9.
     #[test]
     fn coverage_comes_back_after_the_world_changes() {
-        let mut conformal = Conformal::new(0.9);
+        let mut conformal = Conformal::new(Promise::Peaks(1), 0.9);
         let mut noise = Noise::new(7);
         let mut hits = 0;
         for outcome in 0..4000 {

@@ -14,6 +14,15 @@ pub struct Prediction {
     pub quantiles: [(f64, f64); 4],
     /// The value to allocate for the level asked for: the expert's quantile at the conformal level.
     pub calibrated: f64,
+    /// The value that covers the level asked for of the *time*: the answer to a price, where a short peak may be missed.
+    pub of_time: f64,
+}
+
+/// The level asked for, and those at which the expert keeps its promise of peaks and of time.
+pub(crate) struct Levels {
+    pub(crate) asked: f64,
+    pub(crate) of_peaks: f64,
+    pub(crate) of_time: f64,
 }
 
 impl Prediction {
@@ -21,10 +30,10 @@ impl Prediction {
     pub(crate) fn new(
         expert: &'static str,
         base: f64,
-        (asked, conformal): (f64, f64),
+        at: Levels,
         quantile: impl Fn(f64) -> Option<f64>,
     ) -> Option<Self> {
-        let mut levels = [0.5, 0.9, 0.95, asked];
+        let mut levels = [0.5, 0.9, 0.95, at.asked];
         levels.sort_by(f64::total_cmp);
         let mut quantiles = [(0.0, 0.0); 4];
         let mut floor = 0.0_f64;
@@ -32,7 +41,7 @@ impl Prediction {
             floor = floor.max(quantile(level)?);
             *slot = (level, floor);
         }
-        Some(Self { expert, base, quantiles, calibrated: quantile(conformal)? })
+        Some(Self { expert, base, quantiles, calibrated: quantile(at.of_peaks)?, of_time: quantile(at.of_time)? })
     }
 }
 
@@ -52,9 +61,10 @@ mod tests {
                 3.0
             })
         };
-        let prediction = Prediction::new("holt", 1.0, (0.7, 0.8), crossed).expect("it always answers");
+        let at = || Levels { asked: 0.7, of_peaks: 0.8, of_time: 0.6 };
+        let prediction = Prediction::new("holt", 1.0, at(), crossed).expect("it always answers");
         assert_eq!(prediction.quantiles, [(0.5, 0.0), (0.7, 4.0), (0.9, 4.0), (0.95, 4.0)]);
-        assert_eq!(prediction.calibrated, 3.0);
-        assert_eq!(Prediction::new("holt", 1.0, (0.7, 0.8), |_| None), None);
+        assert_eq!((prediction.calibrated, prediction.of_time), (3.0, 4.0));
+        assert_eq!(Prediction::new("holt", 1.0, at(), |_| None), None);
     }
 }

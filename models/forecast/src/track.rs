@@ -10,7 +10,7 @@ use std::array;
 
 use serde::{Deserialize, Serialize};
 
-use crate::conformal::Conformal;
+use crate::conformal::{Conformal, Promise};
 use crate::decay::DecayedMean;
 use crate::experts::EXPERTS;
 use crate::forecaster::{ExpertName, Forecaster};
@@ -18,7 +18,7 @@ use crate::leadership::{Leadership, best};
 use crate::pending::{PeakWindow, Pending};
 use crate::persistence::cold_quantile;
 use crate::pinball::pinball;
-use crate::prediction::Prediction;
+use crate::prediction::{Levels, Prediction};
 use crate::residuals::Residuals;
 use crate::settings::EnsembleSettings;
 
@@ -46,6 +46,8 @@ pub(crate) struct Track {
     pending: Pending<Said>,
     tallies: [Tally; EXPERTS],
     conformal: Conformal,
+    /// The same for the share of time.
+    of_time: Conformal,
     leadership: Leadership,
     /// Recent mean loss of the calibrated answers.
     loss: DecayedMean,
@@ -58,6 +60,7 @@ pub(crate) struct Track {
 struct Said {
     guesses: [Guess; EXPERTS],
     calibrated: Option<f64>,
+    of_time: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -112,7 +115,8 @@ impl Track {
                 residuals: Residuals::new(settings.residual_window),
                 loss: mean.clone(),
             }),
-            conformal: Conformal::new(settings.target),
+            conformal: Conformal::new(of_peaks(horizon), settings.target),
+            of_time: Conformal::new(Promise::Steps, settings.target),
             leadership: Leadership::new(PERSISTENCE, settings.lead_margin, settings.lead_origins),
             loss: mean.clone(),
             coverage: mean,
@@ -121,7 +125,13 @@ impl Track {
 
     /// A track of another horizon that starts from what this one has learned, with nothing pending.
     pub(crate) fn successor(&self, horizon: u32) -> Self {
-        Self { horizon, window: PeakWindow::new(horizon), pending: Pending::default(), ..self.clone() }
+        Self {
+            horizon,
+            window: PeakWindow::new(horizon),
+            pending: Pending::default(),
+            conformal: self.conformal.clone().promising(of_peaks(horizon)),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn horizon(&self) -> u32 {
@@ -131,6 +141,7 @@ impl Track {
     pub(crate) fn retarget(&mut self, target: f64) {
         self.target = target;
         self.conformal.retarget(target);
+        self.of_time.retarget(target);
     }
 
     /// Writes down what is said at `step`, if it is an origin.
@@ -141,7 +152,8 @@ impl Track {
         let guesses = array::from_fn(|expert| self.guess(expert, experts, self.target));
         let speaker = self.speaker(|expert| guesses[expert].quantile.is_some());
         let calibrated = self.quantile(speaker, experts, self.conformal.level_for(self.target));
-        self.pending.push(step, Said { guesses, calibrated });
+        let of_time = self.quantile(speaker, experts, self.of_time.level_for(self.target));
+        self.pending.push(step, Said { guesses, calibrated, of_time });
     }
 
     /// Takes in a step, learns from the prediction that falls due, and returns the peak if its origin counts.
@@ -149,6 +161,10 @@ impl Track {
         let peak = self.window.observe(step, value);
         let origin = step.checked_sub(u64::from(self.horizon))?;
         let said = self.pending.take(origin); // whether or not the peak is known: this bounds what waits
+        let of_time = said.as_ref().and_then(|said| said.of_time);
+        if let Some((value, answer)) = value.zip(of_time).filter(|_| self.is_origin(origin)) {
+            self.of_time.update(covers(answer, value));
+        }
         let peak = peak.filter(|_| self.is_origin(origin))?;
         if let Some(said) = said {
             self.learn(&said, peak);
@@ -160,7 +176,11 @@ impl Track {
         let speaker = self.speaker(|expert| self.guess(expert, experts, self.target).quantile.is_some());
         let expert = experts[speaker];
         let base = expert.base(self.horizon)?;
-        let levels = (level, self.conformal.level_for(level));
+        let levels = Levels {
+            asked: level,
+            of_peaks: self.conformal.level_for(level),
+            of_time: self.of_time.level_for(level),
+        };
         Prediction::new(expert.name().as_str(), base, levels, |level| self.quantile(speaker, experts, level))
     }
 
@@ -182,7 +202,7 @@ impl Track {
 
     /// Origins are aligned to the step count, so that they do not depend on when a series began.
     fn is_origin(&self, step: u64) -> bool {
-        step.is_multiple_of(u64::from(self.horizon.div_ceil(ORIGINS_PER_HORIZON)))
+        step.is_multiple_of(u64::from(stride(self.horizon)))
     }
 
     fn guess(&self, expert: usize, experts: &Voices, level: f64) -> Guess {
@@ -211,7 +231,7 @@ impl Track {
             tally.learn(guess, self.target, peak);
         }
         if let Some(calibrated) = said.calibrated {
-            let hit = peak - calibrated <= SHORTFALL_TOLERANCE * peak;
+            let hit = covers(calibrated, peak);
             self.conformal.update(hit);
             self.coverage.push(if hit { 1.0 } else { 0.0 });
             self.loss.push(pinball(self.target, calibrated, peak));
@@ -227,4 +247,18 @@ impl Track {
             self.leadership.review(&losses);
         }
     }
+}
+
+/// Steps from origin to origin.
+fn stride(horizon: u32) -> u32 {
+    horizon.div_ceil(ORIGINS_PER_HORIZON)
+}
+
+/// The promise of peaks whose origins lie a stride apart.
+fn of_peaks(horizon: u32) -> Promise {
+    Promise::Peaks(horizon.div_ceil(stride(horizon)))
+}
+
+fn covers(answer: f64, truth: f64) -> bool {
+    truth - answer <= SHORTFALL_TOLERANCE * truth
 }

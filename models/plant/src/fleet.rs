@@ -62,13 +62,14 @@ impl ShadowShape {
         self.mirrored_share / self.size_ratio
     }
 
-    /// What a shadow of a primary with `primary` gets: f of its CPU, and of its memory f of what lies above the
-    /// fixed part. The program itself is as large in a shadow as in a primary, and f of it would not even start.
+    /// What a shadow of a primary with `primary` gets: f of the CPU and memory that lie above the fixed parts. The program
+    /// itself is as large in a shadow as in a primary: f of its memory would not even start, f of its CPU leave nothing to
+    /// serve with.
     pub fn allocation(&self, spec: &PlantSpec, primary: Allocation) -> Allocation {
-        let above_fixed_bytes = (primary.memory_bytes - spec.memory_fixed_bytes).max(0.0);
+        let share = |fixed: f64, whole: f64| fixed + (whole - fixed).max(0.0) * self.size_ratio;
         Allocation {
-            cpu_cores: primary.cpu_cores * self.size_ratio,
-            memory_bytes: spec.memory_fixed_bytes + above_fixed_bytes * self.size_ratio,
+            cpu_cores: share(spec.cpu_fixed_cores, primary.cpu_cores),
+            memory_bytes: share(spec.memory_fixed_bytes, primary.memory_bytes),
         }
     }
 }
@@ -142,10 +143,11 @@ mod tests {
     fn a_shadow_is_smaller_but_has_room_to_start() {
         let web = &demo_fleet()[0];
         let shadow = web.shadow.expect("web has a shadow");
-        // f 0.25 and p 0.375.
-        assert!((shadow.amplification() - 1.5).abs() < 1e-12);
+        // f 0.1 and p 0.125.
+        assert!((shadow.amplification() - 1.25).abs() < 1e-12);
         let allocation = shadow.allocation(&web.spec, web.initial);
-        assert_eq!(allocation.cpu_cores, web.initial.cpu_cores * 0.25);
+        // 0.05 fixed and a tenth of the 4.95 above.
+        assert!((allocation.cpu_cores - 0.545).abs() < 1e-12);
         assert!(allocation.memory_bytes > demand(&web.spec, 0.0).memory_bytes);
     }
 }

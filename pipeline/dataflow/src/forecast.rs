@@ -1,6 +1,10 @@
 //! Forecast: demand of each resource, what is needed now, and quantiles of its peak over the horizon.
 //!
-//! Key: workload. Time: demand is learnt every tick; the experts take one step in `step` (the peak of demand within it)
+//! What is forecast is *work* (cores that the load takes, bytes of working set), not demand: from one to the other leads
+//! a rising map that is learnt on the way, so a peak's or a quantile's demand is the demand of that peak or quantile, and
+//! a lesson about the map holds at once instead of looking like a turn of the load.
+//!
+//! Key: workload. Time: work is learnt every tick; the experts take one step in `step` (the peak of work within it)
 //! and forecast at its end. The horizon is the actuation delay that outcomes have shown, plus the dwell. State: an
 //! ensemble a resource, see `models/forecast`, and the floor's window. Missing steps are missing, never zero.
 
@@ -83,17 +87,17 @@ fn quarantine(workloads: &mut BTreeMap<WorkloadId, Outlook>, alert: &Anomaly, se
 /// What is known of one workload's demand.
 struct Outlook {
     learner: Learner,
-    cpu: Demand,
-    memory: Demand,
+    cpu: Series,
+    memory: Series,
     horizon_steps: u32,
     quarantined_until: Option<EventTime>,
 }
 
-/// One resource's demand: its recent peak, its experts and their newest answer.
-struct Demand {
+/// One resource's work: its recent peak, its experts and their newest answer.
+struct Series {
     resource: Resource,
     recent: VecDeque<(u64, f64)>,
-    /// The step under way and the peak of demand within it.
+    /// The step under way and the peak of work within it.
     step: Option<(u64, Option<f64>)>,
     experts: Ensemble,
     newest: Option<Prediction>,
@@ -102,11 +106,11 @@ struct Demand {
 impl Outlook {
     fn new(record: &Workload, settings: &EngineSettings) -> Self {
         let horizon_steps = steps(settings.horizon_prior.millis() + settings.dwell.millis(), settings);
-        let demand = |resource| Demand::new(resource, record, horizon_steps, settings);
+        let series = |resource| Series::new(resource, record, horizon_steps, settings);
         Self {
             learner: Learner::new(record.profile.knee_prior()),
-            cpu: demand(Resource::Cpu),
-            memory: demand(Resource::Memory),
+            cpu: series(Resource::Cpu),
+            memory: series(Resource::Memory),
             horizon_steps,
             quarantined_until: None,
         }
@@ -116,39 +120,36 @@ impl Outlook {
         self.follow_delay(pair.delay_ms, settings);
         let primary = pair.role(Role::Primary);
         let shadow = pair.role(Role::Shadow).map(role_tick);
-        let learnt = self.learner.observe(
-            &primary.map(role_tick).unwrap_or_default(),
-            shadow.as_ref(),
-            record.slo_latency_p99.map(schemas::Seconds::get),
-        );
+        let slo = record.slo_latency_p99.map(schemas::Seconds::get);
+        let work = self.learner.observe(&primary.map(role_tick).unwrap_or_default(), shadow.as_ref(), slo);
+        let sizing = self.learner.sizing(slo);
         let working_set = primary.and_then(|role| role.peak(Metric::MemoryWorkingSet));
-        let memory = working_set.map(|bytes| bytes * (1.0 + settings.scaling.memory_margin));
         let level = record.target_quantile();
-        self.cpu.observe(tick, learnt.cores, self.horizon_steps, level, settings);
-        self.memory.observe(tick, memory, self.horizon_steps, level, settings);
+        self.cpu.observe(tick, work.cores, self.horizon_steps, level, settings);
+        self.memory.observe(tick, working_set, self.horizon_steps, level, settings);
 
+        let cores = |work: f64| sizing.demand(work);
+        let bytes = |used: f64| used * (1.0 + settings.scaling.memory_margin);
         let horizon_ms = u64::from(self.horizon_steps) * settings.step.millis();
         let mut ahead = Vec::with_capacity(3);
         if tick % settings.forecasts_every.millis() == 0 {
-            ahead.extend(self.demands().filter_map(|demand| demand.record(tick, pair, level, horizon_ms)));
+            ahead.extend(self.cpu.record(tick, pair, level, horizon_ms, cores));
+            ahead.extend(self.memory.record(tick, pair, level, horizon_ms, bytes));
         }
         let usage = primary.and_then(|role| role.mean(Metric::CpuUsed));
+        let safe = sizing.safe(work.cores.unwrap_or_default());
         ahead.push(Ahead::Signals(Box::new(Signals {
             workload: Arc::clone(record),
             read_at: pair.read_at,
             horizon_ms,
             actuation_delay_ms: pair.delay_ms,
-            knee: learnt.knee.utilisation,
-            knee_from_shadow: learnt.knee.seen,
-            cpu: self.cpu.signal(usage, learnt.cores, learnt.censored),
-            memory: self.memory.signal(working_set, memory, false),
+            knee: safe.utilisation,
+            knee_from_shadow: safe.seen,
+            cpu: Signal { usage, demand: work.cores.map(cores), censored: work.censored, ..self.cpu.signal(cores) },
+            memory: Signal { usage: working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             quarantined_until: self.quarantined_until,
         })));
         ahead
-    }
-
-    fn demands(&self) -> impl Iterator<Item = &Demand> {
-        [&self.cpu, &self.memory].into_iter()
     }
 
     /// The horizon follows the actuation delay, in whole steps.
@@ -159,14 +160,14 @@ impl Outlook {
             return;
         }
         let tracked =
-            [&mut self.cpu, &mut self.memory].into_iter().all(|demand| demand.experts.track(&[horizon]).is_ok());
+            [&mut self.cpu, &mut self.memory].into_iter().all(|series| series.experts.track(&[horizon]).is_ok());
         if tracked {
             self.horizon_steps = horizon;
         }
     }
 }
 
-impl Demand {
+impl Series {
     fn new(resource: Resource, record: &Workload, horizon_steps: u32, settings: &EngineSettings) -> Self {
         let first_bucket = match resource {
             Resource::Cpu => ::forecast::histogram::FIRST_BUCKET_CORES,
@@ -183,21 +184,21 @@ impl Demand {
         Self { resource, recent: VecDeque::new(), step: None, experts, newest: None }
     }
 
-    fn observe(&mut self, tick: u64, demand: Option<f64>, horizon: u32, level: f64, settings: &EngineSettings) {
-        if let Some(demand) = demand {
-            while self.recent.back().is_some_and(|(_, older)| *older <= demand) {
+    fn observe(&mut self, tick: u64, work: Option<f64>, horizon: u32, level: f64, settings: &EngineSettings) {
+        if let Some(work) = work {
+            while self.recent.back().is_some_and(|(_, older)| *older <= work) {
                 self.recent.pop_back();
             }
-            self.recent.push_back((tick, demand));
+            self.recent.push_back((tick, work));
         }
         while self.recent.front().is_some_and(|(at, _)| at + settings.floor_window.millis() <= tick) {
             self.recent.pop_front();
         }
         let step = tick / settings.step.millis();
         match &mut self.step {
-            Some((current, peak)) if *current == step => *peak = larger(*peak, demand),
+            Some((current, peak)) if *current == step => *peak = larger(*peak, work),
             under_way => {
-                if let Some((closed, peak)) = under_way.replace((step, demand)) {
+                if let Some((closed, peak)) = under_way.replace((step, work)) {
                     self.experts.observe(closed, peak);
                     self.newest = self.experts.forecast(horizon, level);
                 }
@@ -205,20 +206,35 @@ impl Demand {
         }
     }
 
-    fn signal(&self, usage: Option<f64>, demand: Option<f64>, censored: bool) -> Signal {
+    /// Floor and forecast as demand.
+    fn signal(&self, demand: impl Fn(f64) -> f64) -> Signal {
         let newest = self.newest.as_ref();
         Signal {
-            usage,
-            demand,
-            censored,
-            floor: self.recent.front().map(|(_, peak)| *peak),
-            forecast: newest.map(|prediction| prediction.calibrated),
-            quantiles: newest.map(quantiles).unwrap_or_default(),
+            floor: self.recent.front().map(|(_, peak)| demand(*peak)),
+            forecast: newest.map(|prediction| demand(self.answer(prediction))),
+            quantiles: newest.map(|prediction| quantiles(prediction, &demand)).unwrap_or_default(),
             expert: newest.map(|prediction| prediction.expert.to_owned()),
+            ..Signal::default()
         }
     }
 
-    fn record(&self, tick: u64, pair: &PairTick, level: f64, horizon_ms: u64) -> Option<Ahead> {
+    /// CPU that is short for a moment costs that moment, so its price is one of time; memory that is short kills, so it is
+    /// the peak that must fit.
+    fn answer(&self, prediction: &Prediction) -> f64 {
+        match self.resource {
+            Resource::Cpu => prediction.of_time,
+            Resource::Memory => prediction.calibrated,
+        }
+    }
+
+    fn record(
+        &self,
+        tick: u64,
+        pair: &PairTick,
+        level: f64,
+        horizon_ms: u64,
+        demand: impl Fn(f64) -> f64,
+    ) -> Option<Ahead> {
         let prediction = self.newest.as_ref()?;
         Some(Ahead::Forecast(Box::new(ForecastRecord {
             version: V1,
@@ -229,16 +245,16 @@ impl Demand {
             horizon_ms,
             expert: prediction.expert.to_owned(),
             model_version: EXPERTS_VERSION.to_owned(),
-            base: prediction.base,
-            quantiles: quantiles(prediction),
+            base: demand(prediction.base),
+            quantiles: quantiles(prediction, &demand),
             target_level: level,
-            calibrated: prediction.calibrated,
+            calibrated: demand(self.answer(prediction)),
         })))
     }
 }
 
-fn quantiles(prediction: &Prediction) -> Vec<QuantileValue> {
-    prediction.quantiles.iter().map(|&(level, value)| QuantileValue { level, value }).collect()
+fn quantiles(prediction: &Prediction, demand: impl Fn(f64) -> f64) -> Vec<QuantileValue> {
+    prediction.quantiles.iter().map(|&(level, value)| QuantileValue { level, value: demand(value) }).collect()
 }
 
 fn steps(span_ms: u64, settings: &EngineSettings) -> u32 {

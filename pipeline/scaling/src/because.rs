@@ -18,7 +18,7 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
         Reason::ReactiveFloor => format!("{name} {floor} is needed now, {held} is allocated"),
         Reason::Forecast => {
             format!(
-                "{name} is forecast to peak at {forecast} (quantile {level:.2}) within {horizon} s, {held} is allocated"
+                "{forecast} of {name} is forecast to be needed (quantile {level:.2}) within {horizon} s, {held} is allocated"
             )
         }
         Reason::Bounds => format!("{name} {held} lay outside the workload's bounds"),

@@ -195,7 +195,7 @@ fn blocked(
     if signals.quarantined_until.is_some_and(|until| now < until) {
         return Some(Reason::Quarantine);
     }
-    if excess == Allocation::ZERO {
+    if excess == Allocation::ZERO || !controller.churn.rested(now, settings.stabilisation.millis()) {
         return Some(Reason::Stabilising);
     }
     if !Resource::ALL.into_iter().any(threshold) {

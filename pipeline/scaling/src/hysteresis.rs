@@ -66,6 +66,13 @@ impl ChurnBudget {
         self.changes.len() < changes_max as usize
     }
 
+    /// Whether the last change is a while ago. Wishes that fall step by step would else be followed step by step, each at
+    /// the price of a change, and the budget be spent before the largest part of the excess is given back.
+    #[must_use]
+    pub fn rested(&self, now: EventTime, rest_ms: u64) -> bool {
+        self.changes.back().is_none_or(|at| at.plus(rest_ms) <= now)
+    }
+
     /// Notes a change.
     pub fn note(&mut self, now: EventTime) {
         self.changes.push_back(now);
@@ -99,5 +106,6 @@ mod tests {
         budget.note(at(10));
         assert!(!budget.allows(at(50), 60_000, 2));
         assert!(budget.allows(at(60), 60_000, 2), "the change of 0 s has left the window");
+        assert!(!budget.rested(at(39), 30_000) && budget.rested(at(40), 30_000));
     }
 }

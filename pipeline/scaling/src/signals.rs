@@ -17,7 +17,7 @@ pub struct Signal {
     pub censored: bool,
     /// The recent peak of demand: what is needed now.
     pub floor: Option<f64>,
-    /// The calibrated forecast of demand's peak over the horizon, at the target quantile.
+    /// The calibrated forecast of demand over the horizon at the target quantile: of the time for CPU, of peaks for memory.
     pub forecast: Option<f64>,
     /// The forecast's quantiles.
     pub quantiles: Vec<QuantileValue>,

@@ -23,7 +23,7 @@ const SUFFERING: f64 = 0.2;
 const AROUND_PRIOR: (f64, f64) = (0.85, 1.25);
 
 /// Never planned above this utilisation, whatever was seen.
-const CEILING: f64 = 0.95;
+pub(crate) const CEILING: f64 = 0.95;
 
 /// A safe utilisation and whether it was seen or assumed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,6 +10,11 @@ const POOL: &str = "main";
 /// List price of an on-demand core-hour, currency units: what idle costs for all of them.
 const CORE_HOUR_PRICE: f64 = 0.04;
 
+/// A tenth of the primary at a quarter more load per core, k = 1.25: as it is always on, its size is what it costs, and a
+/// quota that small has little headroom whatever the amplification, which is what it is to show. At k = 1.5 it would be
+/// saturated, and show nothing, whenever the primary's utilisation is above two thirds.
+const SHADOW: Option<ShadowShape> = Some(ShadowShape { size_ratio: 0.1, mirrored_share: 0.125 });
+
 /// A shop's front end: people's days, and a crowd at 13:00 that more than doubles lunch within three minutes. A lost
 /// sale costs 19 times an idle core, so q* = 0.95.
 pub(super) fn web() -> FleetMember {
@@ -47,7 +52,7 @@ pub(super) fn web() -> FleetMember {
         initial: allocation(5.0, 6.0),
         min: allocation(0.5, 1.0),
         max: allocation(14.0, 12.0),
-        shadow: Some(ShadowShape { size_ratio: 0.25, mirrored_share: 0.375 }),
+        shadow: SHADOW,
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 19.0 * CORE_HOUR_PRICE,
     }
@@ -83,7 +88,7 @@ pub(super) fn api() -> FleetMember {
         initial: allocation(5.0, 6.0),
         min: allocation(1.0, 2.5),
         max: allocation(10.0, 12.0),
-        shadow: Some(ShadowShape { size_ratio: 0.25, mirrored_share: 0.375 }),
+        shadow: SHADOW,
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 49.0 * CORE_HOUR_PRICE,
     }
@@ -108,7 +113,7 @@ pub(super) fn leaker() -> FleetMember {
         initial: allocation(1.2, 2.0),
         min: allocation(0.25, 0.75),
         max: allocation(3.0, 8.0),
-        shadow: Some(ShadowShape { size_ratio: 0.5, mirrored_share: 0.75 }),
+        shadow: SHADOW,
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 9.0 * CORE_HOUR_PRICE,
     }
@@ -187,7 +192,7 @@ pub(super) fn noisy() -> FleetMember {
         initial: allocation(2.0, 3.5),
         min: allocation(0.25, 1.0),
         max: allocation(6.0, 5.0),
-        shadow: Some(ShadowShape { size_ratio: 0.5, mirrored_share: 0.75 }),
+        shadow: SHADOW,
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 9.0 * CORE_HOUR_PRICE,
     }
@@ -226,7 +231,7 @@ pub(super) fn queue_worker() -> FleetMember {
         initial: allocation(1.0, 3.0),
         min: allocation(0.25, 1.0),
         max: allocation(8.0, 4.0),
-        shadow: Some(ShadowShape { size_ratio: 0.5, mirrored_share: 0.75 }),
+        shadow: SHADOW,
         cost_of_idle_per_core_hour: CORE_HOUR_PRICE,
         cost_of_unmet_per_core_hour: 9.0 * CORE_HOUR_PRICE,
     }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use comfy_table::Table;
 use dataflow::{Delivery, Engine, EngineSettings};
-use jobs::backtest::{ListPrice, Race, RaceSettings, Scorecard, Step};
+use jobs::backtest::{ListPrice, Race, RaceSettings, Scorecard, Scorecards, Step};
 use orchestrators::{Adapter, Simulated};
 use schemas::{Action, Decision, EventTime, Noun, Outcome, Span, Status, Topic, batch};
 
@@ -64,7 +64,7 @@ struct Show {
     fleet: Simulated,
     settings: EngineSettings,
     counts: Counts,
-    scores: Scorecard,
+    scores: Scorecards,
     list_price: ListPrice,
     offsets: BTreeMap<Topic, i64>,
     lines: bool,
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Demo, _settings: &Settings) -> anyhow::Result<()> 
         fleet,
         settings,
         counts: Counts::default(),
-        scores: Scorecard::default(),
+        scores: Scorecards::default(),
         list_price,
         offsets: BTreeMap::new(),
         lines: !arguments.json,
@@ -132,7 +132,7 @@ impl Show {
                     violated: truth.violated,
                     oom: truth.oom,
                 };
-                self.scores.note(&step, &self.list_price);
+                self.scores.of(truth.workload.as_str()).note(&step, &self.list_price);
             }
         }
         let end = from.plus(CHUNK_MS);
@@ -143,8 +143,9 @@ impl Show {
         let closes = end.minus(1 + self.settings.lateness.millis()).tick(self.settings.tick.millis());
         let decisions = self.await_commit(closes)?;
         let answers: Vec<Outcome> = decisions.iter().filter_map(|decision| self.fleet.apply(decision, end)).collect();
-        let taken_on = answers.iter().filter(|outcome| outcome.status == Status::Accepted).count();
-        self.scores.changed(taken_on as u64);
+        for outcome in &answers {
+            self.scores.of(outcome.workload.as_str()).changed(u64::from(outcome.status == Status::Accepted));
+        }
         answers.iter().try_for_each(|outcome| self.deliver(outcome, end))
     }
 
@@ -203,18 +204,14 @@ impl Show {
     }
 }
 
-fn json(counts: &Counts, scores: &[(&str, Scorecard)], now: EventTime) -> serde_json::Value {
+fn json(counts: &Counts, scores: &[(&str, Scorecards)], now: EventTime) -> serde_json::Value {
     let policies: serde_json::Map<String, serde_json::Value> = scores
         .iter()
-        .map(|(name, score)| {
-            let figures = serde_json::json!({
-                "violation_share": score.violation_share(),
-                "slack": score.slack(),
-                "cost": score.cost(),
-                "changes": score.changes(),
-                "oom_kills": score.oom_kills(),
-            });
-            ((*name).to_owned(), figures)
+        .map(|(name, scores)| {
+            let workloads = scores.workloads().map(|(workload, score)| (workload.to_owned(), figures(score)));
+            let mut policy = figures(&scores.total());
+            policy["workloads"] = workloads.collect::<serde_json::Map<_, _>>().into();
+            ((*name).to_owned(), policy)
         })
         .collect();
     serde_json::json!({
@@ -229,10 +226,21 @@ fn json(counts: &Counts, scores: &[(&str, Scorecard)], now: EventTime) -> serde_
     })
 }
 
-fn table(scores: &[(&str, Scorecard)]) -> Table {
+fn figures(score: &Scorecard) -> serde_json::Value {
+    serde_json::json!({
+        "violation_share": score.violation_share(),
+        "slack": score.slack(),
+        "cost": score.cost(),
+        "changes": score.changes(),
+        "oom_kills": score.oom_kills(),
+    })
+}
+
+fn table(scores: &[(&str, Scorecards)]) -> Table {
     let mut table = Table::new();
     table.set_header(["policy", "violations", "slack", "cost (shadow in it)", "changes", "OOM kills"]);
-    for (name, score) in scores {
+    for (name, scores) in scores {
+        let score = scores.total();
         table.add_row([
             (*name).to_owned(),
             percent(score.violation_share()),
