@@ -32,8 +32,9 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "brokers")]
     pub(crate) embedded: Option<PathBuf>,
     /// What is told on standard error: `error`, `warn`, `info`, `debug`, or a filter such as `warn,topics=debug`.
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "FORESHADOW_TRACE")]
-    pub(crate) trace: String,
+    /// `info` for commands that run on, `warn` for those that answer.
+    #[arg(long, global = true, value_name = "FILTER", env = "FORESHADOW_TRACE")]
+    pub(crate) trace: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,4 +59,14 @@ pub(crate) enum Command {
     Settings(settings::Reference),
     /// Prints completions for a shell.
     Completions(completions::Completions),
+}
+
+impl Command {
+    /// What is told unless the user says otherwise.
+    pub(crate) const fn told(&self) -> &'static str {
+        match self {
+            Self::Run(_) | Self::Profile(_) | Self::Actuate(_) => "info",
+            _ => "warn",
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod commands;
 mod connect;
 mod settings;
 mod stop;
+mod telling;
 mod wire;
 
 use std::process::ExitCode;
@@ -21,15 +22,14 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::debug!("{error:?}");
-            stop::complain(&error);
+            telling::complain(&error);
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    stop::trace(&cli.common.trace)?;
+    telling::trace(cli.common.trace.as_deref().unwrap_or(cli.command.told()))?;
     let settings = || Settings::load(&cli.common);
     match &cli.command {
         Command::Demo(arguments) => commands::demo::run(arguments, &settings()?),

@@ -1,12 +1,10 @@
-//! How a command ends: by a signal, or with a complaint; and what is told on the way.
+//! How a command ends: by the wish of whoever runs it.
 
-use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Exit status after a second signal: 128 and the number of SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -59,21 +57,4 @@ impl Stop {
         let held = self.0.0.lock().expect("no holder panics");
         *self.0.1.wait_timeout_while(held, timeout, |stop| !*stop).expect("no holder panics").0
     }
-}
-
-/// Tells events on standard error: in colour to people, as plain text to files.
-///
-/// # Errors
-/// A filter that cannot be read.
-pub(crate) fn trace(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("--trace {filter:?}: write such as `info`"))?;
-    let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
-    Ok(())
-}
-
-/// Tells a person why the command failed: the error and each of its causes once.
-pub(crate) fn complain(error: &anyhow::Error) {
-    // Nothing is left to do when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
 }

@@ -1,6 +1,6 @@
 //! The reason of a decision as one sentence with figures.
 
-use schemas::{Decision, Reason, Resource, Span};
+use schemas::{Action, Decision, Reason, Resource, Span};
 
 use crate::ScalingSettings;
 
@@ -72,9 +72,13 @@ fn moved(decision: &Decision) -> Resource {
         let short = |r: &Resource| decision.shortfall.get(*r) > 0.0;
         return Resource::ALL.into_iter().find(short).unwrap_or(Resource::Cpu);
     }
+    // What was granted tells what moves; while all is held, what was wanted tells what is held back.
+    let target = if decision.changes() { decision.granted } else { decision.wanted };
     let relative = |r: Resource| {
         let held = decision.current.get(r).max(f64::MIN_POSITIVE);
-        (decision.wanted.get(r) - held).abs() / held
+        let rise = (target.get(r) - held) / held;
+        // A reshape's reason is the rise; what falls beside it pays for it.
+        if decision.action == Action::Reshape { rise } else { rise.abs() }
     };
     if relative(Resource::Memory) > relative(Resource::Cpu) { Resource::Memory } else { Resource::Cpu }
 }
@@ -82,4 +86,32 @@ fn moved(decision: &Decision) -> Resource {
 fn figure(decision: &Decision, resource: Resource, get: impl Fn(&schemas::ResourceEvidence) -> Option<f64>) -> String {
     let evidence = decision.evidence.resources.iter().find(|evidence| evidence.resource == resource);
     evidence.and_then(get).map_or_else(|| "an unknown amount".to_owned(), |value| amount(resource, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{Allocation, Noun};
+
+    use super::*;
+
+    /// The golden decision, with other amounts.
+    fn decision(action: Action, current: Allocation, wanted: Allocation, granted: Allocation) -> Decision {
+        let golden = Decision::from_json(include_bytes!("../../../schemas/golden/decisions.v1.json"));
+        let shortfall = Allocation::ZERO;
+        Decision { action, current, wanted, granted, shortfall, ..golden.expect("it is a decision") }
+    }
+
+    #[test]
+    fn the_sentence_is_about_what_moves() {
+        let of = |cores, gib: f64| Allocation::new(cores, gib * f64::from(1 << 30));
+        // Much less memory is wanted, but what is granted is more CPU.
+        let raised = decision(Action::ScaleUp, of(2.0, 8.0), of(2.25, 1.0), of(2.25, 8.0));
+        assert_eq!(moved(&raised), Resource::Cpu);
+        // While all is held, the sentence tells what is held back.
+        let held = decision(Action::Hold, of(2.0, 8.0), of(2.0, 1.0), of(2.0, 8.0));
+        assert_eq!(moved(&held), Resource::Memory);
+        // The rise counts, however much falls beside it.
+        let reshaped = decision(Action::Reshape, of(2.0, 8.0), of(2.25, 1.0), of(2.25, 1.0));
+        assert_eq!(moved(&reshaped), Resource::Cpu);
+    }
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use orchestrators::{Adapter, Simulated};
-use schemas::{Action, Decision, EventTime, Pool};
+use scaling::because::amount;
+use schemas::{Action, Allocation, Decision, EventTime, Pool, Resource};
 
 use super::lockstep::{Counts, Lockstep};
 
@@ -72,7 +73,9 @@ impl Picture {
 
 /// A decision as a line: when, what, from where to where, and why.
 pub(super) fn line(decision: &Decision) -> String {
-    let (before, after) = (decision.current.cpu_cores.get(), decision.granted.cpu_cores.get());
+    let cpu = decision.granted.cpu_cores != decision.current.cpu_cores || !decision.changes();
+    let resource = if cpu { Resource::Cpu } else { Resource::Memory };
+    let figure = |of: &Allocation| amount(resource, of.get(resource));
     let sign = match decision.action {
         Action::ScaleUp => "▲ up",
         Action::ScaleDown => "▼ down",
@@ -82,10 +85,8 @@ pub(super) fn line(decision: &Decision) -> String {
     let time = decision.time.to_string();
     let clock = time.get(11..19).unwrap_or(&time);
     let short = if decision.short() { "  POOL SHORT" } else { "" };
-    format!(
-        "{clock}  {:<13} {sign:<9} {before:>5.2} → {after:>5.2} cores{short}  {}",
-        decision.workload, decision.because
-    )
+    let moved = format!("{} → {}", figure(&decision.current), figure(&decision.granted));
+    format!("{clock}  {:<13} {sign:<9} {moved:<23}{short}  {}", decision.workload, decision.because)
 }
 
 fn point(course: &mut VecDeque<(f64, f64)>, hour: f64, value: f64, join: impl Fn(f64, f64) -> f64) {

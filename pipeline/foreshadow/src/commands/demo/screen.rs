@@ -12,6 +12,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph};
 
 use super::picture::{Course, Picture};
+use crate::telling::Hush;
 
 /// How often the screen is drawn: smooth to the eye, and next to nothing beside the pipeline.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -30,6 +31,8 @@ const ALARM: Color = Color::Red;
 pub(super) struct Screen {
     terminal: DefaultTerminal,
     drawn: Option<Instant>,
+    /// Invariant: the last field, so that what was held back is told on the restored terminal.
+    _hush: Hush,
 }
 
 impl Screen {
@@ -38,7 +41,7 @@ impl Screen {
     /// # Errors
     /// When it cannot be drawn on.
     pub(super) fn open() -> std::io::Result<Self> {
-        Ok(Self { terminal: ratatui::try_init()?, drawn: None })
+        Ok(Self { terminal: ratatui::try_init()?, drawn: None, _hush: Hush::begin() })
     }
 
     /// Draws, where it is time to; false when the user has had enough.
