@@ -16,6 +16,8 @@ pub struct Controller {
     pub pending: Option<(DecisionId, EventTime)>,
     /// When the last decision was refused or failed; none once one came through.
     pub lost_at: Option<EventTime>,
+    /// When it was last raised; none before.
+    pub raised_at: Option<EventTime>,
     /// What was last reported to be in force.
     pub in_force: Allocation,
     /// The reason of the last recorded hold, so that a hold is recorded only when its reason changes.
@@ -35,6 +37,7 @@ impl Controller {
             signals: None,
             pending: None,
             lost_at: None,
+            raised_at: None,
             in_force: allocation,
             held_for: None,
             stabiliser: Stabiliser::default(),

@@ -12,7 +12,7 @@ use schemas::{
 
 use crate::because::because;
 use crate::ledger::Ledger;
-use crate::want::{Want, want};
+use crate::want::{Raise, Want, want};
 use crate::{Controller, ScalingSettings, Signals};
 
 /// Everything that is remembered of one pool.
@@ -117,7 +117,11 @@ fn wants(state: &mut PoolState, now: EventTime, settings: &ScalingSettings) -> B
     let mut cases = BTreeMap::new();
     for (id, controller) in &mut state.controllers {
         let Some(signals) = &controller.signals else { continue };
-        let want = want(signals, controller.target);
+        let raise = Raise {
+            least: settings.scale_up_tolerance,
+            rested: controller.raised_at.is_none_or(|at| at.plus(settings.raise_rest.millis()) <= now),
+        };
+        let want = want(signals, controller.target, raise);
         if signals.stale(now, settings.stale_after.millis()) {
             controller.stabiliser.restart();
         } else {
@@ -230,6 +234,9 @@ fn allocate(
         let granted = state.ledger.grant(id, &workload.tenant, more, workload.interruptible);
         let usable = whole_steps(workload, controller.target, granted, more);
         state.ledger.release(id, granted.minus(usable).max(Allocation::ZERO));
+        if usable != Allocation::ZERO {
+            controller.raised_at = Some(now);
+        }
         controller.target = state.ledger.held(id);
     }
 }

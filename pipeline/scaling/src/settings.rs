@@ -10,6 +10,13 @@ pub struct ScalingSettings {
     /// Share of the allocation that may lie idle before it is taken back. Default 0.1, as the HPA's tolerance; lower
     /// saves more and changes more often. Safe range 0.02 to 0.5.
     pub scale_down_threshold: f64,
+    /// Least raise, as a share of the allocation: a forecast that asks for less is not followed, and what is needed now is
+    /// granted with so much at least. Default 0.1, as the HPA's tolerance; lower raises by smaller steps and more often.
+    /// Safe range 0 to 0.2.
+    pub scale_up_tolerance: f64,
+    /// How long after a raise a forecast alone raises no further; what is needed now is never held back. Default 60s, the
+    /// dwell that a forecast's horizon has beyond the actuation delay. Safe range 0 to 5m.
+    pub raise_rest: Span,
     /// How long less must have been wanted before it is taken back; the largest wish of this window counts. Default
     /// 5m, as the HPA's; shorter follows valleys and risks thrashing. Safe range 1m to 1h.
     pub stabilisation: Span,
@@ -33,6 +40,8 @@ impl Default for ScalingSettings {
     fn default() -> Self {
         Self {
             scale_down_threshold: 0.1,
+            scale_up_tolerance: 0.1,
+            raise_rest: Span::from_secs(60),
             stabilisation: Span::from_secs(300),
             memory_stabilisation: Span::from_secs(86_400),
             churn_changes_max: 6,
@@ -59,6 +68,7 @@ impl ScalingSettings {
     pub fn faults(&self) -> Vec<String> {
         let checks = [
             ((0.0..1.0).contains(&self.scale_down_threshold), "scale_down_threshold must lie in [0, 1), such as 0.1"),
+            ((0.0..1.0).contains(&self.scale_up_tolerance), "scale_up_tolerance must lie in [0, 1), such as 0.1"),
             (self.memory_margin.is_finite() && self.memory_margin >= 0.0, "memory_margin must not be negative"),
             (self.churn_changes_max <= CHURN_CHANGES_LIMIT, "churn_changes_max must be at most 1000"),
             (self.stale_after.millis() > 0, "stale_after must be above zero, such as \"15s\""),

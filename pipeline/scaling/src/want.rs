@@ -17,11 +17,24 @@ pub struct Want {
     pub reason: Reason,
 }
 
+/// When a raise is worth a change.
+///
+/// A need that creeps, floor or forecast, would cost a change at every step of the orchestrator. What is needed now is
+/// granted at once, and then by `least` at least; a forecast alone must ask for more than `least`, and wait for a while
+/// after the last raise, whose horizon has counted that while in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Raise {
+    /// Share of the allocation.
+    pub least: f64,
+    /// Whether the last raise is long enough ago for a forecast to ask for another.
+    pub rested: bool,
+}
+
 /// Sizes one workload.
 ///
-/// `wanted = max(floor, forecast)`: the forecast may raise, never lower below the floor.
+/// `wanted = max(floor, forecast)`: the forecast may raise, never lower below the floor; see [`Raise`].
 #[must_use]
-pub fn want(signals: &Signals, current: Allocation) -> Want {
+pub fn want(signals: &Signals, current: Allocation, raise: Raise) -> Want {
     let workload = &*signals.workload;
     let mut want = Want { wanted: current, floor: current, raw: [None, None], reason: Reason::ReactiveFloor };
     let mut steepest = 0.0;
@@ -32,6 +45,7 @@ pub fn want(signals: &Signals, current: Allocation) -> Want {
         let held = current.get(resource);
         let wanted = raw.map_or_else(|| bounded(workload, resource, held), |raw| fit(workload, resource, raw));
         let floor = signal.floor.map_or(held.min(wanted), |floor| fit(workload, resource, floor));
+        let wanted = raise.worthwhile(held, floor, wanted).map_or(wanted, |worth| fit(workload, resource, worth));
         want.wanted = want.wanted.with(resource, wanted);
         want.floor = want.floor.with(resource, floor);
         let rise = wanted / held.max(f64::MIN_POSITIVE);
@@ -56,6 +70,25 @@ pub fn fit(workload: &Workload, resource: Resource, amount: f64) -> f64 {
     // Rounding errors of a division must not cost a whole step: 0.3 / 0.1 is 2.9999….
     let steps = (amount / step - ROUNDING_SLACK).ceil().max(0.0);
     bounded(workload, resource, steps * step)
+}
+
+impl Raise {
+    /// What is to be wanted instead of `wanted`, before bounds and steps; none where that may stand.
+    ///
+    /// | least | rested | held | floor | wanted | worthwhile |
+    /// |---|---|---|---|---|---|
+    /// | 0.1 | yes | 4 | 3 | 4.25 | 4 |
+    /// | 0.1 | yes | 4 | 3 | 4.5 | 4.5 |
+    /// | 0.1 | no | 4 | 3 | 6 | 4 |
+    /// | 0.1 | no | 4 | 4.25 | 4.25 | 4.4 |
+    /// | 0.1 | yes | 4 | 3 | 3.25 | 3.25 |
+    fn worthwhile(self, held: f64, floor: f64, wanted: f64) -> Option<f64> {
+        let least = held * (1.0 + self.least);
+        if floor > held {
+            return (wanted < least).then_some(least);
+        }
+        (wanted > held && (wanted <= least || !self.rested)).then_some(held)
+    }
 }
 
 /// Part of a step that an amount may exceed it by without taking the next step.
@@ -87,6 +120,8 @@ mod tests {
     use super::*;
     use crate::controller::tests::{signals, workload};
 
+    const AT_ONCE: Raise = Raise { least: 0.0, rested: true };
+
     #[test]
     fn amounts_are_rounded_up_into_bounds() {
         let workload = workload("web");
@@ -100,16 +135,29 @@ mod tests {
     #[test]
     fn a_forecast_raises_but_never_lowers_below_the_floor() {
         let current = Allocation::new(1.0, 1e9);
-        let raised = want(&signals("web", Some(1.0), Some(2.0)), current);
+        let raised = want(&signals("web", Some(1.0), Some(2.0)), current, AT_ONCE);
         assert_eq!((raised.wanted.cpu_cores.get(), raised.reason), (2.0, Reason::Forecast));
-        let floored = want(&signals("web", Some(3.0), Some(2.0)), current);
+        let floored = want(&signals("web", Some(3.0), Some(2.0)), current, AT_ONCE);
         assert_eq!((floored.wanted.cpu_cores.get(), floored.reason), (3.0, Reason::ReactiveFloor));
+    }
+
+    #[test]
+    fn a_raise_is_worth_its_change() {
+        let wanted = |floor, forecast, rested| {
+            let raise = Raise { least: 0.1, rested };
+            want(&signals("web", Some(floor), Some(forecast)), Allocation::new(4.0, 1e9), raise).wanted.cpu_cores.get()
+        };
+        // In steps of a quarter: 4.25 is 6 % more than the 4 held, 4.5 is 12 %, and 10 % more are rounded up to 4.5.
+        assert_eq!((wanted(3.0, 4.2, true), wanted(3.0, 4.5, true), wanted(3.0, 6.0, false)), (4.0, 4.5, 4.0));
+        assert_eq!((wanted(4.2, 3.0, false), wanted(5.0, 3.0, false)), (4.5, 5.0));
+        // Less is wanted as before.
+        assert_eq!((wanted(3.0, 3.2, true), wanted(3.0, 3.2, false)), (3.25, 3.25));
     }
 
     #[test]
     fn what_is_not_known_stays_as_it_is() {
         let current = Allocation::new(2.0, 1e9);
-        let nothing = want(&signals("web", None, None), current);
+        let nothing = want(&signals("web", None, None), current, AT_ONCE);
         assert_eq!(nothing.wanted.cpu_cores.get(), 2.0);
         assert_eq!(nothing.raw[0], None);
     }
