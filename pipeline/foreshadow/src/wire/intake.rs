@@ -28,7 +28,8 @@ pub(super) struct Intake {
     engine: Engine,
     control: Box<dyn Reader>,
     samples: Box<dyn Reader>,
-    partitions: i32,
+    /// Partitions of the samples that are behind the end that they had at the start, with that end.
+    behind: Vec<(i32, i64)>,
     merge: Merge,
     /// What of the control plane had been taken in before a restart.
     settled: Option<Progress>,
@@ -59,12 +60,17 @@ impl Intake {
             let count = i32::try_from(sources.log.partitions(topic)?).expect("likewise");
             control.extend((0..count).map(|partition| (topic, partition, Start::Earliest)));
         }
-        let samples: Vec<_> = (0..partitions).map(|partition| (Topic::Samples, partition, Start::Earliest)).collect();
+        let mut behind = Vec::new();
+        for partition in 0..partitions {
+            behind.push((partition, sources.log.watermarks(Topic::Samples, partition)?.1));
+        }
+        let samples: Vec<_> =
+            behind.iter().map(|(partition, _)| (Topic::Samples, *partition, Start::Earliest)).collect();
         Ok(Self {
             engine: sources.engine,
             control: sources.log.reader(&control)?,
             samples: sources.log.reader(&samples)?,
-            partitions,
+            behind,
             merge: Merge::new(partitions, sources.idle_after),
             settled: sources.settled,
             archive: sources.archive,
@@ -104,12 +110,8 @@ impl Intake {
             // Changes that were written before the samples count before them.
             let changes = read(self.control.as_mut(), Duration::ZERO)?;
             self.change(changes)?;
-            let silent = samples.is_empty();
             self.merge.take_in(samples);
-            if silent && !self.merge.is_live() && answered(self.samples.caught_up())?.unwrap_or(false) {
-                tracing::info!("the samples are read up to their end");
-                self.merge.caught_up();
-            }
+            self.catch_up();
             while let Some(step) = self.merge.next() {
                 self.take(step)?;
             }
@@ -149,9 +151,26 @@ impl Intake {
         Ok(self.engine.deliver(delivery)?)
     }
 
+    /// Notes which partitions have reached the end that they had at the start.
+    fn catch_up(&mut self) {
+        if self.behind.is_empty() {
+            return;
+        }
+        let (samples, merge) = (&self.samples, &mut self.merge);
+        self.behind.retain(|&(partition, end)| {
+            let behind = samples.position(Topic::Samples, partition) < end;
+            if !behind {
+                merge.reach_end(partition);
+            }
+            behind
+        });
+        if self.behind.is_empty() {
+            tracing::info!("the samples are read up to where they ended at the start");
+        }
+    }
+
     /// Pauses the partitions whose lanes are full.
     fn hold_back(&mut self) -> anyhow::Result<()> {
-        debug_assert!(self.merge.full().count() == usize::try_from(self.partitions).unwrap_or_default());
         for (partition, full) in self.merge.full() {
             if full {
                 self.samples.pause(Topic::Samples, partition)?;

@@ -1,7 +1,7 @@
 //! Partitions of the samples in one order: by the log's time, so that a replay meets them as the run before it did.
 //!
-//! While the log is being caught up with, the oldest waiting record goes next, and a partition whose next record has
-//! not been fetched yet is waited for. Once all is caught up with, records go on as they come.
+//! While a partition is behind the end that it had at the start, its next record is waited for, and the oldest of all
+//! goes next. Once it has reached that end, its records go on as they come.
 //!
 //! A partition is idle when nothing was written to it for `idle_after`. Behind the end that is read off the log's
 //! times: it was idle before the next record wherever the gap is longer. At the end it is read off the clock.
@@ -31,8 +31,6 @@ pub(crate) enum Step {
 pub(crate) struct Merge {
     lanes: BTreeMap<i32, Lane>,
     idle_after_ms: u64,
-    /// Whether the log's end has been reached once.
-    live: bool,
 }
 
 #[derive(Debug, Default)]
@@ -43,12 +41,14 @@ struct Lane {
     /// How long nothing has come, as of the last look at the clock.
     silent: Duration,
     idle: bool,
+    /// Whether it has reached the end that it had at the start.
+    live: bool,
 }
 
 impl Merge {
     pub(crate) fn new(partitions: i32, idle_after: Duration) -> Self {
         let lanes = (0..partitions).map(|partition| (partition, Lane::default())).collect();
-        Self { lanes, idle_after_ms: u64::try_from(idle_after.as_millis()).unwrap_or(u64::MAX), live: false }
+        Self { lanes, idle_after_ms: u64::try_from(idle_after.as_millis()).unwrap_or(u64::MAX) }
     }
 
     /// Takes in polled records, each partition's in their order.
@@ -62,9 +62,9 @@ impl Merge {
 
     /// The next step; none while there is nothing to do, or a partition has to be waited for.
     pub(crate) fn next(&mut self) -> Option<Step> {
-        let behind = !self.live && self.lanes.values().any(|lane| lane.waiting.is_empty());
+        let unknown = self.lanes.values().any(|lane| !lane.live && lane.waiting.is_empty());
         let heads = self.lanes.iter().filter_map(|(partition, lane)| Some((lane.waiting.front()?.time, *partition)));
-        let (time, partition) = heads.min().filter(|_| !behind)?;
+        let (time, partition) = heads.min().filter(|_| !unknown)?;
         if let Some(idle) = self.silent_before(time) {
             return Some(idle);
         }
@@ -77,7 +77,7 @@ impl Merge {
     /// A partition that nothing has come from for too long, as of the clock; called once all that waits is handed on.
     pub(crate) fn silent_for(&mut self, elapsed: Duration) -> Vec<Step> {
         let mut steps = Vec::new();
-        for (partition, lane) in self.lanes.iter_mut().filter(|_| self.live) {
+        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.live) {
             lane.silent += elapsed;
             if !lane.idle && lane.waiting.is_empty() && lane.silent.as_millis() > u128::from(self.idle_after_ms) {
                 lane.idle = true;
@@ -87,13 +87,9 @@ impl Merge {
         steps
     }
 
-    /// Notes that the log's end was reached.
-    pub(crate) fn caught_up(&mut self) {
-        self.live = true;
-    }
-
-    pub(crate) fn is_live(&self) -> bool {
-        self.live
+    /// Notes that a partition has reached the end that it had at the start.
+    pub(crate) fn reach_end(&mut self, partition: i32) {
+        self.lanes.entry(partition).or_default().live = true;
     }
 
     /// Partitions by whether they are to be held back.
@@ -142,14 +138,15 @@ mod tests {
         assert_eq!(steps(&mut merge), [(0, 0), (1, 0)]);
         merge.take_in(vec![record(1, 1, 2_500)]);
         assert_eq!(steps(&mut merge), [(1, 1)]);
-        merge.caught_up();
+        merge.reach_end(1);
         assert_eq!(steps(&mut merge), [(0, 1)]);
     }
 
     #[test]
     fn a_gap_in_the_logs_times_tells_which_partition_was_idle() {
         let mut merge = Merge::new(2, IDLE_AFTER);
-        merge.caught_up();
+        merge.reach_end(0);
+        merge.reach_end(1);
         merge.take_in(vec![record(0, 0, 1_000), record(1, 0, 1_000), record(0, 1, 6_000), record(0, 2, 6_001)]);
         // 6000 is not more than 5 s after 1000; 6001 is, and partition 0 has spoken since.
         assert_eq!(steps(&mut merge), [(0, 0), (1, 0), (0, 1), (1, -1), (0, 2)]);
@@ -162,7 +159,7 @@ mod tests {
     fn at_the_end_the_clock_tells_it_once() {
         let mut merge = Merge::new(1, IDLE_AFTER);
         assert_eq!(merge.silent_for(IDLE_AFTER * 2), [], "the end has not been reached: silence means nothing");
-        merge.caught_up();
+        merge.reach_end(0);
         assert_eq!(merge.silent_for(IDLE_AFTER), []);
         assert_eq!(merge.silent_for(Duration::from_millis(1)), [Step::Idle(0)]);
         assert_eq!(merge.silent_for(IDLE_AFTER), [], "it is idle already");
