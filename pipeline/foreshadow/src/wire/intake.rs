@@ -169,9 +169,9 @@ impl Intake {
         }
     }
 
-    /// Pauses the partitions whose lanes are full.
+    /// Pauses the partitions whose lanes have become full, and takes up those that have room again.
     fn hold_back(&mut self) -> anyhow::Result<()> {
-        for (partition, full) in self.merge.full() {
+        for (partition, full) in self.merge.hold_back() {
             if full {
                 self.samples.pause(Topic::Samples, partition)?;
             } else {

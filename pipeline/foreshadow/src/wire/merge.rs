@@ -41,6 +41,7 @@ struct Lane {
     /// How long nothing has come, as of the last look at the clock.
     silent: Duration,
     idle: bool,
+    held_back: bool,
     /// Whether it has reached the end that it had at the start.
     live: bool,
 }
@@ -92,9 +93,17 @@ impl Merge {
         self.lanes.entry(partition).or_default().live = true;
     }
 
-    /// Partitions by whether they are to be held back.
-    pub(crate) fn full(&self) -> impl Iterator<Item = (i32, bool)> + '_ {
-        self.lanes.iter().map(|(partition, lane)| (*partition, lane.waiting.len() >= LANE_RECORDS_MAX))
+    /// Partitions that are to be held back from now on (true), or no longer (false).
+    pub(crate) fn hold_back(&mut self) -> Vec<(i32, bool)> {
+        let mut turned = Vec::new();
+        for (partition, lane) in &mut self.lanes {
+            let full = lane.waiting.len() >= LANE_RECORDS_MAX;
+            if full != lane.held_back {
+                lane.held_back = full;
+                turned.push((*partition, full));
+            }
+        }
+        turned
     }
 
     /// A partition that had been silent for too long when the record of `time` was written.
@@ -166,9 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_lane_is_to_be_held_back() {
+    fn a_full_lane_is_held_back_until_it_has_room() {
         let mut merge = Merge::new(2, IDLE_AFTER);
         merge.take_in((0..LANE_RECORDS_MAX).map(|offset| record(1, offset as i64, 1_000)).collect());
-        assert_eq!(merge.full().collect::<Vec<_>>(), [(0, false), (1, true)]);
+        assert_eq!(merge.hold_back(), [(1, true)]);
+        assert_eq!(merge.hold_back(), [], "it is told once");
+        merge.reach_end(0);
+        steps(&mut merge);
+        assert_eq!(merge.hold_back(), [(1, false)]);
     }
 }
