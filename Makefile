@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check kafka clean-cache
+.PHONY: help demo test check bench kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,10 @@ check: ## checks format, lints, licences and docs
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
 	else echo "check: licences not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+bench: ## measures what the profiler costs on this machine, in CPU time a sample
+	@deploy/setup build
+	cargo test --release -p profiler --test cost -- --ignored --nocapture --test-threads 1
 
 kafka: ## runs a Kafka broker on 127.0.0.1:9092 until Ctrl-C; its data stay
 	@deploy/setup test
