@@ -83,7 +83,8 @@ impl Conformal {
     /// Learns whether the answer at the level of its time covered the peak.
     pub fn update(&mut self, hit: bool) {
         let outcome = if hit { 1.0 } else { 0.0 };
-        self.level = (self.level + self.promise.gain() * (self.target - outcome)).clamp(self.promise.floor(self.target), CEILING);
+        self.level = (self.level + self.promise.gain() * (self.target - outcome))
+            .clamp(self.promise.floor(self.target), CEILING);
     }
 
     /// The level to ask for so that `q` is covered: exact at the target, elsewhere the share of misses is scaled alike.

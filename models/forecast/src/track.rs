@@ -176,11 +176,8 @@ impl Track {
         let speaker = self.speaker(|expert| self.guess(expert, experts, self.target).quantile.is_some());
         let expert = experts[speaker];
         let base = expert.base(self.horizon)?;
-        let levels = Levels {
-            asked: level,
-            of_peaks: self.conformal.level_for(level),
-            of_time: self.of_time.level_for(level),
-        };
+        let levels =
+            Levels { asked: level, of_peaks: self.conformal.level_for(level), of_time: self.of_time.level_for(level) };
         Prediction::new(expert.name().as_str(), base, levels, |level| self.quantile(speaker, experts, level))
     }
 
