@@ -1,7 +1,7 @@
 //! One pool at one tick: predict, compare with the allocation, allocate or record the shortfall, deallocate an excess.
 //!
 //! Order within a tick, so that no race can over-grant: what is given back comes first; then what is needed *now* is
-//! granted, by priority and name; then what is *forecast* to be needed.
+//! granted, by priority, price and name; then what is *forecast* to be needed.
 
 use std::collections::BTreeMap;
 
@@ -209,7 +209,7 @@ fn blocked(
     (!allowed).then_some(Reason::ChurnBudget)
 }
 
-/// Allocate from the pool up to `goal`, or what the pool has: by priority, then by name.
+/// Allocate from the pool up to `goal`, or what the pool has.
 fn allocate(
     state: &mut PoolState,
     cases: &BTreeMap<WorkloadId, Case>,
@@ -217,12 +217,7 @@ fn allocate(
     settings: &ScalingSettings,
     goal: impl Fn(&Want) -> Allocation,
 ) {
-    let mut order: Vec<&WorkloadId> = cases.keys().collect();
-    let priority = |id: &WorkloadId| {
-        state.controllers.get(id).and_then(|c| c.signals.as_ref()).map_or(0, |signals| signals.workload.priority)
-    };
-    order.sort_by_key(|id| std::cmp::Reverse(priority(id)));
-    for id in order {
+    for id in served_first(state, cases) {
         let Some(controller) = state.controllers.get_mut(id) else { continue };
         let Some(signals) = &controller.signals else { continue };
         let workload = &signals.workload;
@@ -239,6 +234,20 @@ fn allocate(
         }
         controller.target = state.ledger.held(id);
     }
+}
+
+/// By priority, then by the price of unmet demand, so that what is short is missed where it costs least; then by name.
+fn served_first<'a>(state: &PoolState, cases: &'a BTreeMap<WorkloadId, Case>) -> Vec<&'a WorkloadId> {
+    let rank = |id: &WorkloadId| {
+        let signals = state.controllers.get(id).and_then(|controller| controller.signals.as_ref());
+        signals.map_or((0, 0.0), |signals| (signals.workload.priority, signals.workload.unmet_cost.get()))
+    };
+    let mut order: Vec<&WorkloadId> = cases.keys().collect();
+    order.sort_by(|a, b| {
+        let ((a_priority, a_cost), (b_priority, b_cost)) = (rank(a), rank(b));
+        b_priority.cmp(&a_priority).then_with(|| b_cost.total_cmp(&a_cost))
+    });
+    order
 }
 
 /// A partial grant, rounded down to what the orchestrator can set.

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScalingSettings {
-    /// Share of the allocation that may lie idle before it is taken back. Default 0.1, as the HPA's tolerance; lower
-    /// saves more and changes more often. Safe range 0.02 to 0.5.
+    /// Share of the allocation that may lie idle before it is taken back. Default 0.15, half as much again as the least
+    /// raise, so that a raise is not taken back for a little less; lower saves more and changes more often: over the demo's
+    /// day 0.1 costs 0.5 % less and changes 6 % more. Safe range 0.02 to 0.5.
     pub scale_down_threshold: f64,
     /// Least raise, as a share of the allocation: a forecast that asks for less is not followed, and what is needed now is
     /// granted with so much at least. Default 0.1, as the HPA's tolerance; lower raises by smaller steps and more often.
@@ -39,7 +40,7 @@ pub struct ScalingSettings {
 impl Default for ScalingSettings {
     fn default() -> Self {
         Self {
-            scale_down_threshold: 0.1,
+            scale_down_threshold: 0.15,
             scale_up_tolerance: 0.1,
             raise_rest: Span::from_secs(60),
             stabilisation: Span::from_secs(300),

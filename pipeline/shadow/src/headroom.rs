@@ -139,3 +139,91 @@ impl Line {
         (self.has_moved() && explained && self.products > 0.0).then(|| self.products / self.scarcity_squares)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASE: f64 = 0.04;
+    const SLOPE: f64 = 0.05;
+    const SLO: f64 = 0.08;
+
+    /// A queue whose latency is the line: 40 ms and 50 ms over the cores of headroom, so 80 ms take 1.25 cores.
+    fn latency(headroom: f64) -> f64 {
+        BASE + SLOPE / headroom
+    }
+
+    /// Two minutes of a primary about `headroom`, which wobbles by a twentieth, and of a shadow with a tenth of it.
+    fn watched(learnt: &mut Headroom, headroom: f64, with_shadow: bool) {
+        for tick in 0..120 {
+            let cores = headroom * (1.0 + 0.05 * f64::from(tick % 3 - 1));
+            learnt.observe_primary(cores, latency(cores), Some(SLO));
+            if with_shadow {
+                // A quota below one core stretches its requests by 30 ms.
+                learnt.observe_shadow(cores / 10.0, latency(cores / 10.0) + 0.03);
+            }
+        }
+    }
+
+    #[test]
+    fn the_promise_is_solved_for_headroom() {
+        let mut learnt = Headroom::default();
+        watched(&mut learnt, 2.0, true);
+        let cores = learnt.cores(SLO).expect("both roles have shown it");
+        // The anchor averages 1/h over a wobble of 5 %, which moves it by about a part in 600.
+        assert!((cores - 1.25).abs() < 0.02, "{cores}");
+    }
+
+    #[test]
+    fn a_far_promise_is_approached_in_strides_unless_the_shadow_stands_there() {
+        let (mut alone, mut paired) = (Headroom::default(), Headroom::default());
+        watched(&mut alone, 10.0, false);
+        watched(&mut paired, 10.0, true);
+        // Half of the ten cores' headroom, and all the way: the shadow's one core is beyond the 1.25 that it takes.
+        let cores = |learnt: &Headroom| learnt.cores(SLO).expect("the line is known");
+        assert!((cores(&alone) - 5.0).abs() < 0.02, "{}", cores(&alone));
+        assert!((cores(&paired) - 1.25).abs() < 0.02, "{}", cores(&paired));
+        // A primary that once did well with 1.3 cores goes back there at once.
+        let mut proven = Headroom::default();
+        watched(&mut proven, 1.3, false);
+        (0..5).for_each(|_| watched(&mut proven, 10.0, false));
+        assert!((cores(&proven) - 1.3).abs() < 0.05, "{}", cores(&proven));
+    }
+
+    #[test]
+    fn a_late_workload_of_which_nothing_is_known_gets_the_stride_that_will_tell() {
+        let mut learnt = Headroom::default();
+        (0..60).for_each(|_| learnt.observe_primary(0.5, latency(0.5), Some(SLO)));
+        assert_eq!(learnt.cores(SLO), Some(1.0));
+        // One that keeps its promise is left to the knee.
+        let mut well = Headroom::default();
+        (0..60).for_each(|_| well.observe_primary(2.0, latency(2.0), Some(SLO)));
+        assert_eq!(well.cores(SLO), None);
+    }
+
+    #[test]
+    fn latency_that_does_not_follow_headroom_is_not_mended_with_cpu() {
+        let mut learnt = Headroom::default();
+        for tick in 0..300 {
+            let cores = 1.0 + 0.1 * f64::from(tick % 3);
+            learnt.observe_primary(cores, if tick % 2 == 0 { 0.2 } else { 0.21 }, Some(SLO));
+        }
+        assert_eq!(learnt.cores(SLO), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stricter_promise_never_takes_less_and_strides_are_bounded(
+            headroom in 0.2..5.0_f64, slo in 0.05..0.5_f64, stricter in 0.5..1.0_f64,
+        ) {
+            let mut learnt = Headroom::default();
+            watched(&mut learnt, headroom, false);
+            let (Some(loose), Some(strict)) = (learnt.cores(slo), learnt.cores(slo * stricter)) else { return Ok(()) };
+            prop_assert!(strict >= loose - 1e-9, "{strict} for {stricter} of {slo}, {loose} for the whole");
+            // The anchor lies within the wobble.
+            prop_assert!(strict <= TRUST * headroom * 1.05 && loose >= headroom / TRUST * 0.95);
+        }
+    }
+}
