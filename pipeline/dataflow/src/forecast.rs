@@ -132,7 +132,7 @@ impl Outlook {
         let bytes = |used: f64| used * (1.0 + settings.scaling.memory_margin);
         let horizon_ms = u64::from(self.horizon_steps) * settings.step.millis();
         let mut ahead = Vec::with_capacity(3);
-        if tick % settings.forecasts_every.millis() == 0 {
+        if tick.is_multiple_of(settings.forecasts_every.millis()) {
             ahead.extend(self.cpu.record(tick, pair, level, horizon_ms, cores));
             ahead.extend(self.memory.record(tick, pair, level, horizon_ms, bytes));
         }
