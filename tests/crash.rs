@@ -11,7 +11,7 @@ use dataflow::{Delivery, Engine, EngineSettings, OutputRecord};
 use end_to_end::binary::{Process, foreshadow};
 use end_to_end::broker;
 use orchestrators::{Adapter, Simulated};
-use schemas::{Decision, EventTime, Noun, Outcome, Progress, SourceId, Topic};
+use schemas::{Decision, EventTime, Outcome, Progress, SourceId, Topic};
 use topics::{Consumer, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, latest, read_all};
 
 /// Event time that is written at once, and how long the test waits after it: a minute of event time a second.
@@ -59,7 +59,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
 
     let expected = replay(&log, &published);
     let decisions = expected.iter().filter(|record| record.noun == Topic::Decisions.noun()).count();
-    assert!(decisions > 20, "a scenario with decisions: {decisions}");
+    assert!(decisions >= 10, "a scenario with decisions: {decisions}");
     let scaled = town.answered;
     assert!(scaled > 5, "a scenario with outcomes: {scaled}");
     for topic in [Topic::Decisions, Topic::Features, Topic::Forecasts, Topic::Anomalies, Topic::Rejects] {
