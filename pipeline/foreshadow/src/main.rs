@@ -2,11 +2,17 @@
 #![allow(clippy::disallowed_methods, reason = "the edge: brokers, the machine and people are met in real time")]
 #![allow(clippy::print_stdout, reason = "what a command prints is its result")]
 
+mod amount;
 mod cli;
 mod commands;
 mod connect;
+mod extent;
+mod instant;
+mod live;
+mod output;
 mod settings;
 mod stop;
+mod words;
 
 use std::process::ExitCode;
 
