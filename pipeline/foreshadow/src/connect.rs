@@ -27,3 +27,15 @@ pub(crate) fn connect_with_topics(settings: &Settings) -> Result<Arc<dyn Log>, E
     log.ensure(Topic::ALL, settings.partitions)?;
     Ok(log)
 }
+
+/// The same, for commands that only look: they do not make the folder of an embedded log.
+///
+/// # Errors
+/// As [`connect`], and when the folder is not there.
+pub(crate) fn connect_to_read(settings: &Settings) -> anyhow::Result<Arc<dyn Log>> {
+    if let Some(folder) = &settings.embedded.folder {
+        let place = folder.display();
+        anyhow::ensure!(folder.is_dir(), "no embedded log at {place}: name the folder that `foreshadow run` writes to");
+    }
+    Ok(connect(settings)?)
+}

@@ -2,13 +2,19 @@
 #![allow(clippy::disallowed_methods, reason = "the edge: brokers, the machine and people are met in real time")]
 #![allow(clippy::print_stdout, reason = "what a command prints is its result")]
 
+mod amount;
 mod cli;
 mod commands;
 mod connect;
+mod extent;
+mod instant;
+mod live;
+mod output;
 mod settings;
 mod stop;
 mod telling;
 mod wire;
+mod words;
 
 use std::process::ExitCode;
 

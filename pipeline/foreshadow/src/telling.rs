@@ -23,10 +23,21 @@ pub(crate) fn trace(filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells a person why the command failed: the error and each of its causes once.
+/// Tells a person why the command failed.
 pub(crate) fn complain(error: &anyhow::Error) {
     // Nothing is left to do when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    let _ = writeln!(std::io::stderr(), "error: {}", told(error));
+}
+
+/// The error and each of its causes once: what an outer text holds already is left out.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Holds events back until it is dropped, for as long as a screen is drawn that they would tear.
@@ -64,5 +75,18 @@ impl Write for Told {
 
     fn flush(&mut self) -> std::io::Result<()> {
         std::io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_told_once() {
+        // A cause that the outer text has taken in already, as many of our errors do, and one that it has not.
+        let inner =
+            anyhow::anyhow!("no broker").context("cannot read samples: no broker").context("a statement failed");
+        assert_eq!(told(&inner), "a statement failed: cannot read samples: no broker");
     }
 }
