@@ -1,5 +1,6 @@
 //! The detectors that one workload carries, and which of its readings goes to which.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Finding};
@@ -10,19 +11,37 @@ use crate::seasonal::{SeasonalCheck, SeasonalSettings};
 use crate::spike::{Spike, SpikeSettings};
 
 /// What a user may tune, per detector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectorSettings {
     /// Spikes of the primary's CPU demand; the scale floor is in cores.
     pub demand: SpikeSettings,
     /// Spikes of the primary's latency; the scale floor is in seconds.
     pub latency: SpikeSettings,
-    /// Leaks of the primary's memory.
+    /// Leaks of the primary's memory: a floor that rises steadily over an hour.
     pub memory: LeakSettings,
-    /// Oscillation of the primary's allocation.
+    /// Oscillation of the primary's allocation: changes of direction.
     pub allocation: OscillationSettings,
-    /// Seasonal outliers.
+    /// Outliers against the same time of earlier days; only in builds with the feature `seasonal-hybrid-esd`.
     pub seasonal: SeasonalSettings,
+}
+
+impl DetectorSettings {
+    /// What is wrong with the settings: every fault, which begins with the setting's name. Empty when they can be used.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let detectors = [
+            ("demand", self.demand.faults()),
+            ("latency", self.latency.faults()),
+            ("memory", self.memory.faults()),
+            ("allocation", self.allocation.faults()),
+            ("seasonal", self.seasonal.faults()),
+        ];
+        let named = |(detector, faults): (&str, Vec<&str>)| -> Vec<String> {
+            faults.iter().map(|fault| format!("{detector}.{fault}")).collect()
+        };
+        detectors.into_iter().flat_map(named).collect()
+    }
 }
 
 /// What a finding is about.
@@ -129,6 +148,19 @@ mod tests {
             amplification: Some(4.0),
             allocation: Some(if (second / 60).is_multiple_of(2) { 1.0 } else { 2.0 }),
         }
+    }
+
+    #[test]
+    fn faults_name_their_detector() {
+        let mut settings = DetectorSettings::default();
+        assert_eq!(settings.faults(), Vec::<String>::new());
+        settings.latency.alarm_rate = f64::NAN;
+        settings.seasonal.points = 0;
+        let faults = settings.faults();
+        assert!(
+            faults[0].starts_with("latency.alarm_rate ") && faults[1].starts_with("seasonal.points "),
+            "{faults:?}"
+        );
     }
 
     /// All findings of seconds `from..to`.

@@ -32,6 +32,7 @@
 
 use std::collections::VecDeque;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Finding, Kind, SCORE_CAP, figure};
@@ -53,13 +54,13 @@ const CONSISTENT_Z: f64 = 5.0;
 const CALM_MINUTES: u32 = 10;
 
 /// What a user may tune.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeakSettings {
-    /// A rise that meets the limit within this time is a finding, above 0. Default six hours: time for a person or a
-    /// planned restart.
+    /// A steady rise that meets the limit within so many milliseconds is a finding, above 0. Default 21600000, six hours:
+    /// time for a person or a planned restart.
     pub horizon_ms: u64,
-    /// Growth over the window, as a share of the level, that is a finding whatever the limit, above 0. Default 0.2.
+    /// Growth within an hour, as a share of the level, that is a finding whatever the limit, above 0. Default 0.2.
     pub growth_share: f64,
 }
 
@@ -97,14 +98,25 @@ struct Trend {
     span_minutes: f64,
 }
 
+impl LeakSettings {
+    /// What is wrong with the settings: every fault, which begins with the setting's name.
+    #[must_use]
+    pub fn faults(&self) -> Vec<&'static str> {
+        let checks = [
+            (self.horizon_ms > 0, "horizon_ms must be above 0, such as 21600000"),
+            (self.growth_share > 0.0 && self.growth_share.is_finite(), "growth_share must be above 0, such as 0.2"),
+        ];
+        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+    }
+}
+
 impl Leak {
     /// A detector that has seen nothing and knows no limit.
     ///
     /// # Panics
     /// If a setting is outside its documented range.
     pub fn new(settings: LeakSettings) -> Self {
-        assert!(settings.horizon_ms > 0, "horizon_ms must be above 0");
-        assert!(settings.growth_share > 0.0, "growth_share must be above 0");
+        assert_eq!(settings.faults(), Vec::<&str>::new());
         Self { settings, limit: None, open: None, floors: VecDeque::new(), escalation: Escalation::new(CALM_MINUTES) }
     }
 

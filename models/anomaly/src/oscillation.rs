@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Finding, Kind, figure};
@@ -24,13 +25,13 @@ const MEMORY_RATIO: usize = 4;
 const CALM_TICKS: u32 = 1;
 
 /// What a user may tune.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OscillationSettings {
-    /// The window, in milliseconds of event time, above 0. Default 15 minutes.
+    /// The window in milliseconds of event time, above 0. Default 900000, 15 minutes.
     pub window_ms: u64,
     /// Reversals within the window that are tolerated, 1 to 1000. Default 6: three full swings, one every five
-    /// minutes.
+    /// minutes. Lower finds milder oscillation.
     pub max_reversals: usize,
 }
 
@@ -50,14 +51,25 @@ pub struct Oscillation {
     escalation: Escalation,
 }
 
+impl OscillationSettings {
+    /// What is wrong with the settings: every fault, which begins with the setting's name.
+    #[must_use]
+    pub fn faults(&self) -> Vec<&'static str> {
+        let checks = [
+            (self.window_ms > 0, "window_ms must be above 0, such as 900000"),
+            ((1..=1000).contains(&self.max_reversals), "max_reversals must lie in 1 to 1000, such as 6"),
+        ];
+        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+    }
+}
+
 impl Oscillation {
     /// A detector that has seen nothing.
     ///
     /// # Panics
     /// If a setting is outside its documented range.
     pub fn new(settings: OscillationSettings) -> Self {
-        assert!(settings.window_ms > 0, "window_ms must be above 0");
-        assert!((1..=1000).contains(&settings.max_reversals), "max_reversals must be 1 to 1000");
+        assert_eq!(settings.faults(), Vec::<&str>::new());
         Self {
             settings,
             last: None,

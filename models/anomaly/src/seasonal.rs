@@ -20,6 +20,7 @@
 
 use std::collections::VecDeque;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{DEVIATIONS_PER_MAD, Finding, Kind, RELATIVE_SCALE_FLOOR, SCORE_CAP, figure};
@@ -41,12 +42,12 @@ const MAX_POINTS: usize = 2880;
 const HOUR_MS: u64 = 3_600_000;
 
 /// What a user may tune.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SeasonalSettings {
-    /// Distance of two points, in milliseconds of event time, above 0. Default 15 minutes.
+    /// Distance of two points in milliseconds of event time, above 0. Default 900000, 15 minutes.
     pub step_ms: u64,
-    /// Points kept, 1 to 2880. Default 1344: two weeks of 15 minutes.
+    /// Points kept, 1 to 2880. Default 1344: two weeks of 15 minutes. The cost of a check grows with the square.
     pub points: usize,
 }
 
@@ -74,6 +75,18 @@ struct Usual {
     deviation: f64,
 }
 
+impl SeasonalSettings {
+    /// What is wrong with the settings: every fault, which begins with the setting's name.
+    #[must_use]
+    pub fn faults(&self) -> Vec<&'static str> {
+        let checks = [
+            (self.step_ms > 0, "step_ms must be above 0, such as 900000"),
+            ((1..=MAX_POINTS).contains(&self.points), "points must lie in 1 to 2880, such as 1344"),
+        ];
+        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+    }
+}
+
 impl SeasonalCheck {
     /// Whether this build can judge seasons: the feature `seasonal-hybrid-esd`.
     pub const AVAILABLE: bool = esd::AVAILABLE;
@@ -83,8 +96,7 @@ impl SeasonalCheck {
     /// # Panics
     /// If a setting is outside its documented range.
     pub fn new(settings: SeasonalSettings) -> Self {
-        assert!(settings.step_ms > 0, "step_ms must be above 0");
-        assert!((1..=MAX_POINTS).contains(&settings.points), "points must be 1 to 2880");
+        assert_eq!(settings.faults(), Vec::<&str>::new());
         Self { settings, points: VecDeque::new(), newest_step: 0, reported_ms: Vec::new() }
     }
 

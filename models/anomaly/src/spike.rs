@@ -30,6 +30,7 @@
 //! No findings until the window is full. A step to a new level is one finding; after W/2 ticks the median has
 //! followed it, and [`CALM_TICKS`] later the detector is armed again. State: two copies of the window, 16 W bytes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{DEVIATIONS_PER_MAD, Detector, Finding, Kind, RELATIVE_SCALE_FLOOR, SCORE_CAP, figure};
@@ -44,15 +45,16 @@ const LEAST_THRESHOLD: f64 = 5.0;
 const CALM_TICKS: u32 = 10;
 
 /// What a user may tune.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpikeSettings {
     /// Ticks that count as recent, 3 to 3600. Default 300: long against a spike, short against the daily cycle.
     pub window_ticks: usize,
-    /// α, the findings per armed tick that a heavy-tailed signal may cause, above 0 up to 0.01.
-    /// Default 10⁻⁴: under nine a day at one tick a second.
+    /// Findings per tick that even the wildest signal may cause, above 0 up to 0.01. Default 0.0001: under nine a day at
+    /// one tick a second. Higher finds smaller spikes and more that are none.
     pub alarm_rate: f64,
-    /// The least scale, in the signal's unit, above 0. Default 0.001: one millicore, one millisecond.
+    /// The least scale that a value's distance is measured in, in the signal's unit, above 0. Default 0.001: one
+    /// millicore, one millisecond. Higher ignores the noise of a signal near zero.
     pub scale_floor: f64,
 }
 
@@ -82,15 +84,29 @@ pub struct Spike {
     episode: Episode,
 }
 
+impl SpikeSettings {
+    /// What is wrong with the settings: every fault, which begins with the setting's name.
+    #[must_use]
+    pub fn faults(&self) -> Vec<&'static str> {
+        let checks = [
+            ((3..=3600).contains(&self.window_ticks), "window_ticks must lie in 3 to 3600, such as 300"),
+            (
+                self.alarm_rate > 0.0 && self.alarm_rate <= 0.01,
+                "alarm_rate must be above 0, up to 0.01, such as 0.0001",
+            ),
+            (self.scale_floor > 0.0 && self.scale_floor.is_finite(), "scale_floor must be above 0, such as 0.001"),
+        ];
+        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+    }
+}
+
 impl Spike {
     /// A detector that has seen nothing.
     ///
     /// # Panics
     /// If a setting is outside its documented range.
     pub fn new(settings: SpikeSettings) -> Self {
-        assert!((3..=3600).contains(&settings.window_ticks), "window_ticks must be 3 to 3600");
-        assert!(settings.alarm_rate > 0.0 && settings.alarm_rate <= 0.01, "alarm_rate must be above 0, up to 0.01");
-        assert!(settings.scale_floor > 0.0, "scale_floor must be above 0");
+        assert_eq!(settings.faults(), Vec::<&str>::new());
         Self {
             settings,
             window: RankedWindow::new(settings.window_ticks),

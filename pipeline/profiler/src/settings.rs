@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use schemas::{SourceId, Span};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the profiler.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfilerSettings {
     /// How often instances are sampled. Default 100ms: ten readings in the default tick of one second. Safe range 50ms
@@ -15,7 +16,7 @@ pub struct ProfilerSettings {
     /// How often instances are looked for. Default 5s: a new instance is seen within it, and the walk over control
     /// groups and processes, the dearest thing that the profiler does, stays rare. Safe range 1s to 5m.
     pub discover_every: Span,
-    /// Under which name samples are published. Default: the machine's name.
+    /// Under which name samples are published; each machine needs its own. By default the machine's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceId>,
     /// Where the machine's processes are mounted. Default `/proc`; in a container often `/host/proc`.
@@ -23,7 +24,7 @@ pub struct ProfilerSettings {
     /// Below which folder control groups are mounted. Default `/sys/fs/cgroup`.
     pub cgroup_root: PathBuf,
     /// How many instances are sampled at most, the first in order; those left out are counted and warned about.
-    /// Default 4096: each holds up to a dozen open files and a few kilobytes.
+    /// Default 4096: each holds up to a dozen open files and a few kilobytes. 1 to 65536.
     pub instances_max: usize,
     /// Whether the machine itself is sampled too, as workload `host`. Default false.
     pub host: bool,
@@ -44,7 +45,8 @@ impl Default for ProfilerSettings {
 }
 
 impl ProfilerSettings {
-    /// What is wrong with the settings: every fault, each with its mend. Empty when they can be used.
+    /// What is wrong with the settings: every fault, which begins with the setting's name, and its mend. Empty when they
+    /// can be used.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let checks = [

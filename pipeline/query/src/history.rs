@@ -28,6 +28,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use schemars::JsonSchema;
 use schemas::{EventTime, Topic};
 use serde::{Deserialize, Serialize};
 
@@ -41,12 +42,14 @@ const ROW_GROUP_ROWS_MAX: usize = 131_072;
 const RETRY_DIVISOR: u64 = 10;
 
 /// How history is cut and how much of it may wait in memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HistorySettings {
-    /// Length of a slot in milliseconds: whole seconds, since files are named to the second. Fixed for a folder.
+    /// Length of a slot in milliseconds: there is one file a topic and slot. Default 600000, ten minutes; whole seconds,
+    /// and fixed for a folder once it is written to. Shorter slots need less memory and make more files.
     pub slot_ms: u64,
-    /// Most bytes of rows that wait for their slot's end or for the disk.
+    /// Most bytes of rows that wait for their slot's end or for the disk; past it the oldest slot is dropped and counted.
+    /// Default 536870912, 512 MiB: two slots of 1 500 rows a second.
     pub buffered_bytes_max: usize,
 }
 
@@ -54,6 +57,20 @@ impl Default for HistorySettings {
     /// Slots of ten minutes; 512 MiB, two slots of 1 500 rows a second.
     fn default() -> Self {
         Self { slot_ms: 600_000, buffered_bytes_max: 512 << 20 }
+    }
+}
+
+impl HistorySettings {
+    /// What is wrong with the settings: every fault, which begins with the setting's name, and its mend. Empty when they
+    /// can be used.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let whole_seconds = self.slot_ms > 0 && self.slot_ms.is_multiple_of(1000);
+        let checks = [
+            (whole_seconds, format!("slot_ms is {}: give a multiple of 1000 above zero", self.slot_ms)),
+            (self.buffered_bytes_max > 0, "buffered_bytes_max must be above zero, such as 536870912".to_owned()),
+        ];
+        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
     }
 }
 
@@ -95,11 +112,10 @@ impl History {
     /// Opens a folder for writing; makes it if it is not there.
     ///
     /// # Errors
-    /// [`Error::Slots`] for a length of slots that is not whole seconds or not the folder's, [`Error::History`] when
+    /// [`Error::Slots`] for settings with faults or a length of slots that is not the folder's, [`Error::History`] when
     /// the folder cannot be written.
     pub fn open(folder: &Path, settings: &HistorySettings) -> Result<Self, Error> {
-        if settings.slot_ms == 0 || !settings.slot_ms.is_multiple_of(1000) {
-            let fault = format!("slot_ms is {}: give a multiple of 1000 above zero", settings.slot_ms);
+        if let Some(fault) = settings.faults().into_iter().next() {
             return Err(Error::Slots { path: folder.to_owned(), fault });
         }
         Ok(Self {

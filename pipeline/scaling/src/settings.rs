@@ -1,10 +1,11 @@
 //! What a user may tune about decisions.
 
+use schemars::JsonSchema;
 use schemas::{Resource, Span};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the decision law.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScalingSettings {
     /// Share of the allocation that may lie idle before it is taken back. Default 0.15, half as much again as the least
@@ -24,16 +25,19 @@ pub struct ScalingSettings {
     /// The same for memory. Default 24h, the span of the VPA's memory peaks: too little memory kills, and what was
     /// needed an hour ago is needed again. Safe range 1h to 8d.
     pub memory_stabilisation: Span,
-    /// How often a workload may be scaled down within `churn_window`. Default 6. Scaling up is never held back.
+    /// How often a workload may be scaled down within `churn_window`. Default 6; 0 to 1000, and 0 never scales down.
+    /// Scaling up is never held back.
     pub churn_changes_max: u32,
-    /// The window of the churn budget. Default 1h.
+    /// The window of the churn budget. Default 1h; longer makes the budget tighter. Safe range 10m to 1d.
     pub churn_window: Span,
     /// Age of the newest reading from which signals count as stale and nothing is lowered. Default 15s: more than any
     /// scrape interval in use, less than a demand spike. Safe range 2s to 5m.
     pub stale_after: Span,
-    /// Margin over the memory working set below which memory is never sized. Default 0.15, the VPA's margin.
+    /// Margin over the memory working set below which memory is never sized. Default 0.15, the VPA's margin;
+    /// lower saves memory and risks kills. Safe range 0.05 to 1.
     pub memory_margin: f64,
-    /// How long a decision may be carried out after its tick. Default 60s; a stale scale-down must not be applied.
+    /// How long a decision may be carried out after its tick. Default 60s: adapters have read it long before, and
+    /// a stale scale-down is not applied. Safe range 10s to 10m.
     pub decision_ttl: Span,
 }
 
@@ -64,14 +68,18 @@ impl ScalingSettings {
         }
     }
 
-    /// What is wrong with the settings: every fault, each with its mend. Empty when they can be used.
+    /// What is wrong with the settings: every fault, which begins with the setting's name, and its mend. Empty when they
+    /// can be used.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let checks = [
             ((0.0..1.0).contains(&self.scale_down_threshold), "scale_down_threshold must lie in [0, 1), such as 0.1"),
             ((0.0..1.0).contains(&self.scale_up_tolerance), "scale_up_tolerance must lie in [0, 1), such as 0.1"),
-            (self.memory_margin.is_finite() && self.memory_margin >= 0.0, "memory_margin must not be negative"),
-            (self.churn_changes_max <= CHURN_CHANGES_LIMIT, "churn_changes_max must be at most 1000"),
+            (
+                self.memory_margin.is_finite() && self.memory_margin >= 0.0,
+                "memory_margin must be 0 or more, such as 0.15",
+            ),
+            (self.churn_changes_max <= CHURN_CHANGES_LIMIT, "churn_changes_max must be at most 1000, such as 6"),
             (self.stale_after.millis() > 0, "stale_after must be above zero, such as \"15s\""),
             (self.decision_ttl.millis() > 0, "decision_ttl must be above zero, such as \"60s\""),
         ];

@@ -15,28 +15,43 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use schemars::JsonSchema;
 use schemas::Topic;
 use serde::{Deserialize, Serialize};
 
-use crate::{Delivery, Error, Log, Outgoing, Reader, Start, Writer};
+use crate::{Delivery, Error, Log, Outgoing, RECORD_BYTES_MAX, Reader, Start, Writer};
 use reader::EmbeddedReader;
 use state::State;
 
+/// Least bound of a partition: the largest record and what it costs to hold.
+const PARTITION_BYTES_MIN: u64 = (RECORD_BYTES_MAX as u64) + (1 << 20);
+
 /// What a user tunes of an embedded log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddedSettings {
-    /// Most bytes that one partition holds in memory; 32 MiB. Past it a deleting topic drops its oldest records, and a
-    /// compacted topic refuses appends once its live keys alone are larger. About fifteen thousand records of 2 kB.
+    /// Most bytes that one partition holds in memory. Default 33554432, 32 MiB, about fifteen thousand records of 2 kB;
+    /// at least 17 MiB. Past it a deleting topic drops its oldest records, and a compacted topic refuses appends once its
+    /// live keys alone are larger.
     pub partition_bytes_max: u64,
-    /// Whether an append on disk waits until the disk has it; true. Without it a process may crash and lose nothing, a
-    /// machine may crash and lose the last seconds.
+    /// Whether an append on disk waits until the disk has it. Default true; without it a process may crash and lose
+    /// nothing, a machine may crash and lose the last seconds.
     pub sync: bool,
 }
 
 impl Default for EmbeddedSettings {
     fn default() -> Self {
         Self { partition_bytes_max: 32 << 20, sync: true }
+    }
+}
+
+impl EmbeddedSettings {
+    /// What is wrong with the settings: every fault, which begins with the setting's name, and its mend. Empty when they
+    /// can be used; a log made with them regardless refuses records that do not fit.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let bound = format!("partition_bytes_max must be at least {PARTITION_BYTES_MIN}, room for the largest record");
+        (self.partition_bytes_max < PARTITION_BYTES_MIN).then_some(bound).into_iter().collect()
     }
 }
 

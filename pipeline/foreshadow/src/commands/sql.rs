@@ -134,7 +134,7 @@ impl Desk<'_> {
 
     /// Answers the statements of a pipe or file; those that fail are told at once, and again as a count at the end.
     fn answer_lines(&self, lines: impl BufRead, out: &mut dyn Write) -> anyhow::Result<()> {
-        let failed = converse(&mut Piped(lines), out, |asked, out| self.answer(asked, out), &mut stop::complain)?;
+        let failed = converse(&mut Piped(lines), out, |asked, out| self.answer(asked, out), &mut telling::complain)?;
         anyhow::ensure!(failed == 0, "{failed} of the statements failed");
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Desk<'_> {
         let desk = Desk { interruptible: true, ..self };
         let mut typed = Typed::new()?;
         writeln!(out, "Statements end with ; and may span lines. {}", prompt::COMMANDS)?;
-        converse(&mut typed, out, |asked, out| desk.answer(asked, out), &mut stop::complain)?;
+        converse(&mut typed, out, |asked, out| desk.answer(asked, out), &mut telling::complain)?;
         Ok(())
     }
 

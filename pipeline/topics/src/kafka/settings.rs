@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use schemars::JsonSchema;
 use schemas::{Span, Topic};
 use serde::{Deserialize, Serialize};
 
@@ -44,23 +45,27 @@ const RESERVED: [&str; 15] = [
 ];
 
 /// What a user tunes of the connection to Kafka.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KafkaSettings {
-    /// Addresses of some brokers of the cluster, `host:port` with commas between; `localhost:9092`.
+    /// Addresses of some brokers of the cluster, `host:port` with commas between. Default `localhost:9092`.
     pub brokers: String,
-    /// Put before every topic's name, so that tests and installations share a cluster; empty. Letters, digits, `.`, `_`
-    /// and `-`.
+    /// Put before every topic's name, so that installations can share a cluster. Default empty; letters, digits, `.`,
+    /// `_` and `-`.
     pub namespace: String,
-    /// Whether brokers on other machines may be spoken to in plaintext; false.
+    /// Whether brokers on other machines may be spoken to in plaintext. Default false: set `security.protocol` in the
+    /// options instead, unless the network is trusted.
     pub insecure: bool,
-    /// How long a question to the cluster may take before it is called unreachable; `5s`: a broker that is there
-    /// answers in a thousandth, one that is being restarted deserves a retry by the caller.
+    /// How long a question to the cluster may take before it is called unreachable. Default 5s: a broker that is there
+    /// answers in a thousandth, one that is being restarted deserves a retry. Safe range 1s to 1m.
     pub contact_timeout: Span,
-    /// How long a record may be on its way before its append fails; `30s`: longer than the election of a partition's
-    /// leader. An unfinished transaction of a crashed writer holds readers back 10 s longer than this at most.
+    /// How long a record may be on its way before its append fails. Default 30s, longer than the election of a
+    /// partition's leader. An unfinished transaction of a crashed writer holds readers back 10 s longer than this at
+    /// most. Safe range 10s to 5m.
     pub delivery_timeout: Span,
-    /// librdkafka's own options by name: TLS, SASL, tuning, and `debug`. Those that hold our guarantees are refused.
+    /// librdkafka's own options by name: TLS, SASL, tuning, and `debug`. Default none; those that hold the pipeline's
+    /// guarantees are refused. Keep secrets out of files: the environment variable
+    /// `FORESHADOW_KAFKA__OPTIONS__SASL_PASSWORD` is `sasl.password`.
     pub options: BTreeMap<String, String>,
 }
 
@@ -92,32 +97,46 @@ impl fmt::Debug for KafkaSettings {
 }
 
 impl KafkaSettings {
-    /// Everything that can be wrong before the first contact.
+    /// What is wrong with the settings before the first contact: every fault, which begins with the setting's name, and
+    /// its mend. Empty when they can be used.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let words = |error: Error| match error {
+            Error::Setting { name, reason } => format!("{name} {reason}"),
+            error => format!("brokers: {error}"),
+        };
+        self.errors().into_iter().map(words).collect()
+    }
+
+    /// The first of what can be wrong before the first contact.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let refuse = |name: &str, reason: String| Err(Error::Setting { name: name.to_owned(), reason });
+        self.errors().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn errors(&self) -> Vec<Error> {
+        let refuse = |name: &str, reason: String| Error::Setting { name: name.to_owned(), reason };
         let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if let Some(found) = self.namespace.chars().find(|&c| !legal(c)) {
-            return refuse("namespace", format!("holds {found:?}: use letters, digits, '.', '_' and '-'"));
-        }
-        let longest = Topic::ALL.iter().map(|topic| topic.name().len()).max().unwrap_or_default();
-        if self.namespace.len() + longest > TOPIC_BYTES_MAX {
-            return refuse("namespace", format!("at most {} bytes are allowed", TOPIC_BYTES_MAX - longest));
-        }
-        if let Some(name) = RESERVED.iter().find(|&&name| self.options.contains_key(name)) {
-            return refuse(
-                &format!("options.{name}"),
-                "is not yours to set: guarantees rest on it, leave it out".into(),
-            );
-        }
-        for (name, span) in [("contact_timeout", self.contact_timeout), ("delivery_timeout", self.delivery_timeout)] {
-            if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&span) {
-                return refuse(name, format!("{span} is not between {TIMEOUT_MIN} and {TIMEOUT_MAX}"));
-            }
-        }
-        if self.brokers.split(',').any(|broker| broker.trim().is_empty()) {
-            return refuse("brokers", "an empty address: write host:port, with commas between".into());
-        }
-        self.brokers.split(',').try_for_each(|broker| self.check_host(host(broker.trim())))
+        let strange = self.namespace.chars().find(|&c| !legal(c));
+        let strange =
+            strange.map(|c| refuse("namespace", format!("holds {c:?}: use letters, digits, '.', '_' and '-'")));
+        let room = TOPIC_BYTES_MAX - Topic::ALL.iter().map(|topic| topic.name().len()).max().unwrap_or_default();
+        let long = self.namespace.len() > room;
+        let long = long.then(|| refuse("namespace", format!("is too long: at most {room} bytes are allowed")));
+        let reserved = RESERVED.iter().filter(|&&name| self.options.contains_key(name)).map(|name| {
+            refuse(&format!("options.{name}"), "is not yours to set: guarantees rest on it, leave it out".into())
+        });
+        let timeouts = [("contact_timeout", self.contact_timeout), ("delivery_timeout", self.delivery_timeout)];
+        let timeouts = timeouts
+            .iter()
+            .filter(|(_, span)| !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(span))
+            .map(|(name, span)| refuse(name, format!("is {span}: must lie between {TIMEOUT_MIN} and {TIMEOUT_MAX}")));
+        let mut brokers = self.brokers.split(',').map(str::trim);
+        let address = if brokers.clone().any(str::is_empty) {
+            Some(refuse("brokers", "holds an empty address: write host:port, with commas between".into()))
+        } else {
+            brokers.find_map(|broker| self.check_host(host(broker)).err())
+        };
+        strange.into_iter().chain(long).chain(reserved).chain(timeouts).chain(address).collect()
     }
 
     /// Refuses a broker on another machine unless the connection is encrypted or the user insists.
@@ -276,6 +295,19 @@ mod tests {
             let error = settings.check().expect_err(name);
             assert!(error.to_string().starts_with(&format!("setting {name}: ")), "{error}");
         }
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_and_begins_with_its_setting() {
+        let settings = KafkaSettings {
+            namespace: "a b".to_owned(),
+            contact_timeout: Span::from_millis(1),
+            ..settings("localhost,kafka:9092", &[("acks", "1"), ("group.id", "mine")])
+        };
+        let faults = settings.faults();
+        let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split([' ', ':']).next()).collect();
+        assert_eq!(keys, ["namespace", "options.acks", "options.group.id", "contact_timeout", "brokers"]);
+        assert_eq!(KafkaSettings::default().faults(), Vec::<String>::new());
     }
 
     #[test]
