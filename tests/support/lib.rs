@@ -2,4 +2,5 @@
 
 #![allow(clippy::disallowed_methods, reason = "an edge crate: it waits for real processes on the machine's clock")]
 
+pub mod binary;
 pub mod broker;

@@ -2,9 +2,13 @@
 #![allow(clippy::disallowed_methods, reason = "the edge: brokers, the machine and people are met in real time")]
 #![allow(clippy::print_stdout, reason = "what a command prints is its result")]
 
+mod batches;
 mod cli;
 mod commands;
 mod connect;
+mod following;
+mod outbox;
+mod pace;
 mod settings;
 mod stop;
 
