@@ -3,13 +3,17 @@
 #![allow(clippy::print_stdout, reason = "what a command prints is its result")]
 
 mod amount;
+mod batches;
 mod cli;
 mod commands;
 mod connect;
 mod extent;
+mod following;
 mod instant;
 mod live;
+mod outbox;
 mod output;
+mod pace;
 mod settings;
 mod stop;
 mod telling;

@@ -91,6 +91,15 @@ impl Simulated {
         self.runs.iter_mut().flat_map(|run| run.step(from, dt_ms)).collect()
     }
 
+    /// Starts a workload with what was last in force of it, before the first step. False when it does not run here, or
+    /// has bounds that do not hold that.
+    ///
+    /// The instances are new: what they had queued and leaked is gone, as with any restart.
+    pub fn restore(&mut self, outcome: &Outcome) -> bool {
+        let run = self.runs.iter_mut().find(|run| run.names.workload == outcome.workload);
+        run.is_some_and(|run| run.restore(&outcome.in_force))
+    }
+
     /// The truth of the last step, in the fleet's order.
     pub fn truth(&self) -> impl Iterator<Item = &Truth> {
         self.runs.iter().map(|run| &run.truth)
@@ -146,9 +155,7 @@ impl Run {
     fn new(member: FleetMember, seed: u64) -> Result<Self, IdError> {
         let names = Names::new(&member)?;
         let own_seed = member.seed(seed);
-        let shadow = member
-            .shadow
-            .map(|shape| Plant::new(member.spec.clone(), own_seed ^ 1, shape.allocation(&member.spec, member.initial)));
+        let (primary, shadow) = plants(&member, own_seed, member.initial);
         let truth = Truth {
             workload: names.workload.clone(),
             demand: Allocation::ZERO,
@@ -157,16 +164,17 @@ impl Run {
             violated: false,
             oom: false,
         };
-        Ok(Self {
-            names,
-            primary: Plant::new(member.spec.clone(), own_seed, member.initial),
-            seed: own_seed,
-            shadow,
-            in_force: amount(member.initial),
-            landings: Vec::new(),
-            truth,
-            member,
-        })
+        let in_force = amount(member.initial);
+        Ok(Self { names, primary, seed: own_seed, shadow, in_force, landings: Vec::new(), truth, member })
+    }
+
+    fn restore(&mut self, in_force: &Allocation) -> bool {
+        if self.policy().objection(in_force, in_force).is_some() {
+            return false;
+        }
+        (self.primary, self.shadow) = plants(&self.member, self.seed, target(in_force));
+        self.in_force = *in_force;
+        true
     }
 
     /// The owner's bounds hold here too, whatever a decision says.
@@ -221,7 +229,7 @@ impl Run {
 
     fn request(&mut self, decision: &Decision, now: EventTime) -> (Status, String) {
         let granted = decision.granted;
-        let target = plant::Allocation { cpu_cores: granted.cpu_cores.get(), memory_bytes: granted.memory_bytes.get() };
+        let target = target(&granted);
         let usable =
             (self.landings.len() < MAX_IN_FLIGHT).then(|| self.primary.request(target, now.millis())).flatten();
         let Some(usable) = usable else {
@@ -281,6 +289,17 @@ fn outcome(decision: &Decision, at: EventTime, status: Status, in_force: Allocat
         in_force,
         message,
     }
+}
+
+/// A member's primary with `initial` in force, and its shadow beside it.
+fn plants(member: &FleetMember, seed: u64, initial: plant::Allocation) -> (Plant, Option<Plant>) {
+    let shadow =
+        member.shadow.map(|shape| Plant::new(member.spec.clone(), seed ^ 1, shape.allocation(&member.spec, initial)));
+    (Plant::new(member.spec.clone(), seed, initial), shadow)
+}
+
+fn target(amount: &Allocation) -> plant::Allocation {
+    plant::Allocation { cpu_cores: amount.cpu_cores.get(), memory_bytes: amount.memory_bytes.get() }
 }
 
 fn amount(allocation: plant::Allocation) -> Allocation {

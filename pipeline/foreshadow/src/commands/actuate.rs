@@ -1,18 +1,36 @@
-//! `actuate`: decisions carried out by an orchestrator's adapter.
+//! `actuate`: decisions carried out by an orchestrator's adapter, and the outcomes reported.
 
-use clap::Args;
+mod actuator;
+#[cfg(test)]
+mod fixtures;
+mod fleet;
+mod inventory;
+mod predecessor;
+
+use clap::{Args, ValueEnum};
 
 use crate::settings::Settings;
 
 /// What the command takes.
 #[derive(Args, Debug)]
 pub(crate) struct Actuate {
-    /// The orchestrator.
-    #[arg(long)]
-    pub(crate) orchestrator: String,
+    /// The orchestrator whose adapter carries decisions out.
+    #[arg(long, value_enum)]
+    pub(crate) orchestrator: Orchestrator,
+    #[command(flatten)]
+    pub(crate) fleet: fleet::Fleet,
 }
 
-/// `actuate`: decisions carried out by an orchestrator's adapter.
-pub(crate) fn run(_arguments: &Actuate, _settings: &Settings) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// The orchestrators that there are adapters for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Orchestrator {
+    /// A fleet of six simulated workloads, which this command runs itself
+    Simulated,
+}
+
+/// `actuate`: decisions carried out by an orchestrator's adapter, and the outcomes reported.
+pub(crate) fn run(arguments: &Actuate, settings: &Settings) -> anyhow::Result<()> {
+    match arguments.orchestrator {
+        Orchestrator::Simulated => fleet::host(&arguments.fleet, settings),
+    }
 }

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::live::Live;
 use crate::settings::Settings;
-use crate::{connect, instant, output, stop};
+use crate::{connect, instant, output, telling};
 use prompt::{Asked, Piped, Typed, converse};
 use statements::Statements;
 

@@ -122,6 +122,35 @@ fn the_shadow_keeps_its_share_at_every_step() {
 }
 
 #[test]
+fn a_restored_workload_runs_with_what_was_in_force_and_the_others_as_they_were() {
+    let mut before = fleet();
+    let raise = Decision { granted: Allocation::new(7.0, 6.0 * GIB), ..decision("web", 5, 7.0) };
+    let outcomes = run(&mut before, &[raise], 65);
+    let in_force = outcomes.last().expect("in force after 60 s");
+    let mut after = fleet();
+    assert!(after.restore(in_force));
+    let samples = after.step(at(66), 1_000);
+    assert_eq!(truth(&after, "web").in_force, Allocation::new(7.0, 6.0 * GIB));
+    assert_eq!(truth(&after, "api").in_force, truth(&before, "api").in_force);
+    // Web's shadow is the second sample: a share of the same allocation.
+    let limit = |sample: &Sample| sample.cpu_limit_cores.expect("a plant tells its limit").get();
+    let member = &plant::demo_fleet()[0];
+    let ratio = member.shadow.expect("web has a shadow").size_ratio;
+    assert_eq!((limit(&samples[0]), limit(&samples[1])), (7.0, 7.0 * ratio));
+}
+
+#[test]
+fn what_cannot_be_in_force_here_is_not_restored() {
+    let mut fleet = fleet();
+    let raise = decision("leaker", 1, 2.0);
+    let accepted = fleet.apply(&raise, at(1)).expect("taken on");
+    let stranger = Outcome { workload: WorkloadId::new("stranger").expect("a plain name"), ..accepted.clone() };
+    assert!(!fleet.restore(&stranger));
+    let impossible = [Allocation::ZERO, Allocation::new(1_000.0, 2.0 * GIB), Allocation::new(f64::NAN, 2.0 * GIB)];
+    assert!(impossible.iter().all(|&in_force| !fleet.restore(&Outcome { in_force, ..accepted.clone() })));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes() {
     let samples = |seed| {
         let mut fleet = Simulated::new(plant::demo_fleet(), seed).expect("the fleet's names are identifiers");
