@@ -169,7 +169,7 @@ fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) -> Progress {
 
 /// What an engine in this process says about the log, up to the published frontier.
 fn replay(log: &dyn Log, published: &Progress) -> Vec<OutputRecord> {
-    let settings = EngineSettings { ticks_in_flight_max: 1_000_000, ..EngineSettings::default() };
+    let settings = EngineSettings { ticks_in_flight_max: 65_536, ..EngineSettings::default() };
     let mut engine = Engine::start(&settings, 2).expect("the settings are sound");
     let commits = engine.commits().clone();
     let collected = std::thread::spawn(move || commits.iter().flat_map(|commit| commit.records).collect::<Vec<_>>());

@@ -23,19 +23,20 @@ pub(crate) struct Run {
 
 /// Runs the pipeline until a signal, or until the log refuses to go on.
 pub(crate) fn run(arguments: &Run, settings: &Settings) -> anyhow::Result<()> {
-    let mut engine = settings.engine.clone();
-    engine.workers = arguments.workers.unwrap_or(engine.workers);
+    let mut settings = settings.clone();
+    settings.engine.workers = arguments.workers.unwrap_or(settings.engine.workers);
+    settings.check(&[("engine.workers", "--workers")])?;
     let folder = arguments.history.as_ref().or(settings.history.folder.as_ref());
     let history = folder.map(|folder| History::open(folder, &settings.history.cut)).transpose()?;
-    let log = connect_with_topics(settings)?;
+    let log = connect_with_topics(&settings)?;
     let parts = Parts {
         group: &settings.group,
-        engine: &engine,
+        engine: &settings.engine,
         idle_after: settings.idle_after.duration(),
         clocked: true,
         history,
     };
     let pipeline = Pipeline::start(log.as_ref(), parts, Stop::on_signals()?)?;
-    tracing::info!(group = settings.group, workers = engine.workers, "the pipeline runs; Ctrl-C stops it");
+    tracing::info!(group = settings.group, workers = settings.engine.workers, "the pipeline runs; Ctrl-C stops it");
     pipeline.join()
 }
