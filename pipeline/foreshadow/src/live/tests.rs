@@ -31,7 +31,7 @@ fn samples(seconds: std::ops::Range<u64>) -> Outgoing {
 }
 
 fn progress(group: &str, second: u64) -> Outgoing {
-    Outgoing::of(&Progress { version: V1, group: group.to_owned(), frontier: at(second), sequence: second })
+    Outgoing::of(&Progress { group: group.to_owned(), frontier: at(second), sequence: second, ..Progress::default() })
 }
 
 /// The first column's times, in seconds, of all rows.

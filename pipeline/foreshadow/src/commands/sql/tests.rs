@@ -96,7 +96,7 @@ fn history_alone_needs_no_log() {
     let sent = samples();
     let bytes = sent.value.expect("a batch");
     let value = Value { bytes: &bytes, content_type: None, log_time: sent.time };
-    history.append(Topic::Samples, sent.time, batch_of(Topic::Samples, [value]).0);
+    history.append(Topic::Samples, &batch_of(Topic::Samples, [value]).0);
     history.finish().expect("a writable folder");
 
     let arguments = |history: Option<PathBuf>| Sql {

@@ -24,7 +24,7 @@ fn printed(tap: &Tap, records: &[Outgoing]) -> String {
 
 fn progress(group: &str, second: u64) -> Outgoing {
     let frontier = EventTime::from_millis(second * 1000);
-    Outgoing::of(&Progress { version: V1, group: group.to_owned(), frontier, sequence: second })
+    Outgoing::of(&Progress { group: group.to_owned(), frontier, sequence: second, ..Progress::default() })
 }
 
 #[test]
