@@ -2,7 +2,7 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMillisecondType;
-use schemas::{Anomaly, Noun, Progress, Sample, SourceId, V1, WorkloadId};
+use schemas::{Anomaly, Noun, Progress, Sample, SourceId, WorkloadId};
 use topics::{Delivery, Embedded, EmbeddedSettings, Outgoing};
 
 use super::*;

@@ -1,6 +1,6 @@
 //! What a tap prints: which records, as lines and as objects.
 
-use schemas::{Cores, EventTime, Progress, Sample, SourceId, V1, WorkloadId};
+use schemas::{Cores, EventTime, Progress, Sample, SourceId, WorkloadId};
 use serde_json::Value;
 use topics::{Delivery, Embedded, EmbeddedSettings, Outgoing};
 
