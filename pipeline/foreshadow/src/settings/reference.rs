@@ -128,7 +128,7 @@ mod tests {
         assert!(text.contains("\"security.protocol\" = \"SASL_SSL\"  # "), "{text}");
         assert!(text.contains("\"sasl.password\" = \"***\"  # ") && !text.contains("hunter2"), "{text}");
         assert!(!text.contains("key.pem"), "{text}");
-        assert!(text.contains("\n\n[engine.scaling]\nscale_down_threshold = 0.1\n"), "{text}");
+        assert!(text.contains("\n\n[engine.scaling]\nscale_down_threshold = 0.15\n"), "{text}");
     }
 
     #[test]
