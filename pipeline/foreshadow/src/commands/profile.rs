@@ -59,8 +59,7 @@ pub(crate) fn run(arguments: &Profile, settings: &Settings) -> anyhow::Result<()
     let host = arguments.host || settings.profiler.host;
     let mut stream = Stream::start(log.as_ref(), &ProfilerSettings { host, ..settings.profiler.clone() })?;
     let ran = stream.run(&stop);
-    stream.finish()?;
-    ran
+    ran.and(stream.finish())
 }
 
 /// Readings on their way from the kernel to the log.

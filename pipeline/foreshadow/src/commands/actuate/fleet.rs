@@ -73,8 +73,7 @@ pub(crate) fn host(arguments: &Fleet, settings: &Settings) -> anyhow::Result<()>
     let log = connect_with_topics(settings)?;
     let mut hosted = Hosted::start(log.as_ref(), arguments, settings.engine.scaling.decision_ttl)?;
     let ran = hosted.run(&stop, arguments.duration);
-    hosted.finish()?;
-    ran
+    ran.and(hosted.finish())
 }
 
 /// Simulated time as a function of the time of day.

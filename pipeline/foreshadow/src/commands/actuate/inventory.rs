@@ -39,7 +39,7 @@ fn due<N: Noun>(found: N, known: &Latest<N>, corrected: impl Fn(N, &N) -> Option
 fn corrected(found: Workload, known: &Workload) -> Option<Workload> {
     let Workload { time, allocation, orchestrator, target, step, shadow, .. } = found;
     let right = Workload { orchestrator, target, step, shadow, ..known.clone() };
-    (right != *known).then(|| Workload { time, allocation, ..right })
+    (right != *known).then_some(Workload { time, allocation, ..right })
 }
 
 #[cfg(test)]
