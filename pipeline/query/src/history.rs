@@ -146,8 +146,10 @@ impl History {
     /// When the batch does not have the topic's columns, or has no time.
     pub fn append(&mut self, topic: Topic, batch: &RecordBatch) {
         assert_eq!(batch.schema().fields(), schema_of(topic).fields(), "a batch of {}", topic.noun());
-        let times = batch.column_by_name("time").and_then(|times| times.as_primitive_opt::<TimestampMillisecondType>());
-        let times = times.expect("every topic that has history has a time");
+        // Progress has no time but its frontier.
+        let times = batch.column_by_name("time").or_else(|| batch.column_by_name("frontier"));
+        let times = times.and_then(|times| times.as_primitive_opt::<TimestampMillisecondType>());
+        let times = times.expect("every topic has a time");
         let slot = |time: i64| self.folder.slot(EventTime::from_millis(u64::try_from(time).unwrap_or_default()));
         let slots: Vec<EventTime> = times.values().iter().map(|time| slot(*time)).collect();
         for start in slots.iter().copied().collect::<BTreeSet<_>>() {

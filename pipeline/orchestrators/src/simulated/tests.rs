@@ -132,11 +132,10 @@ fn a_restored_workload_runs_with_what_was_in_force_and_the_others_as_they_were()
     let samples = after.step(at(66), 1_000);
     assert_eq!(truth(&after, "web").in_force, Allocation::new(7.0, 6.0 * GIB));
     assert_eq!(truth(&after, "api").in_force, truth(&before, "api").in_force);
-    // Web's shadow is the second sample: a share of the same allocation.
+    // Web's shadow is the second sample: as large as it was beside the same allocation.
     let limit = |sample: &Sample| sample.cpu_limit_cores.expect("a plant tells its limit").get();
-    let member = &plant::demo_fleet()[0];
-    let ratio = member.shadow.expect("web has a shadow").size_ratio;
-    assert_eq!((limit(&samples[0]), limit(&samples[1])), (7.0, 7.0 * ratio));
+    let shadow = truth(&before, "web").shadow.cpu_cores.get();
+    assert_eq!((limit(&samples[0]), limit(&samples[1])), (7.0, shadow));
 }
 
 #[test]

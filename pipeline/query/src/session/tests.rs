@@ -32,7 +32,7 @@ async fn the_catalogue_tells_what_there_is() {
     let described = lines("DESCRIBE samples").await;
     assert!(described.contains("\"column_name\":\"cpu_used_cores\",\"data_type\":\"Float64\""), "{described}");
     let columns = "SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'progress'";
-    assert_eq!(lines(columns).await, "{\"n\":4}\n");
+    assert_eq!(lines(columns).await, "{\"n\":6}\n");
     assert!(lines("EXPLAIN SELECT * FROM pools").await.contains("DataSourceExec"));
 }
 
