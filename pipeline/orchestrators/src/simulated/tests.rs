@@ -134,6 +134,7 @@ fn a_restored_workload_runs_with_what_was_in_force_and_the_others_as_they_were()
     assert_eq!(truth(&after, "api").in_force, truth(&before, "api").in_force);
     // Web's shadow is the second sample: as large as it was beside the same allocation.
     let limit = |sample: &Sample| sample.cpu_limit_cores.expect("a plant tells its limit").get();
+    before.step(at(66), 1_000);
     let shadow = truth(&before, "web").shadow.cpu_cores.get();
     assert_eq!((limit(&samples[0]), limit(&samples[1])), (7.0, shadow));
 }
