@@ -1,5 +1,7 @@
 //! Kafka's own console tools against the pipeline, with every part in a process of its own.
 
+#![allow(clippy::disallowed_methods, reason = "an edge test: it waits for real processes on the machine's clock")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -4,6 +4,8 @@
 //! published so far. So what lies on the log depends on the run; what must follow from it does not. In the end the log
 //! is read once more by an engine in this process, and every output topic is compared with what that engine says.
 
+#![allow(clippy::disallowed_methods, reason = "an edge test: it waits for real processes on the machine's clock")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

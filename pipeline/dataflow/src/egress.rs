@@ -34,22 +34,19 @@ pub(crate) struct Outlet {
 /// What leaves the dataflow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Leaving {
-    /// A record for an output topic, its tick still to be filled in.
-    Record(OutputRecord),
+    /// A record for an output topic: what an [`OutputRecord`] holds beside the tick.
+    Record { noun: String, key: String, value: Vec<u8>, headers: Vec<(String, String)> },
     /// News for the publisher.
     Receipt(Receipt),
 }
 
 /// A noun's records as output records.
 pub(crate) fn outputs<'s, N: Noun + Clone + 'static>(records: Stream<'s, N>) -> Stream<'s, Leaving> {
-    records.map(|record| {
-        Leaving::Record(OutputRecord {
-            tick: 0,
-            noun: N::TOPIC.noun().to_owned(),
-            key: record.key().to_owned(),
-            value: record.to_json(),
-            headers: record.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        })
+    records.map(|record| Leaving::Record {
+        noun: N::TOPIC.noun().to_owned(),
+        key: record.key().to_owned(),
+        value: record.to_json(),
+        headers: record.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     })
 }
 
@@ -92,7 +89,9 @@ fn close(tick: u64, closed: Vec<Leaving>, commit: &mut Commit) {
     let mut records = Vec::new();
     for leaving in closed {
         match leaving {
-            Leaving::Record(record) => records.push(OutputRecord { tick, ..record }),
+            Leaving::Record { noun, key, value, headers } => {
+                records.push(OutputRecord { tick, noun, key, value, headers });
+            }
             Leaving::Receipt(receipt) => commit.receipts.push(receipt),
         }
     }

@@ -1,8 +1,9 @@
 //! The order of the stages, one line each.
 
-use schemas::{FeatureRecord, Reject, Sample};
+use scaling::Signals;
+use schemas::{FeatureRecord, ForecastRecord, Reject, Sample};
 use timely::dataflow::Scope;
-use timely::dataflow::operators::core::{Concatenate, OkErr};
+use timely::dataflow::operators::core::{Concatenate, Map, OkErr};
 
 use crate::control::control;
 use crate::decide::decide;
@@ -32,24 +33,29 @@ pub(crate) fn build(scope: Scope<'_, u64>, intakes: Intakes, outlet: Outlet, set
     let (pairs, strays) = pair(samples, control.workloads).ok_err(|paired| paired);
     let features: Stream<'_, FeatureRecord> = features(pairs.clone(), settings);
     let anomalies = detect(pairs.clone(), settings);
-    let (forecasts, signals) = forecast(pairs, anomalies.clone(), settings).ok_err(|ahead| match ahead {
-        Ahead::Forecast(record) => Ok(*record),
-        Ahead::Signals(signals) => Err(*signals),
-    });
-    let decisions = decide(signals, control.standings, settings);
-    let rejects: [Stream<'_, Reject>; 2] = [errors, strays];
+    let (forecasts, signals) = part(forecast(pairs, anomalies.clone(), settings));
+    let decisions = decide(signals.map(|signals| *signals), control.standings, settings);
+    let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, strays]);
     let leaving = [
         outputs(features),
-        outputs(forecasts),
+        outputs(forecasts.map(|record| *record)),
         outputs(anomalies),
         outputs(decisions),
-        outputs(scope.concatenate(rejects)),
+        outputs(rejects.map(|reject| *reject)),
         receipts(taken_in),
     ];
     egress(scope.concatenate(leaving), outlet, &probe);
 }
 
-type Split<'s> = (Stream<'s, Sample>, Stream<'s, Change>, Stream<'s, Reject>, Stream<'s, Receipt>);
+/// Parts what is published of the outlook from what is decided by.
+fn part(ahead: Stream<'_, Ahead>) -> (Stream<'_, Box<ForecastRecord>>, Stream<'_, Box<Signals>>) {
+    ahead.ok_err(|ahead| match ahead {
+        Ahead::Forecast(record) => Ok(record),
+        Ahead::Signals(signals) => Err(signals),
+    })
+}
+
+type Split<'s> = (Stream<'s, Sample>, Stream<'s, Change>, Stream<'s, Box<Reject>>, Stream<'s, Receipt>);
 
 /// Parts the intake without a copy: samples first, since they are nearly all of it.
 fn split(intake: Stream<'_, Intake>) -> Split<'_> {
@@ -62,7 +68,7 @@ fn split(intake: Stream<'_, Intake>) -> Split<'_> {
         other => Err(other),
     });
     let (errors, receipts): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| match rest {
-        Intake::Error(reject) => Ok(*reject),
+        Intake::Error(reject) => Ok(reject),
         Intake::Receipt(receipt) => Err(receipt),
         Intake::Sample(_) | Intake::Change(_) => unreachable!("both were parted off before"),
     });

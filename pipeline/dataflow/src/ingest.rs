@@ -69,6 +69,13 @@ pub(crate) fn ingest<'s>(scope: Scope<'s, u64>, intakes: Intakes, settings: &Eng
     })
 }
 
+/// What is wrong with a delivery, or with a row of it.
+struct Fault {
+    row: Option<usize>,
+    reason: RejectReason,
+    detail: String,
+}
+
 struct Reader {
     settings: EngineSettings,
     /// Newest event time of each partition, in milliseconds.
@@ -122,7 +129,10 @@ impl Reader {
     fn read_samples(&mut self, delivery: &Delivery, capability: &Capability<u64>, output: &mut Output<'_>) {
         let value = delivery.value.as_deref().unwrap_or_default();
         match schemas::decode::samples(delivery.content_type.as_deref(), value, delivery.time) {
-            Err(fault) => self.refuse(delivery, None, fault.reason, fault.detail, capability, output),
+            Err(fault) => {
+                let fault = Fault { row: None, reason: fault.reason, detail: fault.detail };
+                self.refuse(delivery, fault, capability, output);
+            }
             Ok(rows) => {
                 for (row, sample) in rows.into_iter().enumerate() {
                     match sample
@@ -130,7 +140,9 @@ impl Reader {
                         .and_then(|s| self.admit(s, delivery, capability))
                     {
                         Ok(sample) => self.send_sample(sample, delivery.partition, capability, output),
-                        Err((reason, detail)) => self.refuse(delivery, Some(row), reason, detail, capability, output),
+                        Err((reason, detail)) => {
+                            self.refuse(delivery, Fault { row: Some(row), reason, detail }, capability, output);
+                        }
                     }
                 }
             }
@@ -216,20 +228,16 @@ impl Reader {
                 receipt.late = (tick > own).then_some(tick);
                 output.session(&capability.delayed(&tick.millis())).give(Intake::Change(change));
             }
-            Err(detail) => self.refuse(&delivery, None, RejectReason::Schema, detail, capability, output),
+            Err(detail) => {
+                let fault = Fault { row: None, reason: RejectReason::Schema, detail };
+                self.refuse(&delivery, fault, capability, output);
+            }
         }
         output.session(capability).give(Intake::Receipt(receipt));
     }
 
-    fn refuse(
-        &self,
-        delivery: &Delivery,
-        row: Option<usize>,
-        reason: RejectReason,
-        detail: String,
-        capability: &Capability<u64>,
-        output: &mut Output<'_>,
-    ) {
+    fn refuse(&self, delivery: &Delivery, fault: Fault, capability: &Capability<u64>, output: &mut Output<'_>) {
+        let Fault { row, reason, detail } = fault;
         let value = delivery.value.as_deref().unwrap_or_default();
         let reject = Reject {
             version: V1,

@@ -1,6 +1,6 @@
 //! The dataflow: deliveries of the log in, records for the log out, the same ones for any arrival order.
 //!
-//! [`Engine`] is the way in: it starts timely workers, takes [`Delivery`]s and gives [`Commit`]s. [`graph::build`] is
+//! [`Engine`] is the way in: it starts timely workers, takes [`Delivery`]s and gives [`Commit`]s. `graph::build` is
 //! the order of the stages; each stage is one file.
 //!
 //! **The determinism law.** The outputs up to frontier t are a function of the inputs up to t and the settings: not of

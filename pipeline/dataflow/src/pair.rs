@@ -31,7 +31,7 @@ const REMIND_EVERY_MS: u64 = 3_600_000;
 const UNKNOWN_MAX: usize = 10_000;
 
 /// A tick of a pair, or a dead letter.
-pub(crate) type Paired = Result<PairTick, Reject>;
+pub(crate) type Paired = Result<PairTick, Box<Reject>>;
 
 type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Paired>>>;
 type WorkloadUpdate = Update<(String, String, Option<String>)>;
@@ -230,8 +230,8 @@ fn combined(metric: Metric, last: &BTreeMap<&str, f64>) -> f64 {
     }
 }
 
-fn reject(tick: u64, workload: &WorkloadId, reason: RejectReason, detail: String) -> Reject {
-    Reject {
+fn reject(tick: u64, workload: &WorkloadId, reason: RejectReason, detail: String) -> Box<Reject> {
+    Box::new(Reject {
         version: V1,
         time: schemas::EventTime::from_millis(tick),
         source: workload.to_string(),
@@ -243,7 +243,7 @@ fn reject(tick: u64, workload: &WorkloadId, reason: RejectReason, detail: String
         detail,
         length_bytes: 0,
         excerpt_base64: String::new(),
-    }
+    })
 }
 
 #[cfg(test)]

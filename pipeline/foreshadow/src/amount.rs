@@ -3,8 +3,12 @@
 use schemas::{Allocation, Resource};
 
 /// Units of memory, largest first.
-const UNITS: [(&str, f64); 3] =
-    [("GiB", (1_u64 << 30) as f64), ("MiB", (1_u64 << 20) as f64), ("KiB", (1_u64 << 10) as f64)];
+const UNITS: [(&str, f64); 4] = [
+    ("TiB", (1_u64 << 40) as f64),
+    ("GiB", (1_u64 << 30) as f64),
+    ("MiB", (1_u64 << 20) as f64),
+    ("KiB", (1_u64 << 10) as f64),
+];
 
 /// An amount of a resource, given in cores or bytes.
 pub(crate) fn amount(resource: Resource, value: f64) -> String {

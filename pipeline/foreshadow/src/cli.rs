@@ -65,7 +65,7 @@ impl Command {
     /// What is told unless the user says otherwise.
     pub(crate) const fn told(&self) -> &'static str {
         match self {
-            Self::Run(_) | Self::Profile(_) | Self::Actuate(_) => "info",
+            Self::Run(_) | Self::Profile(_) | Self::Actuate(_) | Self::Tap(_) => "info",
             _ => "warn",
         }
     }

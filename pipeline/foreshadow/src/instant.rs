@@ -40,7 +40,7 @@ pub(crate) fn start(text: &str) -> Result<Start, String> {
     })
 }
 
-/// The machine's time.
+/// The time of day; the epoch on a machine whose clock is before it.
 pub(crate) fn now() -> EventTime {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     EventTime::default().plus(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))

@@ -78,13 +78,11 @@ impl Live {
         Ok(rows.told())
     }
 
-    /// A key that moved to another partition, as happens when partitions are added, counts by its later record.
     fn newest_of_each_key(&self, topic: Topic, extent: &Extent) -> anyhow::Result<Vec<RecordBatch>> {
         let mut newest: BTreeMap<Option<Vec<u8>>, Record> = BTreeMap::new();
         extent.read(self.log.as_ref(), |records| {
             for record in records {
-                let held = newest.get(&record.key);
-                if held.is_none_or(|held| held.partition == record.partition || held.time <= record.time) {
+                if newest.get(&record.key).is_none_or(|held| record.supersedes(held.partition, held.time)) {
                     newest.insert(record.key.clone(), record);
                 }
             }

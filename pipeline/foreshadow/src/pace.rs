@@ -1,8 +1,6 @@
-//! Ticks on time, and the time of day.
+//! Ticks on time.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use schemas::EventTime;
+use std::time::{Duration, Instant};
 
 /// Ticks without drift: each is due a whole number of intervals after the first, however long the work between took.
 #[derive(Debug)]
@@ -38,12 +36,6 @@ impl Pace {
     pub(crate) fn missed(&self) -> u64 {
         self.missed
     }
-}
-
-/// The time of day; the epoch on a machine whose clock is before it.
-pub(crate) fn time_of_day() -> EventTime {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime::default().plus(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Every setting of the binary: defaults in code, then the file, then the environment, then flags.
 //!
 //! The structs and their doc comments are the reference: [`known`] reads them through their JSON Schema, [`layers`]
-//! checks what is set against it, [`reference`] prints it.
+//! checks what is set against it, [`mod@reference`] prints it.
 
 mod fault;
 mod known;

@@ -46,6 +46,14 @@ impl Record {
         self.key.as_deref().map_or(Cow::Borrowed(""), String::from_utf8_lossy).into_owned()
     }
 
+    /// Whether the record, read later, takes the place of one of the same key that was read before, which lay on
+    /// `partition` at `time`. Within a partition the later read counts; a key that moved to another one, as happens when
+    /// partitions are added, counts by its later time.
+    #[must_use]
+    pub fn supersedes(&self, partition: i32, time: EventTime) -> bool {
+        self.partition == partition || self.time >= time
+    }
+
     /// Bytes that the record holds.
     pub(crate) fn bytes(&self) -> usize {
         size(self.key.as_deref().unwrap_or_default(), self.value.as_deref(), &self.headers)
@@ -167,6 +175,14 @@ mod tests {
         let rows = decode::samples(record.header("content-type"), record.value.as_deref().expect("a value"), time);
         let workload = rows.expect("a batch")[0].as_ref().expect("a row").workload.to_string();
         assert_eq!(workload, "w");
+    }
+
+    #[test]
+    fn the_later_read_of_a_partition_counts_and_across_partitions_the_later_time() {
+        let time = EventTime::from_millis(5);
+        let record = read(Outgoing::tombstone::<Progress>("g", time)); // on partition 0
+        assert!(record.supersedes(0, time.plus(1)), "clocks do not count within a partition");
+        assert!(record.supersedes(1, time) && !record.supersedes(1, time.plus(1)));
     }
 
     #[test]

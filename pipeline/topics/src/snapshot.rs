@@ -42,9 +42,7 @@ pub fn read_all(log: &dyn Log, topic: Topic, from: Start) -> Result<Vec<Record>,
     Ok(records)
 }
 
-/// The newest record of each key, typed.
-///
-/// A key that moved to another partition, as happens when partitions are added, counts by its later record time.
+/// The newest record of each key, typed; which one that is, see [`Record::supersedes`].
 ///
 /// # Errors
 /// As [`read_all`].
@@ -52,9 +50,7 @@ pub fn latest<N: Noun>(log: &dyn Log) -> Result<Latest<N>, Error> {
     let mut newest: BTreeMap<String, Record> = BTreeMap::new();
     for record in read_all(log, N::TOPIC, Start::Earliest)? {
         let key = record.source();
-        let superseded =
-            newest.get(&key).is_some_and(|held| held.partition != record.partition && held.time > record.time);
-        if !superseded {
+        if newest.get(&key).is_none_or(|held| record.supersedes(held.partition, held.time)) {
             newest.insert(key, record);
         }
     }

@@ -62,6 +62,7 @@ pub(crate) struct Demo {
 pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     let log = log(arguments.keep.as_ref(), settings.embedded.log.clone())?;
     let stop = Stop::on_signals()?;
+    // Nobody reads the features of each second here: those of each minute are enough for `sql` over a kept log.
     let engine =
         EngineSettings { workers: arguments.workers, features_every: Span::from_secs(60), ..settings.engine.clone() };
     let parts = Parts { group: "demo", engine: &engine, idle_after: IDLE_AFTER, clocked: false, history: None };

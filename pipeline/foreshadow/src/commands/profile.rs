@@ -16,8 +16,9 @@ use topics::{Delivery, Log};
 
 use crate::batches::Batches;
 use crate::connect::connect_with_topics;
+use crate::instant;
 use crate::outbox::{self, Outbox};
-use crate::pace::{Pace, time_of_day};
+use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::stop::Stop;
 use roster::Roster;
@@ -101,7 +102,7 @@ impl Stream {
                 tracing::info!(workloads = workloads.len(), "the workloads to sample have changed");
                 self.profiler.set_workloads(&workloads);
             }
-            let samples = self.profiler.sample(time_of_day());
+            let samples = self.profiler.sample(instant::now());
             self.batches.add(samples, now).into_iter().for_each(|message| self.outbox.put(message));
             self.outbox.check()?;
             if telling.take(now) {

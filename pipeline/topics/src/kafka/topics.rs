@@ -13,25 +13,25 @@ use schemas::Topic;
 use super::Cluster;
 use super::context::Context;
 use super::settings::MESSAGE_BYTES_MAX;
-use crate::Error;
+use crate::{Action, Error};
 
 /// Between two looks at whether new topics have their leaders.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Decisions and outcomes are the record of what was done to whom: kept for 90 days rather than the broker's default.
 const RECORD_RETENTION_MS: &str = "7776000000";
 
-/// Creates what is missing of these topics and waits until it can be used.
+/// Creates what is missing of these topics and waits until all can be used: what another process is making right now
+/// exists, and cannot be read or written yet.
 pub(super) fn ensure(cluster: &Cluster, topics: &[Topic], partitions: u32) -> Result<(), Error> {
     let partitions = Error::check_partitions(partitions)?;
     let metadata = cluster.metadata(None)?;
     let exists = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none());
     let names = topics.iter().map(|&topic| (topic, cluster.name(topic)));
     let missing: Vec<(Topic, String)> = names.filter(|(_, name)| !exists(name)).collect();
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        create(cluster, &missing, partitions)?;
     }
-    create(cluster, &missing, partitions)?;
-    missing.iter().try_for_each(|(topic, name)| wait_for_leaders(cluster, *topic, name))
+    topics.iter().try_for_each(|&topic| wait_for_leaders(cluster, topic))
 }
 
 fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Result<(), Error> {
@@ -60,23 +60,26 @@ fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Re
     Ok(())
 }
 
-/// A new topic is known to a broker before its partitions have leaders; until then writes and questions fail.
-fn wait_for_leaders(cluster: &Cluster, topic: Topic, name: &str) -> Result<(), Error> {
+/// A new topic is known to a broker before its partitions have leaders, and before those lead; until then writes and
+/// questions fail.
+fn wait_for_leaders(cluster: &Cluster, topic: Topic) -> Result<(), Error> {
     let looks = 1 + cluster.settings.contact_timeout.millis() / PAUSE.as_millis() as u64;
+    let mut asked = led(cluster, topic);
     for _ in 0..looks {
-        let metadata = cluster.metadata(Some(name))?;
-        let led =
-            metadata.topics().iter().flat_map(|topic| topic.partitions()).all(|partition| partition.leader() >= 0);
-        if led && cluster.partitions(topic).is_ok() {
-            return Ok(());
+        match asked {
+            Err(error) if error.action() == Action::Retry || matches!(error, Error::UnknownTopic { .. }) => {}
+            asked => return asked,
         }
         thread::sleep(PAUSE);
+        asked = led(cluster, topic);
     }
-    Err(Error::Broker {
-        place: cluster.place().to_owned(),
-        doing: format!("give {name} its leaders"),
-        reason: format!("still none after {}", cluster.settings.contact_timeout),
-    })
+    asked
+}
+
+/// Asks the leader of each partition for something that only a leader answers.
+fn led(cluster: &Cluster, topic: Topic) -> Result<(), Error> {
+    let partitions = i32::try_from(cluster.partitions(topic)?).expect("partitions are numbered by an i32");
+    (0..partitions).try_for_each(|partition| cluster.watermarks(topic, partition).map(|_| ()))
 }
 
 /// Blocks this thread on a future that another thread completes.

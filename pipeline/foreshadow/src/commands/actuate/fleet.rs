@@ -4,21 +4,24 @@
 //! Simulated time is the time of day. At a higher speed it begins in the past and ends up there: samples from the future
 //! are refused by the broker and by the pipeline.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
 use orchestrators::{Adapter, Simulated};
 use schemas::{EventTime, SourceId, Span, Topic};
-use topics::{Delivery, Error, Log, Start, partition_of};
+use topics::{Delivery, Log, Start};
 
 use super::actuator::{self, Actuator};
 use super::inventory;
 use super::predecessor::Predecessor;
 use crate::batches::messages;
 use crate::connect::connect_with_topics;
+use crate::extent::Extent;
+use crate::instant;
 use crate::outbox::{self, Outbox};
-use crate::pace::{Pace, time_of_day};
+use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::stop::Stop;
 
@@ -60,12 +63,8 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Under which name samples are published.
 const SOURCE: &str = "simulated";
 
-/// Records at the end of a partition among which the newest of our own is looked for.
-const TAIL_RECORDS: i64 = 256;
-
-/// How long, and how often at most, that end is waited for: a second in all.
-const TAIL_WAIT: Duration = Duration::from_millis(100);
-const TAIL_POLLS: usize = 10;
+/// Offsets at the end of a partition among which the newest of our own is looked for.
+const TAIL_OFFSETS: usize = 256;
 
 /// Hosts the fleet until it is asked to stop.
 pub(crate) fn host(arguments: &Fleet, settings: &Settings) -> anyhow::Result<()> {
@@ -104,7 +103,7 @@ impl Clock {
 impl Hosted {
     fn start(log: &dyn Log, arguments: &Fleet, decision_ttl: Span) -> anyhow::Result<Self> {
         let source = SourceId::new(SOURCE).expect("a plain name");
-        let started = time_of_day();
+        let started = instant::now();
         let own = if arguments.speed > 1.0 { newest_sample(log, &source)? } else { None };
         let begin = begin(started, arguments, own);
         let mut fleet = Simulated::new(plant::demo_fleet(), arguments.seed).context("the demo fleet")?;
@@ -128,7 +127,7 @@ impl Hosted {
             if duration.is_some_and(|duration| now.duration_since(began) >= duration.duration()) {
                 break;
             }
-            self.step_to(self.clock.at(time_of_day()));
+            self.step_to(self.clock.at(instant::now()));
             self.actuator.round(&mut self.fleet, self.now)?;
             self.samples.check()?;
             if telling.take(now) {
@@ -185,21 +184,14 @@ fn begin(started: EventTime, arguments: &Fleet, own: Option<EventTime>) -> Event
 }
 
 /// When the newest of our samples was taken that is near the end of its partition.
-fn newest_sample(log: &dyn Log, source: &SourceId) -> Result<Option<EventTime>, Error> {
-    let key = source.as_str().as_bytes();
-    let partition = partition_of(key, log.partitions(Topic::Samples)?);
-    let (low, high) = log.watermarks(Topic::Samples, partition)?;
-    let start = Start::Offset(low.max(high - TAIL_RECORDS));
-    let mut reader = log.reader(&[(Topic::Samples, partition, start)])?;
+fn newest_sample(log: &dyn Log, source: &SourceId) -> anyhow::Result<Option<EventTime>> {
+    let Some(extent) = Extent::of(log, Topic::Samples, Start::Earliest)? else { return Ok(None) };
     let mut newest = None;
-    for _ in 0..TAIL_POLLS {
-        if reader.position(Topic::Samples, partition) >= high {
-            break;
-        }
-        let records = reader.poll(TAIL_WAIT, TAIL_RECORDS as usize)?;
-        let own = records.iter().filter(|record| record.key.as_deref() == Some(key));
+    extent.home(source.as_str()).tail(TAIL_OFFSETS).read(log, |records| {
+        let own = records.iter().filter(|record| record.key.as_deref() == Some(source.as_str().as_bytes()));
         newest = own.map(|record| record.time).max().max(newest);
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(newest)
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use orchestrators::{Adapter, Simulated};
-use scaling::because::amount;
 use schemas::{Action, Allocation, Decision, EventTime, Pool, Resource};
 
 use super::lockstep::{Counts, Lockstep};
+use crate::amount::amount;
 
 /// Points of a course: a day in steps of five minutes.
 pub(super) const POINTS_MAX: usize = 288;

@@ -42,7 +42,9 @@ pub(super) fn text(lockstep: &Lockstep) -> String {
             score.oom_kills().to_string(),
         ]);
     }
-    (1..6).filter_map(|column| table.column_mut(column).map(|c| c.set_cell_alignment(CellAlignment::Right))).count();
+    table.column_iter_mut().skip(1).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
     format!(
         "\n{hours:.1} simulated hours: {} samples, {} decisions ({} up, {} down, {} short of the pool), {} anomalies\n\
          {table}\n\

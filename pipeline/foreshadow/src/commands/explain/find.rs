@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use schemas::{Decision, EventTime, Noun, Outcome, Status, Topic, Workload};
-use topics::{Log, Record, Start};
+use topics::{Error, Log, Record, Start, latest};
 
 use super::Explained;
 use crate::extent::Extent;
@@ -103,18 +103,11 @@ fn outcomes(log: &dyn Log, decision: &Decision) -> anyhow::Result<Vec<Outcome>> 
     Ok(outcomes)
 }
 
-fn workload(log: &dyn Log, workload: &str) -> anyhow::Result<Option<Workload>> {
-    let Some(extent) = Extent::of(log, Topic::Workloads, Start::Earliest)? else { return Ok(None) };
-    let mut newest: Option<Record> = None;
-    extent.read(log, |records| {
-        for record in records.into_iter().filter(|record| record.source() == workload) {
-            if newest.as_ref().is_none_or(|held| held.partition == record.partition || held.time <= record.time) {
-                newest = Some(record);
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(newest.as_ref().and_then(noun::<Workload>))
+fn workload(log: &dyn Log, workload: &str) -> Result<Option<Workload>, Error> {
+    match latest::<Workload>(log) {
+        Err(Error::UnknownTopic { .. }) => Ok(None),
+        found => Ok(found?.nouns.remove(workload)),
+    }
 }
 
 /// The nouns of a key; what cannot be read is told.

@@ -6,15 +6,16 @@ use comfy_table::{CellAlignment, Table, presets};
 use profiler::{Profiler, ProfilerSettings};
 use schemas::{Metric, Ratio, Sample, Span};
 
-use crate::pace::time_of_day;
+use crate::amount::{bytes, cores};
+use crate::instant;
 
 /// Samples the machine at both ends of `over`, and prints what its readings were in between.
 pub(crate) fn print(over: Span, is_json: bool, settings: &ProfilerSettings) -> anyhow::Result<()> {
     let settings = ProfilerSettings { host: true, ..settings.clone() };
     let mut profiler = Profiler::new(settings, &[])?;
-    profiler.sample(time_of_day());
+    profiler.sample(instant::now());
     thread::sleep(over.duration());
-    let samples = profiler.sample(time_of_day());
+    let samples = profiler.sample(instant::now());
     if is_json {
         println!("{}", serde_json::to_string(&samples)?);
         return Ok(());
@@ -62,20 +63,12 @@ fn meaning(metric: Metric) -> Option<&'static str> {
 
 fn readable(metric: Metric, value: f64) -> String {
     match metric.unit() {
-        schemas::Cores::SYMBOL => format!("{value:.2} cores"),
+        schemas::Cores::SYMBOL => format!("{} cores", cores(value)),
         schemas::Bytes::SYMBOL => bytes(value),
         schemas::BytesPerSecond::SYMBOL => format!("{}/s", bytes(value)),
         Ratio::SYMBOL => format!("{:.1} %", value * 100.0),
         unit => format!("{value:.3} {unit}"),
     }
-}
-
-/// An amount in the largest binary unit of which there is one.
-fn bytes(amount: f64) -> String {
-    const UNITS: [(&str, f64); 4] =
-        [("TiB", 1_099_511_627_776.0), ("GiB", 1_073_741_824.0), ("MiB", 1_048_576.0), ("KiB", 1_024.0)];
-    let unit = UNITS.into_iter().find(|(_, size)| amount >= *size);
-    unit.map_or_else(|| format!("{amount:.0} B"), |(name, size)| format!("{:.1} {name}", amount / size))
 }
 
 #[cfg(test)]
@@ -87,8 +80,8 @@ mod tests {
     #[test]
     fn amounts_are_readable() {
         // 1.5 × 2^30 bytes; 1536 bytes a second; half a core of nothing else.
-        assert_eq!(readable(Metric::MemoryWorkingSet, 1_610_612_736.0), "1.5 GiB");
-        assert_eq!(readable(Metric::DiskWrite, 1_536.0), "1.5 KiB/s");
+        assert_eq!(readable(Metric::MemoryWorkingSet, 1_610_612_736.0), "1.50 GiB");
+        assert_eq!(readable(Metric::DiskWrite, 1_536.0), "1.50 KiB/s");
         assert_eq!(readable(Metric::NetworkReceive, 0.0), "0 B/s");
         assert_eq!(readable(Metric::CpuUsed, 0.5), "0.50 cores");
         assert_eq!(readable(Metric::IoPressure, 0.031), "3.1 %");

@@ -60,12 +60,10 @@ impl Roster {
     }
 }
 
-/// Puts a record in place of its key's. A key that moved to another partition, as happens when partitions are added,
-/// counts by its later time.
+/// Puts a record in place of its key's.
 fn replace(newest: &mut BTreeMap<String, Newest>, (record, workload): Followed<Workload>) {
     let key = record.source();
-    let is_newer = |held: &Newest| held.partition != record.partition && held.time > record.time;
-    if newest.get(&key).is_some_and(is_newer) {
+    if newest.get(&key).is_some_and(|held| !record.supersedes(held.partition, held.time)) {
         return;
     }
     match workload {
