@@ -50,6 +50,7 @@ on_every_log! {
     a_newer_writer_takes_the_id_over,
     what_does_not_exist_is_named,
     ensure_leaves_what_exists,
+    what_several_make_at_once_can_be_used_by_each,
     a_consumer_follows_and_shows_what_it_cannot_read,
 }
 
@@ -253,6 +254,19 @@ fn ensure_leaves_what_exists(log: &dyn Log) {
     log.ensure(&[Topic::Samples, Topic::Pools], 2).expect("one topic more");
     assert_eq!((log.partitions(Topic::Samples).expect("3"), log.partitions(Topic::Pools).expect("2")), (3, 2));
     assert_eq!(read_all(log, Topic::Samples, Start::Earliest).expect("the record").len(), 1);
+}
+
+fn what_several_make_at_once_can_be_used_by_each(log: &dyn Log) {
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                log.ensure(Topic::ALL, 4).expect("topics");
+                for (topic, partition) in Topic::ALL.iter().flat_map(|topic| (0..4).map(move |p| (*topic, p))) {
+                    assert_eq!(log.watermarks(topic, partition).expect("it has a leader"), (0, 0));
+                }
+            });
+        }
+    });
 }
 
 fn a_consumer_follows_and_shows_what_it_cannot_read(log: &dyn Log) {
