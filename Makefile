@@ -12,7 +12,7 @@ help: ## lists the recipes
 
 demo: ## shows the whole pipeline on a simulated fleet; ARGS="--help" lists what it takes
 	@deploy/setup build
-	cargo run --release -p foreshadow -- demo $(ARGS)
+	cargo run --release --bin foreshadow -- demo $(ARGS)
 
 test: ## runs every test: units, properties, goldens, tidy, and end to end against a real Kafka
 	@deploy/setup test

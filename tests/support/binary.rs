@@ -86,12 +86,13 @@ fn build() -> PathBuf {
     // target/<profile>/deps/<test>: the binary lies two folders up.
     let folder = tests.parent().and_then(Path::parent).expect("tests lie below the profile's folder").to_owned();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "foreshadow", "--bin", "foreshadow", "--target-dir"]);
+    // From the workspace's root, so that features are those of this build and nothing is compiled twice.
+    cargo.args(["build", "--quiet", "--bin", "foreshadow", "--target-dir"]);
     cargo.arg(folder.parent().expect("the profile's folder lies in the target folder"));
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
-    let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs the tests");
+    let built = cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().expect("cargo runs the tests");
     assert!(built.success(), "the binary does not build");
     let binary = folder.join("foreshadow");
     assert!(fs::exists(&binary).is_ok_and(|there| there), "cargo built {}", binary.display());
