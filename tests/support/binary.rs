@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// Between two looks at whether a process has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -50,8 +52,8 @@ impl Process {
 
     /// Asks it to end, as an operator's `kill` does, and waits; false when it failed or took longer than `timeout`.
     pub fn terminate(&mut self, timeout: Duration) -> bool {
-        let id = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &id]).status().expect("kill is part of every system");
+        // Fails when it has ended already; how, is seen below.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let begun = Instant::now();
         while begun.elapsed() < timeout {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
