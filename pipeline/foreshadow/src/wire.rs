@@ -108,3 +108,41 @@ fn end_of(thread: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     thread.join().map_err(|_| anyhow!("the {name}'s thread panicked"))?
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::{EventTime, Sample, SourceId, WorkloadId};
+    use topics::{Embedded, EmbeddedSettings, Outgoing};
+
+    use super::*;
+
+    #[test]
+    fn a_stop_in_the_midst_of_a_replay_ends_it() {
+        let log = Embedded::in_memory(EmbeddedSettings::default());
+        log.ensure(Topic::ALL, 1).expect("new topics");
+        let record = |second: u64| {
+            let time = EventTime::from_millis(second * 1000);
+            let sample = Sample::new(time, WorkloadId::new("web").expect("a name"));
+            Outgoing::samples(&SourceId::new("agent").expect("a name"), time, &[sample])
+        };
+        let records: Vec<_> = (1..5_000).map(record).collect();
+        log.writer(Delivery::Idempotent).expect("a writer").append(&records).expect("room");
+        // Everything is full at once, so that each end waits for the next.
+        let engine =
+            EngineSettings { deliveries_max: 1, commits_max: 1, ticks_in_flight_max: 8, ..EngineSettings::default() };
+        let parts = Parts {
+            group: "test",
+            engine: &engine,
+            idle_after: Duration::from_secs(60),
+            clocked: false,
+            history: None,
+        };
+        let pipeline = Pipeline::start(&log, parts, Stop::default()).expect("a log in memory");
+        while latest::<Progress>(&log).expect("a log in memory").nouns.is_empty() {
+            std::thread::yield_now();
+        }
+        let (told, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(pipeline.stop().is_ok()));
+        assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(true));
+    }
+}

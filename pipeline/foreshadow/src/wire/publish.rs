@@ -75,6 +75,9 @@ impl Publisher {
             self.tell();
         };
         self.stop.request();
+        // The intake may wait for room in the engine, and the engine for room here: what still comes is dropped, a restart
+        // says it again.
+        commits.iter().for_each(drop);
         outcome
     }
 
