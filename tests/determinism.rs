@@ -68,7 +68,7 @@ fn features_equal_a_recomputation_from_all_samples() {
                 });
                 let (row, expected) = (row.expect("the window holds readings"), expected.expect("likewise"));
                 let streamed = features::Features {
-                    count: row.count,
+                    count: u32::try_from(row.count).expect("a window holds few enough"),
                     mean: row.mean,
                     min: row.min,
                     max: row.max,

@@ -16,7 +16,8 @@ use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 
 use crate::columns::time_type;
-use crate::{EventTime, InstanceId, Metric, Role, Sample, TenantId, Topic, V1, WorkloadId};
+use crate::samples::{Builder, Names};
+use crate::{EventTime, Metric, Role, Sample, TenantId, Topic};
 
 /// The columns of a batch of samples: five of identity, then the metrics in order.
 pub static SAMPLE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(sample_schema);
@@ -51,8 +52,8 @@ pub enum BatchError {
     },
 }
 
-/// One row of a batch: a sample, or why it is none.
-pub type Row = Result<Sample, String>;
+/// A row that is no sample, and why.
+type RowFault = (usize, String);
 
 /// Samples as one record batch.
 #[must_use]
@@ -80,21 +81,28 @@ pub fn encode(samples: &[Sample]) -> Vec<u8> {
     writer.into_inner().expect("a vector takes every write")
 }
 
-/// Reads a message of the native lane: its rows in order.
+/// Reads a message of the native lane: its good rows, in order, and what is wrong with the others; how many rows it had.
 ///
 /// # Errors
-/// [`BatchError`] when the message as a whole cannot be read; a fault of one row costs that row alone.
-pub fn decode(bytes: &[u8]) -> Result<Vec<Row>, BatchError> {
+/// [`BatchError`] when the message as a whole cannot be read; nothing was added then. A fault of one row costs that row
+/// alone.
+pub(crate) fn decode(bytes: &[u8], into: &mut Builder) -> Result<(usize, Vec<RowFault>), BatchError> {
     // Pushed rather than read: a reader allocates whatever length a message claims, the decoder slices what is there.
     let mut decoder = StreamDecoder::new();
     let mut buffer = Buffer::from(bytes);
-    let mut rows = Vec::new();
+    let mut batches = Vec::new();
     while let Some(batch) = decoder.decode(&mut buffer)? {
         check_schema(&batch.schema())?;
-        read_rows(&batch, &mut rows)?;
+        batches.push(batch);
     }
     decoder.finish()?;
-    if rows.is_empty() { Err(BatchError::Empty) } else { Ok(rows) }
+    let (mut rows, mut faults) = (0, Vec::new());
+    for batch in &batches {
+        let found = read_rows(batch, into)?;
+        faults.extend(found.into_iter().map(|(row, detail)| (rows + row, detail)));
+        rows += batch.num_rows();
+    }
+    if rows == 0 { Err(BatchError::Empty) } else { Ok((rows, faults)) }
 }
 
 fn sample_schema() -> SchemaRef {
@@ -141,7 +149,7 @@ fn check_schema(schema: &Schema) -> Result<(), BatchError> {
         .try_for_each(|name| schema.field_with_name(name).map(|_| ()).map_err(|_| BatchError::Missing(name)))
 }
 
-fn read_rows(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<(), BatchError> {
+fn read_rows(batch: &RecordBatch, into: &mut Builder) -> Result<Vec<RowFault>, BatchError> {
     let text = |name| batch.column_by_name(name).map(|column| column.as_string::<i32>());
     let times = batch.column_by_name("time").ok_or(BatchError::Missing("time"))?;
     let identity = Identity {
@@ -155,9 +163,38 @@ fn read_rows(batch: &RecordBatch, rows: &mut Vec<Row>) -> Result<(), BatchError>
         .iter()
         .filter_map(|&metric| Some((metric, batch.column_by_name(metric.name())?.as_primitive::<Float64Type>())))
         .collect();
-    rows.reserve(batch.num_rows());
-    rows.extend((0..batch.num_rows()).map(|row| read_row(&identity, &readings, row)));
-    Ok(())
+    let whole = readings.iter().all(|(metric, column)| column.null_count() == 0 && metric.all_good(column.values()));
+    let first = into.len();
+    let (mut good, mut faults) = (Vec::with_capacity(batch.num_rows()), Vec::new());
+    for row in 0..batch.num_rows() {
+        let checked = if whole { Ok(()) } else { check_readings(&readings, row) };
+        match checked.and_then(|()| identity.read(row, into)) {
+            Ok((time_ms, who)) => {
+                into.push_row(time_ms, who);
+                good.push(row);
+            }
+            Err(detail) => faults.push((row, detail)),
+        }
+    }
+    for (metric, column) in readings {
+        if column.null_count() == column.len() {
+            continue;
+        }
+        if whole && faults.is_empty() {
+            into.extend(metric, first, column.values().iter().copied());
+        } else {
+            let value = |&row: &usize| if column.is_valid(row) { column.value(row) } else { f64::NAN };
+            into.extend(metric, first, good.iter().map(value));
+        }
+    }
+    Ok(faults)
+}
+
+fn check_readings(readings: &[(Metric, &Float64Array)], row: usize) -> Result<(), String> {
+    readings
+        .iter()
+        .filter(|(_, column)| column.is_valid(row))
+        .try_for_each(|(metric, column)| metric.check(column.value(row)).map_err(|fault| fault.to_string()))
 }
 
 struct Identity<'a> {
@@ -168,21 +205,9 @@ struct Identity<'a> {
     roles: Option<&'a StringArray>,
 }
 
-fn read_row(identity: &Identity<'_>, readings: &[(Metric, &Float64Array)], row: usize) -> Row {
-    let mut sample = identity.read(row)?;
-    for (metric, column) in readings {
-        if column.is_valid(row) {
-            let value = column.value(row);
-            metric.check(value).map_err(|fault| fault.to_string())?;
-            sample.set(*metric, Some(value));
-        }
-    }
-    Ok(sample)
-}
-
 impl Identity<'_> {
-    fn read(&self, row: usize) -> Row {
-        let text = |column: Option<&StringArray>| column.filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned());
+    /// A row's time, and the place of its names.
+    fn read(&self, row: usize, into: &mut Builder) -> Result<(u64, u32), String> {
         if self.times.is_null(row) {
             return Err("time is null: every sample needs its time".to_owned());
         }
@@ -190,21 +215,20 @@ impl Identity<'_> {
         if millis > EventTime::MAX.millis() {
             return Err(format!("time {millis} is after the year 9998: milliseconds are expected"));
         }
-        let workload = text(Some(self.workloads)).ok_or("workload is null: every sample needs one")?;
-        let mut sample =
-            Sample::new(EventTime::from_millis(millis), WorkloadId::new(&workload).map_err(|error| error.to_string())?);
-        sample.version = V1;
-        if let Some(tenant) = text(self.tenants) {
-            sample.tenant = TenantId::new(&tenant).map_err(|error| error.to_string())?;
-        }
-        if let Some(instance) = text(self.instances) {
-            sample.instance = Some(InstanceId::new(&instance).map_err(|error| error.to_string())?);
-        }
-        if let Some(role) = text(self.roles) {
-            sample.role = Role::of_name(&role).ok_or_else(|| {
-                format!("role \"{role}\" is unknown: primary, shadow, canary or baseline is expected")
-            })?;
-        }
-        Ok(sample)
+        let role = text(self.roles, row).map_or(Ok(Role::Primary), |role| {
+            let known = Role::of_name(role);
+            known.ok_or_else(|| format!("role \"{role}\" is unknown: primary, shadow, canary or baseline is expected"))
+        });
+        let names = Names {
+            tenant: text(self.tenants, row).unwrap_or(TenantId::DEFAULT),
+            workload: text(Some(self.workloads), row).ok_or("workload is null: every sample needs one")?,
+            instance: text(self.instances, row),
+            role: role?,
+        };
+        Ok((millis, into.place(&names)?))
     }
+}
+
+fn text<'a>(column: Option<&'a StringArray>, row: usize) -> Option<&'a str> {
+    column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
 }

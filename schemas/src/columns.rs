@@ -38,6 +38,8 @@ pub enum Column {
     Text,
     /// A double.
     Number,
+    /// A single float.
+    Single,
     /// A count or a sequence.
     Count,
     /// Yes or no.
@@ -50,6 +52,7 @@ impl Column {
             Self::Time => time_type(),
             Self::Text => DataType::Utf8,
             Self::Number => DataType::Float64,
+            Self::Single => DataType::Float32,
             Self::Count => DataType::UInt64,
             Self::Flag => DataType::Boolean,
         }

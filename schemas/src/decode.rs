@@ -1,8 +1,11 @@
 //! Bytes of the samples topic into samples: the lanes, told apart by content type, then by the first bytes.
+//!
+//! [`append`] adds the rows to columns, for whoever reads many messages; [`samples`] gives them one by one.
 
 use serde_json::Value;
 
-use crate::batch::{self, BatchError, Row};
+use crate::batch::{self, BatchError};
+use crate::samples::Builder;
 use crate::{EventTime, RejectReason, Sample};
 
 /// Content type of the native lane.
@@ -23,22 +26,75 @@ pub struct Fault {
     pub detail: String,
 }
 
-/// Reads one message: its rows in order, each a sample or the reason why it is none.
+/// One row of a message: a sample, or why it is none.
+pub type Row = Result<Sample, String>;
+
+/// What a message held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// How many rows it had.
+    pub rows: usize,
+    /// The rows that are no samples, in order, and why: the mend within.
+    pub faults: Vec<(usize, String)>,
+}
+
+impl Read {
+    /// The rows that are samples, by their place in the message: as many as were added, in order.
+    pub fn good(&self) -> impl Iterator<Item = usize> {
+        let mut faults = self.faults.iter().map(|(row, _)| *row).peekable();
+        (0..self.rows).filter(move |row| faults.next_if_eq(row).is_none())
+    }
+}
+
+/// Reads one message and adds its rows that are samples to `into`, in order.
 ///
 /// `log_time` is the log's own time of the record; a JSON sample without a time gets it.
 ///
 /// # Errors
 /// [`Fault`] when the message as a whole cannot be read. Never panics, whatever the bytes.
-pub fn samples(content_type: Option<&str>, bytes: &[u8], log_time: EventTime) -> Result<Vec<Row>, Fault> {
+pub fn append(
+    content_type: Option<&str>,
+    bytes: &[u8],
+    log_time: EventTime,
+    into: &mut Builder,
+) -> Result<Read, Fault> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         let detail =
             format!("a message of {} bytes: at most {MESSAGE_BYTES_MAX} are read, split the batch", bytes.len());
         return Err(Fault { reason: RejectReason::TooLarge, detail });
     }
     match lane(content_type, bytes)? {
-        Lane::Arrow => arrow(bytes),
-        Lane::Json => json(bytes, log_time),
+        Lane::Arrow => arrow(bytes, into),
+        Lane::Json => {
+            let rows = json(bytes, log_time)?;
+            let mut read = Read { rows: rows.len(), faults: Vec::new() };
+            for (at, row) in rows.into_iter().enumerate() {
+                match row {
+                    Ok(sample) => into.push(&sample),
+                    Err(detail) => read.faults.push((at, detail)),
+                }
+            }
+            Ok(read)
+        }
     }
+}
+
+/// Reads one message: its rows in order, each a sample or the reason why it is none. As [`append`] otherwise.
+///
+/// # Errors
+/// [`Fault`] when the message as a whole cannot be read.
+pub fn samples(content_type: Option<&str>, bytes: &[u8], log_time: EventTime) -> Result<Vec<Row>, Fault> {
+    let mut builder = Builder::default();
+    let read = append(content_type, bytes, log_time, &mut builder)?;
+    let columns = builder.take();
+    let mut rows: Vec<Option<Row>> = vec![None; read.rows];
+    for (place, row) in read.good().enumerate() {
+        rows[row] = Some(Ok(columns.sample(place)));
+    }
+    for (row, detail) in read.faults {
+        rows[row] = Some(Err(detail));
+    }
+    Ok(rows.into_iter().flatten().collect())
 }
 
 enum Lane {
@@ -66,11 +122,15 @@ fn lane(content_type: Option<&str>, bytes: &[u8]) -> Result<Lane, Fault> {
     }
 }
 
-fn arrow(bytes: &[u8]) -> Result<Vec<Row>, Fault> {
+fn arrow(bytes: &[u8], into: &mut Builder) -> Result<Read, Fault> {
+    let rows_before = into.len();
     // The reader validates what it reads; hostile lengths and offsets that slip past it must still be an error row.
-    let outcome = std::panic::catch_unwind(|| batch::decode(bytes));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| batch::decode(bytes, into)));
+    if !matches!(outcome, Ok(Ok(_))) {
+        into.truncate(rows_before);
+    }
     let error = match outcome {
-        Ok(Ok(rows)) => return Ok(rows),
+        Ok(Ok((rows, faults))) => return Ok(Read { rows, faults }),
         Ok(Err(error)) => error,
         Err(_) => {
             let detail = "the Arrow reader gave up on the bytes: they are no valid IPC stream".to_owned();

@@ -12,7 +12,8 @@ use crate::{EventTime, Metric, Noun, NounError, Role, TenantId, Topic, V1, Workl
 
 /// Statistics of one metric of one role over one window that ends with the tick.
 ///
-/// All values are in the metric's unit, the variance in its square, the slope and the rate of change per second.
+/// All values are in the metric's unit, the variance in its square, the slope and the rate of change per second. They are
+/// single floats: seven digits, more than a window's rounding leaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureRow {
@@ -25,25 +26,25 @@ pub struct FeatureRow {
     /// How many readings the window holds.
     pub count: u64,
     /// Mean.
-    pub mean: f64,
+    pub mean: f32,
     /// Least value.
-    pub min: f64,
+    pub min: f32,
     /// Largest value.
-    pub max: f64,
+    pub max: f32,
     /// Population variance.
-    pub variance: f64,
+    pub variance: f32,
     /// Median.
-    pub p50: f64,
+    pub p50: f32,
     /// 95th percentile.
-    pub p95: f64,
+    pub p95: f32,
     /// 99th percentile.
-    pub p99: f64,
+    pub p99: f32,
     /// Least-squares slope per second; none below two distinct times.
-    pub slope_per_second: Option<f64>,
+    pub slope_per_second: Option<f32>,
     /// Exponentially weighted mean with the window as half-life.
-    pub ewma: f64,
+    pub ewma: f32,
     /// Change from the window's oldest pane to its newest, per second; none below two panes.
-    pub rate_of_change_per_second: Option<f64>,
+    pub rate_of_change_per_second: Option<f32>,
 }
 
 /// The features of one workload at one tick.
@@ -86,16 +87,16 @@ impl Noun for FeatureRecord {
                     ("metric", Column::Text, false),
                     ("window_ms", Column::Count, false),
                     ("count", Column::Count, false),
-                    ("mean", Column::Number, false),
-                    ("min", Column::Number, false),
-                    ("max", Column::Number, false),
-                    ("variance", Column::Number, false),
-                    ("p50", Column::Number, false),
-                    ("p95", Column::Number, false),
-                    ("p99", Column::Number, false),
-                    ("slope_per_second", Column::Number, true),
-                    ("ewma", Column::Number, false),
-                    ("rate_of_change_per_second", Column::Number, true),
+                    ("mean", Column::Single, false),
+                    ("min", Column::Single, false),
+                    ("max", Column::Single, false),
+                    ("variance", Column::Single, false),
+                    ("p50", Column::Single, false),
+                    ("p95", Column::Single, false),
+                    ("p99", Column::Single, false),
+                    ("slope_per_second", Column::Single, true),
+                    ("ewma", Column::Single, false),
+                    ("rate_of_change_per_second", Column::Single, true),
                     ("version", Column::Count, false),
                 ],
             )

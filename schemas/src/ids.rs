@@ -80,10 +80,14 @@ id! {
     DecisionId, "decision";
 }
 
-impl Default for TenantId {
+impl TenantId {
     /// The tenant of whoever names none.
+    pub const DEFAULT: &str = "default";
+}
+
+impl Default for TenantId {
     fn default() -> Self {
-        Self("default".into())
+        Self(Self::DEFAULT.into())
     }
 }
 

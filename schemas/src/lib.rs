@@ -2,7 +2,8 @@
 //!
 //! A noun is one kind of record on one topic: a Rust type, its JSON form, its Arrow schema, a version and a
 //! golden file. [`Topic`] lists the topics, [`Noun`] is what all records share, and [`Sample`] is the one noun
-//! that also travels as whole Arrow batches ([`batch`]), since samples are counted in millions.
+//! that also travels as whole Arrow batches ([`batch`]) and lives as columns ([`Samples`]), since samples are counted in
+//! millions.
 //!
 //! | noun | topic | file |
 //! |---|---|---|
@@ -38,6 +39,7 @@ mod progress;
 mod reading;
 mod reject;
 mod sample;
+pub mod samples;
 mod span;
 mod topic;
 mod units;
@@ -55,9 +57,10 @@ pub use noun::{Header, Noun, NounError};
 pub use outcome::{Outcome, Status};
 pub use pool::{Offer, OfferKind, Pool};
 pub use progress::{LateChange, Progress, TakenIn};
-pub use reading::{Metric, ReadingFault};
+pub use reading::{Metric, READING_MAX, ReadingFault};
 pub use reject::{EXCERPT_BYTES_MAX, Reject, RejectReason};
 pub use sample::{Role, Sample};
+pub use samples::{Identity, Samples};
 pub use span::Span;
 pub use topic::{Cleanup, Topic};
 pub use units::{Bytes, BytesPerSecond, Cores, EventTime, Money, PerSecond, Ratio, Seconds};

@@ -11,10 +11,16 @@ pub enum ReadingFault {
     /// Below zero.
     #[error("{0} is {1}: usage is never negative; after a counter's reset send null")]
     Negative(&'static str, f64),
+    /// Beyond [`READING_MAX`].
+    #[error("{0} is {1:e}: no machine has more than {READING_MAX:e}, check the unit")]
+    Beyond(&'static str, f64),
     /// A share above one.
     #[error("{0} is {1}: a ratio lies between 0 and 1, not in percent")]
     AboveOne(&'static str, f64),
 }
+
+/// Largest reading that is believed, in any unit: a petabyte, or as many a second.
+pub const READING_MAX: f64 = 1e15;
 
 /// Rounding may lift a share a little above one; more than this is a wrong unit.
 const RATIO_MAX: f64 = 1.001;
@@ -119,16 +125,26 @@ impl Metric {
         Self::ALL.iter().copied().find(|metric| metric.name() == name)
     }
 
+    /// Whether every one of many values would pass [`Metric::check`].
+    #[must_use]
+    pub fn all_good(self, values: &[f64]) -> bool {
+        let most = if self.unit() == Ratio::SYMBOL { RATIO_MAX } else { READING_MAX };
+        values.iter().fold(true, |good, value| good & (*value >= 0.0) & (*value <= most))
+    }
+
     /// Checks a value of this metric.
     ///
     /// # Errors
-    /// [`ReadingFault`] when the value is not finite, negative, or a ratio above one.
+    /// [`ReadingFault`] when the value is not finite, negative, beyond [`READING_MAX`], or a ratio above one.
     pub fn check(self, value: f64) -> Result<(), ReadingFault> {
         if !value.is_finite() {
             return Err(ReadingFault::NotFinite(self.name()));
         }
         if value < 0.0 {
             return Err(ReadingFault::Negative(self.name(), value));
+        }
+        if value > READING_MAX {
+            return Err(ReadingFault::Beyond(self.name(), value));
         }
         if self.unit() == Ratio::SYMBOL && value > RATIO_MAX {
             return Err(ReadingFault::AboveOne(self.name(), value));
@@ -170,6 +186,15 @@ mod tests {
         assert_eq!(Metric::CpuUsed.check(-0.5), Err(ReadingFault::Negative("cpu_used_cores", -0.5)));
         assert!(matches!(Metric::CpuUsed.check(f64::NAN), Err(ReadingFault::NotFinite(_))));
         assert_eq!(Metric::CpuPressure.check(35.0), Err(ReadingFault::AboveOne("cpu_pressure_ratio", 35.0)));
+        assert!(matches!(Metric::MemoryLimit.check(1e16), Err(ReadingFault::Beyond(..))));
         assert_eq!(Metric::CpuPressure.check(1.0), Ok(()));
+    }
+
+    #[test]
+    fn all_are_good_when_each_is() {
+        for bad in [f64::NAN, f64::INFINITY, -0.5, 35.0] {
+            assert_eq!(Metric::CpuPressure.all_good(&[0.0, 0.5, 1.0, bad]), Metric::CpuPressure.check(bad).is_ok());
+        }
+        assert!(Metric::CpuPressure.all_good(&[0.0, 1.0]));
     }
 }

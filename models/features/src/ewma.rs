@@ -1,4 +1,4 @@
-//! An exponentially weighted mean that decays by elapsed event time.
+//! Exponentially weighted means that decay by elapsed event time, one for each window's length as half-life.
 //!
 //! A value seen `a` ms ago weighs `2^(-a/half_life)`, and the mean is `Σ w·x / Σ w`; values of one tick weigh the
 //! same. A gap therefore ages what came before it, values at one instant all count, and the first value is the mean.
@@ -8,35 +8,43 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::grid::WINDOWS_MS;
 use crate::summary::Summary;
 
-/// The running mean. State: 32 bytes. O(log gap) per tick.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Ewma {
-    kept_per_tick: f64,
-    /// Number of the newest tick with a value.
-    tick: u64,
-    weight: f64,
-    mean: f64,
+/// The share of a weight that each half-life leaves after one tick.
+pub(crate) type Decay = [f64; WINDOWS_MS.len()];
+
+/// The decay of every half-life for a tick.
+pub(crate) fn decay(tick_ms: u64) -> Decay {
+    WINDOWS_MS.map(|half_life_ms| kept_per_tick(half_life_ms, tick_ms))
 }
 
-impl Ewma {
-    pub(crate) fn new(half_life_ms: u64, tick_ms: u64) -> Self {
-        Self { kept_per_tick: kept_per_tick(half_life_ms, tick_ms), tick: 0, weight: 0.0, mean: 0.0 }
-    }
+/// The running means. O(log gap) per tick.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ewmas {
+    /// Number of the newest tick with a value.
+    tick: u64,
+    weights: [f64; WINDOWS_MS.len()],
+    means: [f64; WINDOWS_MS.len()],
+}
 
+impl Ewmas {
     /// Takes in the values of a tick, later than any before. A tick without values changes nothing.
-    pub(crate) fn add(&mut self, tick: u64, values: &Summary) {
-        let Some(mean) = values.mean() else { return };
-        let fresh = values.count() as f64;
-        self.weight = self.weight * power(self.kept_per_tick, tick - self.tick) + fresh;
-        self.mean += (mean - self.mean) * (fresh / self.weight);
+    pub(crate) fn add(&mut self, decay: &Decay, tick: u64, values: &Summary) {
+        if values.count == 0 {
+            return;
+        }
+        let (fresh, gap) = (f64::from(values.count), tick - self.tick);
+        for ((weight, mean), kept) in self.weights.iter_mut().zip(&mut self.means).zip(decay) {
+            *weight = *weight * power(*kept, gap) + fresh;
+            *mean += (values.mean - *mean) * (fresh / *weight);
+        }
         self.tick = tick;
     }
 
-    /// The mean; of no meaning before the first value.
-    pub(crate) fn mean(&self) -> f64 {
-        self.mean
+    /// The means; of no meaning before the first value.
+    pub(crate) const fn means(&self) -> [f64; WINDOWS_MS.len()] {
+        self.means
     }
 }
 
@@ -70,12 +78,13 @@ fn half_root(n: u64) -> f64 {
 mod tests {
     use super::*;
 
+    /// The mean with a half-life of 10 s at ticks of 1 s.
     fn after(ticks: &[(u64, f64)]) -> f64 {
-        let mut ewma = Ewma::new(10_000, 1_000);
+        let mut ewmas = Ewmas::default();
         for &(tick, value) in ticks {
-            ewma.add(tick, &Summary::of(&[(tick * 1_000, value)]));
+            ewmas.add(&decay(1_000), tick, &Summary::of(0, &[tick * 1_000], &[value]));
         }
-        ewma.mean()
+        ewmas.means()[1]
     }
 
     #[test]

@@ -12,14 +12,19 @@ use std::ops::RangeInclusive;
 /// A window shorter than the tick is one tick long.
 pub const WINDOWS_MS: [u64; 4] = [1_000, 10_000, 60_000, 900_000];
 
-/// Pane of the 15 min window: 90 panes instead of 900 keep a series small, at the price of an edge that moves by 10 s.
-/// Every allowed tick divides it.
-const COARSE_PANE_MS: u64 = 10_000;
+/// Length of a block of panes, in ms. Every allowed tick divides it.
+pub(crate) const BLOCK_MS: u64 = 10_000;
 
-/// Windows at least this long are made of coarse panes.
-const COARSE_FROM_MS: u64 = 900_000;
+/// Blocks of a minute, the longest window that slides by ticks.
+pub(crate) const BLOCKS: usize = 6;
 
-/// Below 100 ms a 60 s window needs more than 600 panes; above 10 s a tick no longer fits a coarse pane.
+/// Pane of the 15 min window, in ms.
+pub(crate) const MINUTE_MS: u64 = 60_000;
+
+/// Panes of the 15 min window: few, at the price of an edge that moves by a minute.
+pub(crate) const MINUTES: usize = 15;
+
+/// Below 100 ms a 60 s window needs more than 600 panes; above 10 s a tick no longer fits a block.
 const TICKS_MS: RangeInclusive<u64> = 100..=10_000;
 
 /// Why a tick cannot carry the windows. Mend the setting; there is nothing to retry.
@@ -68,17 +73,59 @@ impl Extent {
     }
 }
 
+/// How ticks lie in blocks and windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub(crate) tick_ms: u64,
+    /// Ticks of a second, at least one.
+    pub(crate) second: usize,
+    /// Ticks of a block.
+    pub(crate) block: usize,
+}
+
+impl Grid {
+    pub(crate) fn new(tick_ms: u64) -> Result<Self, TickError> {
+        let [second, block, ..] = extents(tick_ms)?;
+        Ok(Self { tick_ms, second: second.panes as usize, block: block.panes as usize })
+    }
+
+    /// A tick's place in its block.
+    pub(crate) const fn position(&self, tick: u64) -> usize {
+        (tick % self.block as u64) as usize
+    }
+
+    /// A tick's place among the ticks of a minute.
+    pub(crate) const fn slot(&self, tick: u64) -> usize {
+        (tick % self.minute()) as usize
+    }
+
+    /// Ticks of a minute.
+    pub(crate) const fn minute(&self) -> u64 {
+        (BLOCKS * self.block) as u64
+    }
+
+    /// Ticks after which nothing is left in any window.
+    pub(crate) const fn longest(&self) -> u64 {
+        self.minute() * (MINUTES as u64 + 1)
+    }
+
+    /// Start of the block of a tick, in ms.
+    pub(crate) const fn block_start_ms(&self, tick: u64) -> u64 {
+        (tick - tick % self.block as u64) * self.tick_ms
+    }
+}
+
 /// The extents of [`WINDOWS_MS`] for a tick.
 pub(crate) fn extents(tick_ms: u64) -> Result<[Extent; 4], TickError> {
     if !TICKS_MS.contains(&tick_ms) {
         return Err(TickError::OutOfRange { tick_ms });
     }
     let divides_second = tick_ms >= 1_000 || 1_000_u64.is_multiple_of(tick_ms);
-    if !divides_second || !COARSE_PANE_MS.is_multiple_of(tick_ms) {
+    if !divides_second || !BLOCK_MS.is_multiple_of(tick_ms) {
         return Err(TickError::Misaligned { tick_ms });
     }
     Ok(WINDOWS_MS.map(|window_ms| {
-        let pane_ms = if window_ms >= COARSE_FROM_MS { COARSE_PANE_MS } else { tick_ms };
+        let pane_ms = if window_ms > MINUTE_MS { MINUTE_MS } else { tick_ms };
         Extent { pane_ms, panes: (window_ms / pane_ms).max(1) }
     }))
 }
@@ -93,11 +140,11 @@ mod tests {
 
     #[test]
     fn panes_per_window() {
-        assert_eq!(panes(100), [10, 100, 600, 90]);
-        assert_eq!(panes(1_000), [1, 10, 60, 90]);
+        assert_eq!(panes(100), [10, 100, 600, 15]);
+        assert_eq!(panes(1_000), [1, 10, 60, 15]);
         // 1 s is shorter than the tick, hence one tick; 10 s and 60 s are 8 and 48 ticks of 1.25 s.
-        assert_eq!(panes(1_250), [1, 8, 48, 90]);
-        assert_eq!(panes(10_000), [1, 1, 6, 90]);
+        assert_eq!(panes(1_250), [1, 8, 48, 15]);
+        assert_eq!(panes(10_000), [1, 1, 6, 15]);
     }
 
     #[test]
@@ -116,8 +163,8 @@ mod tests {
         let [_, ten, _, quarter] = extents(1_000).expect("an allowed tick");
         // Read in the tick 59..60 s, ten ticks back: 50 s.
         assert_eq!(ten.start_ms(59_000), 50_000);
-        // Tick 1004 s lies in coarse pane 100; 90 panes up to it start with pane 11.
-        assert_eq!(quarter.start_ms(1_004_000), 110_000);
+        // Tick 1004 s lies in minute 16; 15 minutes up to it start with minute 2.
+        assert_eq!(quarter.start_ms(1_004_000), 120_000);
         assert_eq!(quarter.start_ms(5_000), 0);
     }
 }

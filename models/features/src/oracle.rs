@@ -2,15 +2,15 @@
 //!
 //! Training reads history through this form and serving runs the streaming one; that both agree is a property test.
 
+use crate::bucket::{LEVELS, bucket_of, middle_of, rank_of};
 use crate::ewma::{kept_per_tick, power};
 use crate::features::Features;
 use crate::grid::{Extent, TickError, WINDOWS_MS, extents};
-use crate::sketch::Sketch;
 use crate::summary::Summary;
-use crate::window::PaneMean;
 
-/// Rounding allowed between the streamed and the recomputed form, relative to the largest magnitude of a value.
-const TOLERANCE: f64 = 1e-12;
+/// Rounding allowed between the streamed and the recomputed form, relative to the largest magnitude of a value: a few dozen
+/// panes rounded to 24 bits.
+const TOLERANCE: f64 = 2e-6;
 
 /// The features that [`SeriesWindows`](crate::SeriesWindows) gives at the tick starting at `tick_start_ms`, computed
 /// from all values of the series, sorted by time. Values later than that tick are left out. O(values) per call.
@@ -26,26 +26,24 @@ pub fn recompute(tick_ms: u64, tick_start_ms: u64, values: &[(u64, f64)]) -> Res
     Ok(std::array::from_fn(|index| {
         let start_ms = extents[index].start_ms(tick_start_ms);
         let inside = &known[first_from(known, start_ms)..];
-        Features::assemble(
-            &Summary::of(inside),
-            &Sketch::of(inside.iter().map(|&(_, value)| value)),
-            rate_per_second(extents[index], inside),
-            weighted_mean(WINDOWS_MS[index], tick_ms, known),
-        )
+        let summary = summary(start_ms, inside);
+        let rate = rate_per_second(extents[index], start_ms, inside);
+        let ewma = weighted_mean(WINDOWS_MS[index], tick_ms, known);
+        (summary.count > 0).then(|| Features::assemble(&summary, quantiles(inside), rate, ewma))
     }))
 }
 
 /// The first feature in which a streamed window differs from the recomputed one by more than rounding, if any.
 ///
 /// `largest` is the greatest magnitude among all values of the series up to then. Allowed are differences of
-/// 1e-12 × `largest` in the means, 1e-12 × `largest`² in the variance, and 1e-9 × `largest` in the two rates per
-/// second: a rate may come from times 1 ms apart, which multiplies the rounding by 1000.
+/// 2e-6 × `largest` in the means, 2e-6 × `largest`² in the variance, and in the two rates per second 2e-3 × `largest` or
+/// 1 %: a rate may come from times 1 ms apart, which multiplies the rounding by 1000, and these are rounded too.
 pub fn disagreement(streamed: &Features, recomputed: &Features, largest: f64) -> Option<&'static str> {
     let (a, b) = (streamed, recomputed);
     // Below the smallest normal float rounding is absolute.
-    let close = |x: f64, y: f64, scale: f64| (x - y).abs() <= TOLERANCE * scale + f64::MIN_POSITIVE;
-    let close_rates = |x: Option<f64>, y: Option<f64>| match (x, y) {
-        (Some(x), Some(y)) => close(x, y, 1_000.0 * largest),
+    let close = |x: f32, y: f32, scale: f64| f64::from(x - y).abs() <= TOLERANCE * scale + f64::from(f32::MIN_POSITIVE);
+    let close_rates = |x: Option<f32>, y: Option<f32>| match (x, y) {
+        (Some(x), Some(y)) => close(x, y, 1_000.0 * largest) || (x - y).abs() <= 0.01 * x.abs().max(y.abs()),
         _ => x == y,
     };
     let agreements = [
@@ -64,17 +62,29 @@ pub fn disagreement(streamed: &Features, recomputed: &Features, largest: f64) ->
     agreements.into_iter().find(|(_, agree)| !agree).map(|(feature, _)| feature)
 }
 
+/// The moments of a run, its times told from an origin.
+fn summary(origin_ms: u64, values: &[(u64, f64)]) -> Summary {
+    let (times_ms, values): (Vec<u64>, Vec<f64>) = values.iter().copied().unzip();
+    Summary::of(origin_ms, &times_ms, &values)
+}
+
+/// By sorting.
+fn quantiles(values: &[(u64, f64)]) -> [f64; LEVELS.len()] {
+    let mut buckets: Vec<i32> = values.iter().map(|&(_, value)| bucket_of(value)).collect();
+    buckets.sort_unstable();
+    LEVELS.map(|level| middle_of(buckets[rank_of(level, buckets.len() as u32) as usize - 1]))
+}
+
 /// Index of the first value at or after a time.
 fn first_from(values: &[(u64, f64)], time_ms: u64) -> usize {
     values.partition_point(|&(at_ms, _)| at_ms < time_ms)
 }
 
-fn rate_per_second(extent: Extent, inside: &[(u64, f64)]) -> Option<f64> {
-    let mut panes = inside
-        .chunk_by(|a, b| a.0 / extent.pane_ms == b.0 / extent.pane_ms)
-        .filter_map(|pane| PaneMean::of(pane[0].0 / extent.pane_ms, extent.pane_ms, &Summary::of(pane)));
+fn rate_per_second(extent: Extent, origin_ms: u64, inside: &[(u64, f64)]) -> Option<f64> {
+    let panes = inside.chunk_by(|a, b| a.0 / extent.pane_ms == b.0 / extent.pane_ms);
+    let mut panes = panes.map(|pane| summary(origin_ms, pane));
     let oldest = panes.next()?;
-    Some(oldest.rate_per_second(&panes.next_back()?, extent.pane_ms))
+    oldest.rate_per_second(&panes.next_back()?)
 }
 
 /// `Σ w·x / Σ w` over all of history, newest first, with weights relative to the newest tick.

@@ -14,92 +14,85 @@
 //! ```
 //!
 //! The variance is `M2/n` and the least-squares slope is `C/T2`. Nothing is ever subtracted from a sum, so a summary
-//! does not drift. Times are kept relative to the first one: an epoch time in ms squared would exceed the 53 bits of
-//! a float, an offset within a window does not.
+//! does not drift. Times are told from an origin near the values, which whoever holds the summary knows: an epoch time in
+//! ms squared would exceed the 53 bits of a float, an offset within a window does not.
 
-use serde::{Deserialize, Serialize};
+/// Largest magnitude of a value: 10¹⁵, a petabyte. Sums of squares of such values still are finite at rest
+/// ([`Pane`](crate::pane::Pane)).
+pub const MAX_MAGNITUDE: f64 = 1e15;
 
-/// Largest magnitude of a value. Squares of such values, summed over 2³² of them, still are finite floats;
-/// no reading in base units comes near it.
-pub const MAX_MAGNITUDE: f64 = 1e140;
-
-/// Count, extremes, mean, variance and slope of a run of timed values. 72 bytes.
+/// Count, extremes, mean, variance and slope of a run of timed values.
 ///
 /// Merging is associative up to rounding and has [`Summary::EMPTY`] as its exact identity.
-///
-/// ```
-/// use features::Summary;
-/// let early = Summary::of(&[(0, 1.0), (500, 2.0)]);
-/// let late = Summary::of(&[(1_000, 3.0)]);
-/// let both = early.merge(&late);
-/// assert_eq!(both.mean(), Some(2.0));
-/// assert_eq!(both.slope_per_second(), Some(2.0));
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    count: u64,
-    first_ms: u64,
-    min: f64,
-    max: f64,
-    mean: f64,
-    m2: f64,
-    /// Mean time in ms after `first_ms`.
-    mean_offset_ms: f64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) count: u32,
+    /// Infinite without values, so that a merge needs no case of its own.
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) mean: f64,
+    pub(crate) m2: f64,
+    /// Mean time in ms after the origin.
+    pub(crate) mean_ms: f64,
     /// In ms².
-    time_m2: f64,
+    pub(crate) time_m2: f64,
     /// In value · ms.
-    co_moment: f64,
+    pub(crate) co_moment: f64,
 }
 
 impl Summary {
     /// The summary of no values.
-    pub const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         count: 0,
-        first_ms: 0,
-        min: 0.0,
-        max: 0.0,
+        min: f64::INFINITY,
+        max: f64::NEG_INFINITY,
         mean: 0.0,
         m2: 0.0,
-        mean_offset_ms: 0.0,
+        mean_ms: 0.0,
         time_m2: 0.0,
         co_moment: 0.0,
     };
 
-    /// Summarises `(time in ms, value)` pairs, sorted by time, each value within [`MAX_MAGNITUDE`].
+    /// Summarises values within [`MAX_MAGNITUDE`] at times sorted and not before the origin.
     ///
-    /// Two passes relative to the first pair: equal values have a variance of exactly 0. O(n).
-    pub fn of(values: &[(u64, f64)]) -> Self {
-        let Some(&(first_ms, first)) = values.first() else {
+    /// Two passes relative to the first value: equal values have a variance of exactly 0. O(n).
+    pub(crate) fn of(origin_ms: u64, times_ms: &[u64], values: &[f64]) -> Self {
+        let (Some(&first), Some(&first_ms)) = (values.first(), times_ms.first()) else {
             return Self::EMPTY;
         };
-        let offsets = || values.iter().map(|&(time_ms, value)| ((time_ms - first_ms) as f64, value - first));
         let n = values.len() as f64;
-        let (time_sum, sum) = offsets().fold((0.0, 0.0), |(t, x), (dt, dx)| (t + dt, x + dx));
-        let (mean_offset_ms, mean_rise) = (time_sum / n, sum / n);
-        let mut summary = Self {
-            count: values.len() as u64,
-            first_ms,
-            min: first,
-            max: first,
+        let (mut rises, mut offsets) = (0.0, 0.0);
+        let (mut min, mut max) = (first, first);
+        for (&value, &time_ms) in values.iter().zip(times_ms) {
+            rises += value - first;
+            offsets += (time_ms - first_ms) as f64;
+            min = if value < min { value } else { min };
+            max = if value > max { value } else { max };
+        }
+        let (mean_rise, mean_offset) = (rises / n, offsets / n);
+        let (mut m2, mut time_m2, mut co_moment) = (0.0, 0.0, 0.0);
+        for (&value, &time_ms) in values.iter().zip(times_ms) {
+            let dx = value - first - mean_rise;
+            let dt = (time_ms - first_ms) as f64 - mean_offset;
+            m2 += dx * dx;
+            time_m2 += dt * dt;
+            co_moment += dx * dt;
+        }
+        Self {
+            count: values.len() as u32,
+            min,
+            max,
             mean: first + mean_rise,
-            mean_offset_ms,
-            ..Self::EMPTY
-        };
-        for (offset_ms, rise) in offsets() {
-            let (dt, dx) = (offset_ms - mean_offset_ms, rise - mean_rise);
-            summary.m2 += dx * dx;
-            summary.time_m2 += dt * dt;
-            summary.co_moment += dx * dt;
+            m2,
+            mean_ms: (first_ms - origin_ms) as f64 + mean_offset,
+            time_m2,
+            co_moment,
         }
-        for &(_, value) in values {
-            summary.min = lesser(summary.min, value);
-            summary.max = greater(summary.max, value);
-        }
-        summary
     }
 
-    /// The summary of these values followed by those of `later`, none of which is earlier than the first of these. O(1).
-    pub fn merge(&self, later: &Self) -> Self {
+    /// The summary of these values and those of `later`; both tell times from one origin. O(1).
+    #[inline]
+    pub(crate) fn merge(&self, later: &Self) -> Self {
         if self.count == 0 {
             return *later;
         }
@@ -107,72 +100,38 @@ impl Summary {
             return *self;
         }
         let count = self.count + later.count;
-        let share = later.count as f64 / count as f64;
-        let pairs = self.count as f64 * share;
+        let share = f64::from(later.count) / f64::from(count);
+        let pairs = f64::from(self.count) * share;
         let dx = later.mean - self.mean;
-        let dt = later.mean_time_ms(self.first_ms) - self.mean_offset_ms;
+        let dt = later.mean_ms - self.mean_ms;
         Self {
             count,
-            first_ms: self.first_ms,
-            min: lesser(self.min, later.min),
-            max: greater(self.max, later.max),
+            min: if later.min < self.min { later.min } else { self.min },
+            max: if later.max > self.max { later.max } else { self.max },
             mean: self.mean + dx * share,
             m2: self.m2 + later.m2 + dx * dx * pairs,
-            mean_offset_ms: self.mean_offset_ms + dt * share,
+            mean_ms: self.mean_ms + dt * share,
             time_m2: self.time_m2 + later.time_m2 + dt * dt * pairs,
             co_moment: self.co_moment + later.co_moment + dx * dt * pairs,
         }
     }
 
-    /// How many values.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Least value; `None` without values.
-    pub fn min(&self) -> Option<f64> {
-        self.if_any(self.min)
-    }
-
-    /// Greatest value; `None` without values.
-    pub fn max(&self) -> Option<f64> {
-        self.if_any(self.max)
-    }
-
-    /// Arithmetic mean; `None` without values.
-    pub fn mean(&self) -> Option<f64> {
-        self.if_any(self.mean)
-    }
-
-    /// Population variance `M2/n`, so that a single value has 0; `None` without values.
-    pub fn variance(&self) -> Option<f64> {
-        self.if_any(self.m2 / self.count as f64)
+    /// Population variance `M2/n`, so that a single value has 0.
+    pub(crate) fn variance(&self) -> f64 {
+        self.m2 / f64::from(self.count)
     }
 
     /// Least-squares slope in value per second; `None` with fewer than two distinct times.
-    pub fn slope_per_second(&self) -> Option<f64> {
+    pub(crate) fn slope_per_second(&self) -> Option<f64> {
         // Invariant: time_m2 is exactly 0 when all times are equal, since every offset is then 0.
         (self.time_m2 > 0.0).then(|| 1_000.0 * self.co_moment / self.time_m2)
     }
 
-    /// Mean time in ms after `origin_ms`, which is not later than the first value.
-    pub(crate) fn mean_time_ms(&self, origin_ms: u64) -> f64 {
-        (self.first_ms - origin_ms) as f64 + self.mean_offset_ms
+    /// Change of the mean per second up to a later summary with the same origin; `None` where either is empty.
+    pub(crate) fn rate_per_second(&self, later: &Self) -> Option<f64> {
+        let apart_ms = later.mean_ms - self.mean_ms;
+        (self.count > 0 && later.count > 0).then(|| 1_000.0 * (later.mean - self.mean) / apart_ms)
     }
-
-    fn if_any(&self, statistic: f64) -> Option<f64> {
-        (self.count > 0).then_some(statistic)
-    }
-}
-
-/// `f64::min` may return either of 0.0 and -0.0; this keeps the first, on every machine.
-fn lesser(first: f64, second: f64) -> f64 {
-    if second < first { second } else { first }
-}
-
-/// As [`lesser`], for the maximum.
-fn greater(first: f64, second: f64) -> f64 {
-    if second > first { second } else { first }
 }
 
 #[cfg(test)]
@@ -183,12 +142,24 @@ mod tests {
     /// Bound on the rounding of a few hundred merges, relative to the largest magnitude.
     const TOLERANCE: f64 = 1e-13;
 
+    const ORIGIN_MS: u64 = 1_700_000_000_000;
+
+    fn summary(values: &[(u64, f64)]) -> Summary {
+        let (times_ms, values): (Vec<u64>, Vec<f64>) = values.iter().copied().unzip();
+        Summary::of(ORIGIN_MS, &times_ms, &values)
+    }
+
+    /// Values at times after the origin.
+    fn at(values: &[(u64, f64)]) -> Summary {
+        summary(&values.iter().map(|&(ms, value)| (ORIGIN_MS + ms, value)).collect::<Vec<_>>())
+    }
+
     /// Values of one magnitude around one offset, at times that may repeat.
     fn runs() -> impl Strategy<Value = Vec<(u64, f64)>> {
         let offset = prop::sample::select(vec![0.0, 1.0, -1e9, 1e12]);
         let pairs = prop::collection::vec((0u64..50, -1.0f64..1.0), 3..200);
-        (offset, -20i32..20, pairs).prop_map(|(offset, exponent, pairs)| {
-            let mut time_ms = 1_700_000_000_000;
+        (offset, -20i32..3, pairs).prop_map(|(offset, exponent, pairs)| {
+            let mut time_ms = ORIGIN_MS;
             let scale = 10f64.powi(exponent);
             let timed = pairs.into_iter().map(|(step_ms, unit)| {
                 time_ms += step_ms;
@@ -201,67 +172,58 @@ mod tests {
     fn assert_close(a: &Summary, b: &Summary) {
         let largest = a.min.abs().max(a.max.abs());
         let close = |x: f64, y: f64, scale: f64| (x - y).abs() <= TOLERANCE * scale;
-        assert_eq!((a.count, a.first_ms, a.min, a.max), (b.count, b.first_ms, b.min, b.max));
+        assert_eq!((a.count, a.min, a.max), (b.count, b.min, b.max));
         assert!(close(a.mean, b.mean, largest), "{a:?} {b:?}");
-        assert!(close(a.m2, b.m2, a.count as f64 * largest * largest), "{a:?} {b:?}");
+        assert!(close(a.m2, b.m2, f64::from(a.count) * largest * largest), "{a:?} {b:?}");
+        assert!(close(a.mean_ms, b.mean_ms, a.mean_ms), "{a:?} {b:?}");
         assert!(close(a.time_m2, b.time_m2, a.time_m2), "{a:?} {b:?}");
-        let co_scale = largest * (a.time_m2 * a.count as f64).sqrt();
+        let co_scale = largest * (a.time_m2 * f64::from(a.count)).sqrt();
         assert!(close(a.co_moment, b.co_moment, co_scale), "{a:?} {b:?}");
     }
 
     #[test]
     fn known_moments() {
         // Deviations -3, -1, 4 from the mean 4: variance (9 + 1 + 16)/3.
-        let summary = Summary::of(&[(0, 1.0), (1_000, 3.0), (2_000, 8.0)]);
-        assert_eq!(summary.mean(), Some(4.0));
-        assert_eq!(summary.variance(), Some(26.0 / 3.0));
-        assert_eq!((summary.min(), summary.max()), (Some(1.0), Some(8.0)));
+        let summary = at(&[(0, 1.0), (1_000, 3.0), (2_000, 8.0)]);
+        assert_eq!((summary.mean, summary.variance()), (4.0, 26.0 / 3.0));
+        assert_eq!((summary.min, summary.max, summary.mean_ms), (1.0, 8.0, 1_000.0));
         // Time deviations -1, 0, 1 s: C = 3 + 4 = 7, T2 = 2.
         assert_eq!(summary.slope_per_second(), Some(3.5));
     }
 
     #[test]
-    fn nothing_is_known_of_no_values() {
-        assert_eq!(Summary::of(&[]), Summary::EMPTY);
-        assert_eq!(Summary::EMPTY.mean(), None);
-        assert_eq!(Summary::EMPTY.variance(), None);
-        assert_eq!(Summary::EMPTY.slope_per_second(), None);
-    }
-
-    #[test]
     fn equal_times_have_no_slope() {
-        let same = Summary::of(&[(7, 1.0), (7, 2.0), (7, 4.0)]);
+        let same = at(&[(7, 1.0), (7, 2.0), (7, 4.0)]);
         assert_eq!(same.slope_per_second(), None);
         assert_eq!(same.merge(&same).slope_per_second(), None);
     }
 
     #[test]
     fn equal_values_do_not_vary() {
-        let third = Summary::of(&[(0, 0.1), (3, 0.1), (5, 0.1)]);
+        let third = at(&[(0, 0.1), (3, 0.1), (5, 0.1)]);
         let all = third.merge(&third.merge(&third));
-        assert_eq!((all.mean(), all.variance()), (Some(0.1), Some(0.0)));
+        assert_eq!((all.mean, all.variance()), (0.1, 0.0));
     }
 
     proptest! {
         #[test]
         fn merging_equals_direct_computation(values in runs(), cut in 0usize..200) {
             let (early, late) = values.split_at(cut.min(values.len()));
-            let merged = Summary::of(early).merge(&Summary::of(late));
-            assert_close(&merged, &Summary::of(&values));
-            let one_by_one = values.iter().fold(Summary::EMPTY, |all, &pair| all.merge(&Summary::of(&[pair])));
-            assert_close(&one_by_one, &Summary::of(&values));
+            assert_close(&summary(early).merge(&summary(late)), &summary(&values));
+            let one_by_one = values.iter().fold(Summary::EMPTY, |all, &pair| all.merge(&summary(&[pair])));
+            assert_close(&one_by_one, &summary(&values));
         }
 
         #[test]
         fn merging_is_associative(values in runs()) {
             let third = values.len() / 3;
-            let [a, b, c] = [&values[..third], &values[third..2 * third], &values[2 * third..]].map(Summary::of);
+            let [a, b, c] = [&values[..third], &values[third..2 * third], &values[2 * third..]].map(summary);
             assert_close(&a.merge(&b).merge(&c), &a.merge(&b.merge(&c)));
         }
 
         #[test]
         fn empty_is_the_exact_identity(values in runs()) {
-            let all = Summary::of(&values);
+            let all = summary(&values);
             prop_assert_eq!(all.merge(&Summary::EMPTY), all);
             prop_assert_eq!(Summary::EMPTY.merge(&all), all);
         }

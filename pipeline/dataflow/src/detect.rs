@@ -3,17 +3,17 @@
 //! Key: workload. Time: every tick; the seasonal test once an hour of event time. State: see `models/anomaly`, about
 //! 12 KiB a workload and its seasonal history. Cost: about half a microsecond a tick.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use anomaly::{Finding, Kind, Readings, Signal, WorkloadDetectors};
-use schemas::{Anomaly, EventTime, Metric, Remediation, Role, Severity, V1, WorkloadId};
+use anomaly::{DetectorSettings, Finding, Kind, Readings, Signal, WorkloadDetectors};
+use schemas::{Anomaly, EventTime, Metric, Remediation, Role, Severity, V1};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::EngineSettings;
-use crate::records::{PairTick, Stream};
+use crate::records::{Pair, Pairs, RoleTick, Stream};
 
 /// How often the seasonal test runs, in milliseconds.
 const SEASONAL_EVERY_MS: u64 = 3_600_000;
@@ -22,35 +22,49 @@ const SEASONAL_EVERY_MS: u64 = 3_600_000;
 const SEASON_MS: u64 = 86_400_000;
 
 /// Looks at every tick of every pair.
-pub(crate) fn detect<'s>(pairs: Stream<'s, PairTick>, settings: &EngineSettings) -> Stream<'s, Anomaly> {
+pub(crate) fn detect<'s>(pairs: Stream<'s, Rc<Pairs>>, settings: &EngineSettings) -> Stream<'s, Anomaly> {
     let settings = settings.anomaly;
     pairs.unary(Pipeline, "detect", move |_, _| {
-        let mut workloads: BTreeMap<WorkloadId, WorkloadDetectors> = BTreeMap::new();
+        let mut workloads: Vec<Option<WorkloadDetectors>> = Vec::new();
         move |input, output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Anomaly>>>| {
             input.for_each(|capability, data| {
                 let Some(&tick) = capability.least() else { return };
                 let mut session = output.session(&capability);
-                for pair in data.drain(..) {
-                    let detectors =
-                        workloads.entry(pair.workload.clone()).or_insert_with(|| WorkloadDetectors::new(&settings));
-                    let mut findings = detectors.observe(tick, &readings(&pair));
-                    if tick % SEASONAL_EVERY_MS == 0 {
-                        let period = (SEASON_MS / settings.seasonal.step_ms) as usize;
-                        let seasonal = detectors.seasonal.check(period).unwrap_or_default();
-                        findings.extend(seasonal.into_iter().map(|finding| (Signal::Demand, finding)));
+                for pairs in data.drain(..) {
+                    for pair in &pairs.pairs {
+                        if workloads.len() <= pair.slot {
+                            workloads.resize_with(pair.slot + 1, || None);
+                        }
+                        let detectors = workloads[pair.slot].get_or_insert_with(|| WorkloadDetectors::new(&settings));
+                        let findings = look(detectors, tick, &readings(&pairs, pair), &settings);
+                        let alerts = findings.into_iter().map(|(about, finding)| alert(pair, tick, about, finding));
+                        session.give_iterator(alerts);
                     }
-                    session
-                        .give_iterator(findings.into_iter().map(|(about, finding)| alert(&pair, tick, about, finding)));
                 }
             });
         }
     })
 }
 
-fn readings(pair: &PairTick) -> Readings {
-    let primary = pair.role(Role::Primary);
+fn look(
+    detectors: &mut WorkloadDetectors,
+    tick: u64,
+    readings: &Readings,
+    settings: &DetectorSettings,
+) -> Vec<(Signal, Finding)> {
+    let mut findings = detectors.observe(tick, readings);
+    if tick.is_multiple_of(SEASONAL_EVERY_MS) {
+        let period = (SEASON_MS / settings.seasonal.step_ms) as usize;
+        let seasonal = detectors.seasonal.check(period).unwrap_or_default();
+        findings.extend(seasonal.into_iter().map(|finding| (Signal::Demand, finding)));
+    }
+    findings
+}
+
+fn readings(pairs: &Pairs, pair: &Pair) -> Readings {
+    let primary = pairs.role(pair, Role::Primary);
     let mean = |metric| primary.and_then(|role| role.mean(metric));
-    let shadow_load = pair.role(Role::Shadow).and_then(load);
+    let shadow_load = pairs.role(pair, Role::Shadow).and_then(load);
     Readings {
         demand_cores: mean(Metric::CpuUsed),
         latency_s: mean(Metric::LatencyP99),
@@ -64,12 +78,12 @@ fn readings(pair: &PairTick) -> Readings {
 }
 
 /// Requests per second and core: what the shadow runs at k times of.
-fn load(role: &crate::records::RoleTick) -> Option<f64> {
+fn load(role: RoleTick<'_>) -> Option<f64> {
     let limit = role.mean(Metric::CpuLimit).filter(|limit| *limit > 0.0)?;
     Some(role.mean(Metric::Requests)? / limit)
 }
 
-fn alert(pair: &PairTick, tick: u64, about: Signal, finding: Finding) -> Anomaly {
+fn alert(pair: &Pair, tick: u64, about: Signal, finding: Finding) -> Anomaly {
     let (role, metric) = match about {
         Signal::Demand => (Some(Role::Primary), Some(Metric::CpuUsed)),
         Signal::Latency => (Some(Role::Primary), Some(Metric::LatencyP99)),

@@ -3,35 +3,33 @@
 //! Key: workload; the pair has brought it here. Time: one record a tick in which the workload was read. State: the
 //! panes of four windows a series, see `models/features`. Late data: refused before. Cost: O(1) a reading.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use features::{Features, SeriesWindows, WINDOWS_MS};
-use schemas::{EventTime, FeatureRecord, FeatureRow, Metric, Role, V1, WorkloadId};
+use features::{Bank, Features, WINDOWS_MS};
+use schemas::{EventTime, FeatureRecord, FeatureRow, Metric, Role, V1};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::EngineSettings;
-use crate::records::{PairTick, Stream};
-
-/// Series of one workload by role and metric.
-type Series = BTreeMap<(Role, Metric), SeriesWindows>;
+use crate::records::{Pair, Pairs, Stream};
 
 /// Rolls every series one tick on.
-pub(crate) fn features<'s>(pairs: Stream<'s, PairTick>, settings: &EngineSettings) -> Stream<'s, FeatureRecord> {
+pub(crate) fn features<'s>(pairs: Stream<'s, Rc<Pairs>>, settings: &EngineSettings) -> Stream<'s, FeatureRecord> {
     let (tick_ms, every_ms) = (settings.tick.millis(), settings.features_every.millis());
     pairs.unary(Pipeline, "features", move |_, _| {
-        let mut workloads: BTreeMap<WorkloadId, Series> = BTreeMap::new();
+        let mut windows = Windows::new(tick_ms);
         move |input, output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<FeatureRecord>>>| {
             input.for_each(|capability, data| {
                 let Some(&tick) = capability.least() else { return };
                 let mut session = output.session(&capability);
-                for pair in data.drain(..) {
-                    let series = workloads.entry(pair.workload.clone()).or_default();
-                    fold(series, &pair, tick, tick_ms);
-                    if tick % every_ms == 0 {
-                        session.give(record(series, &pair, tick));
+                for pairs in data.drain(..) {
+                    for pair in &pairs.pairs {
+                        windows.fold(&pairs, pair, tick);
+                        if tick % every_ms == 0 {
+                            session.give(windows.record(pair, tick));
+                        }
                     }
                 }
             });
@@ -39,28 +37,56 @@ pub(crate) fn features<'s>(pairs: Stream<'s, PairTick>, settings: &EngineSetting
     })
 }
 
-fn fold(series: &mut Series, pair: &PairTick, tick: u64, tick_ms: u64) {
-    for (role, role_tick) in &pair.roles {
-        for (metric, values) in &role_tick.series {
-            let windows = series.entry((*role, *metric)).or_insert_with(|| {
-                SeriesWindows::new(tick_ms).expect("the settings were checked before the workers were started")
-            });
-            windows.fold(tick, values);
-        }
-    }
+/// The windows of every series, and which series are whose.
+struct Windows {
+    bank: Bank,
+    /// By the workload's slot: its series, by role and metric, with their numbers in the bank.
+    workloads: Vec<Vec<(Role, Metric, usize)>>,
 }
 
-fn record(series: &Series, pair: &PairTick, tick: u64) -> FeatureRecord {
-    let rows = series.iter().flat_map(|((role, metric), windows)| {
-        let filled = WINDOWS_MS.into_iter().zip(windows.features(tick));
-        filled.filter_map(|(window_ms, features)| Some(row(*role, *metric, window_ms, &features?)))
-    });
-    FeatureRecord {
-        version: V1,
-        time: EventTime::from_millis(tick),
-        tenant: pair.tenant.clone(),
-        workload: pair.workload.clone(),
-        rows: rows.collect(),
+impl Windows {
+    fn new(tick_ms: u64) -> Self {
+        let bank = Bank::new(tick_ms).expect("the settings were checked before the workers were started");
+        Self { bank, workloads: Vec::new() }
+    }
+
+    /// Folds a workload's tick; series that were not read slide on too.
+    fn fold(&mut self, pairs: &Pairs, pair: &Pair, tick: u64) {
+        if self.workloads.len() <= pair.slot {
+            self.workloads.resize_with(pair.slot + 1, Vec::new);
+        }
+        let known = &mut self.workloads[pair.slot];
+        let mut at = 0;
+        for series in pairs.series(pair) {
+            let key = (series.role, series.metric);
+            while let Some(&(_, _, number)) = known.get(at).filter(|&&(role, metric, _)| (role, metric) < key) {
+                self.bank.fold(number, tick, &[], &[]);
+                at += 1;
+            }
+            if known.get(at).is_none_or(|&(role, metric, _)| (role, metric) != key) {
+                known.insert(at, (key.0, key.1, self.bank.add()));
+            }
+            let (times_ms, values) = pairs.readings(series);
+            self.bank.fold(known[at].2, tick, times_ms, values);
+            at += 1;
+        }
+        for &(_, _, number) in &known[at..] {
+            self.bank.fold(number, tick, &[], &[]);
+        }
+    }
+
+    fn record(&self, pair: &Pair, tick: u64) -> FeatureRecord {
+        let rows = self.workloads[pair.slot].iter().flat_map(|&(role, metric, number)| {
+            let filled = WINDOWS_MS.into_iter().zip(self.bank.features(number));
+            filled.filter_map(move |(window_ms, features)| Some(row(role, metric, window_ms, &features?)))
+        });
+        FeatureRecord {
+            version: V1,
+            time: EventTime::from_millis(tick),
+            tenant: pair.tenant.clone(),
+            workload: pair.workload.clone(),
+            rows: rows.collect(),
+        }
     }
 }
 
@@ -69,7 +95,7 @@ fn row(role: Role, metric: Metric, window_ms: u64, features: &Features) -> Featu
         role,
         metric,
         window_ms,
-        count: features.count,
+        count: u64::from(features.count),
         mean: features.mean,
         min: features.min,
         max: features.max,

@@ -9,6 +9,7 @@
 //! ensemble a resource, see `models/forecast`, and the floor's window. Missing steps are missing, never zero.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ::forecast::{Ensemble, EnsembleSettings, Prediction};
@@ -16,14 +17,14 @@ use scaling::{Signal, Signals};
 use schemas::{
     Anomaly, EventTime, ForecastRecord, Metric, QuantileValue, Resource, Role, Severity, V1, Workload, WorkloadId,
 };
-use shadow::{Learner, RoleTick};
+use shadow::Learner;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::EngineSettings;
-use crate::records::{PairTick, Stream};
+use crate::records::{Pair, Pairs, RoleTick, Stream};
 use crate::stash::Stash;
 
 /// Version of the experts' code: a decision names what it rests on.
@@ -40,14 +41,14 @@ type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Ahe
 
 /// Learns every pair's demand and looks ahead; critical anomalies quarantine scaling down.
 pub(crate) fn forecast<'s>(
-    pairs: Stream<'s, PairTick>,
+    pairs: Stream<'s, Rc<Pairs>>,
     anomalies: Stream<'s, Anomaly>,
     settings: &EngineSettings,
 ) -> Stream<'s, Ahead> {
     let settings = settings.clone();
     pairs.binary_frontier(anomalies, Pipeline, Pipeline, "forecast", move |_, _| {
         let (mut pairs, mut alerts) = (Stash::new(), Stash::new());
-        let mut workloads: BTreeMap<WorkloadId, Outlook> = BTreeMap::new();
+        let mut outlooks = Outlooks::default();
         move |(input, frontier), (anomalies, anomalies_frontier), output: &mut Output<'_>| {
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
@@ -62,25 +63,49 @@ pub(crate) fn forecast<'s>(
             while let Some((capability, closed)) = pairs.pop_closed(&[frontier, anomalies_frontier]) {
                 let tick = *capability.time();
                 while let Some((_, alerts)) = alerts.pop_until(tick) {
-                    alerts.iter().for_each(|alert: &Anomaly| quarantine(&mut workloads, alert, &settings));
+                    alerts.iter().for_each(|alert: &Anomaly| outlooks.quarantine(alert, &settings));
                 }
                 let mut session = output.session(&capability);
-                for pair in closed {
-                    let Some(record) = pair.record.clone() else { continue };
-                    let outlook =
-                        workloads.entry(pair.workload.clone()).or_insert_with(|| Outlook::new(&record, &settings));
-                    outlook.tick(tick, &pair, &record, &settings).into_iter().for_each(|ahead| session.give(ahead));
+                for pairs in &closed {
+                    for pair in &pairs.pairs {
+                        let Some(record) = &pair.record else { continue };
+                        let outlook = outlooks.of(pair, record, &settings);
+                        let ahead = outlook.tick(tick, (pairs, pair), record, &settings);
+                        ahead.into_iter().for_each(|ahead| session.give(ahead));
+                    }
                 }
             }
         }
     })
 }
 
-fn quarantine(workloads: &mut BTreeMap<WorkloadId, Outlook>, alert: &Anomaly, settings: &EngineSettings) {
-    if alert.severity == Severity::Critical
-        && let Some(outlook) = workloads.get_mut(&alert.workload)
-    {
-        outlook.quarantined_until = Some(alert.time.plus(settings.quarantine.millis()));
+/// What is known of every registered workload's demand.
+#[derive(Default)]
+struct Outlooks {
+    slots: BTreeMap<WorkloadId, usize>,
+    /// By the workload's slot.
+    outlooks: Vec<Option<Outlook>>,
+}
+
+impl Outlooks {
+    fn of(&mut self, pair: &Pair, record: &Workload, settings: &EngineSettings) -> &mut Outlook {
+        if self.outlooks.len() <= pair.slot {
+            self.outlooks.resize_with(pair.slot + 1, || None);
+        }
+        let outlook = &mut self.outlooks[pair.slot];
+        if outlook.is_none() {
+            self.slots.insert(pair.workload.clone(), pair.slot);
+        }
+        outlook.get_or_insert_with(|| Outlook::new(record, settings))
+    }
+
+    fn quarantine(&mut self, alert: &Anomaly, settings: &EngineSettings) {
+        if alert.severity == Severity::Critical
+            && let Some(slot) = self.slots.get(&alert.workload)
+            && let Some(outlook) = &mut self.outlooks[*slot]
+        {
+            outlook.quarantined_until = Some(alert.time.plus(settings.quarantine.millis()));
+        }
     }
 }
 
@@ -116,10 +141,16 @@ impl Outlook {
         }
     }
 
-    fn tick(&mut self, tick: u64, pair: &PairTick, record: &Arc<Workload>, settings: &EngineSettings) -> Vec<Ahead> {
+    fn tick(
+        &mut self,
+        tick: u64,
+        (pairs, pair): (&Pairs, &Pair),
+        record: &Arc<Workload>,
+        settings: &EngineSettings,
+    ) -> Vec<Ahead> {
         self.follow_delay(pair.delay_ms, settings);
-        let primary = pair.role(Role::Primary);
-        let shadow = pair.role(Role::Shadow).map(role_tick);
+        let primary = pairs.role(pair, Role::Primary);
+        let shadow = pairs.role(pair, Role::Shadow).map(role_tick);
         let slo = record.slo_latency_p99.map(schemas::Seconds::get);
         let work = self.learner.observe(&primary.map(role_tick).unwrap_or_default(), shadow.as_ref(), slo);
         let sizing = self.learner.sizing(slo);
@@ -230,7 +261,7 @@ impl Series {
     fn record(
         &self,
         tick: u64,
-        pair: &PairTick,
+        pair: &Pair,
         level: f64,
         horizon_ms: u64,
         demand: impl Fn(f64) -> f64,
@@ -269,8 +300,8 @@ fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     }
 }
 
-fn role_tick(role: &crate::records::RoleTick) -> RoleTick {
-    RoleTick {
+fn role_tick(role: RoleTick<'_>) -> shadow::RoleTick {
+    shadow::RoleTick {
         cores: role.mean(Metric::CpuUsed),
         limit_cores: role.mean(Metric::CpuLimit),
         throttled: role.mean(Metric::CpuThrottled),

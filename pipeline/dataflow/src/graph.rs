@@ -1,7 +1,7 @@
 //! The order of the stages, one line each.
 
 use scaling::Signals;
-use schemas::{FeatureRecord, ForecastRecord, Reject, Sample};
+use schemas::{Anomaly, FeatureRecord, ForecastRecord, Reject};
 use timely::dataflow::Scope;
 use timely::dataflow::operators::core::{Concatenate, Map, OkErr};
 
@@ -12,8 +12,8 @@ use crate::egress::{Outlet, egress, outputs, receipts};
 use crate::features::features;
 use crate::forecast::{Ahead, forecast};
 use crate::ingest::{Intakes, ingest};
-use crate::pair::pair;
-use crate::records::{Change, Intake, Stream};
+use crate::pair::{WorkloadUpdate, pair};
+use crate::records::{Change, Intake, Rows, Stream};
 use crate::{EngineSettings, Receipt};
 
 /// Builds the dataflow of one worker.
@@ -30,21 +30,40 @@ pub(crate) fn build(scope: Scope<'_, u64>, intakes: Intakes, outlet: Outlet, set
     let probe = intakes.probe.clone();
     let (samples, changes, errors, taken_in) = split(ingest(scope, intakes, settings));
     let control = control(changes);
-    let (pairs, strays) = pair(samples, control.workloads).ok_err(|paired| paired);
-    let features: Stream<'_, FeatureRecord> = features(pairs.clone(), settings);
-    let anomalies = detect(pairs.clone(), settings);
-    let (forecasts, signals) = part(forecast(pairs, anomalies.clone(), settings));
-    let decisions = decide(signals.map(|signals| *signals), control.standings, settings);
-    let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, strays]);
+    let stages = stages(samples, control.workloads, settings);
+    let decisions = decide(stages.signals.map(|signals| *signals), control.standings, settings);
+    let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, stages.strays]);
     let leaving = [
-        outputs(features),
-        outputs(forecasts.map(|record| *record)),
-        outputs(anomalies),
+        outputs(stages.features),
+        outputs(stages.forecasts.map(|record| *record)),
+        outputs(stages.anomalies),
         outputs(decisions),
         outputs(rejects.map(|reject| *reject)),
         receipts(taken_in),
     ];
     egress(scope.concatenate(leaving), outlet, &probe);
+}
+
+/// What the stages between ingest and decide give.
+pub(crate) struct Stages<'s> {
+    pub(crate) features: Stream<'s, FeatureRecord>,
+    pub(crate) anomalies: Stream<'s, Anomaly>,
+    pub(crate) forecasts: Stream<'s, Box<ForecastRecord>>,
+    pub(crate) signals: Stream<'s, Box<Signals>>,
+    pub(crate) strays: Stream<'s, Box<Reject>>,
+}
+
+/// From samples to what decisions rest on.
+pub(crate) fn stages<'s>(
+    samples: Stream<'s, Rows>,
+    workloads: Stream<'s, WorkloadUpdate>,
+    settings: &EngineSettings,
+) -> Stages<'s> {
+    let (pairs, strays) = pair(samples, workloads).ok_err(|paired| paired);
+    let features = features(pairs.clone(), settings);
+    let anomalies = detect(pairs.clone(), settings);
+    let (forecasts, signals) = part(forecast(pairs, anomalies.clone(), settings));
+    Stages { features, anomalies, forecasts, signals, strays }
 }
 
 /// Parts what is published of the outlook from what is decided by.
@@ -55,12 +74,12 @@ fn part(ahead: Stream<'_, Ahead>) -> (Stream<'_, Box<ForecastRecord>>, Stream<'_
     })
 }
 
-type Split<'s> = (Stream<'s, Sample>, Stream<'s, Change>, Stream<'s, Box<Reject>>, Stream<'s, Receipt>);
+type Split<'s> = (Stream<'s, Rows>, Stream<'s, Change>, Stream<'s, Box<Reject>>, Stream<'s, Receipt>);
 
 /// Parts the intake without a copy: samples first, since they are nearly all of it.
 fn split(intake: Stream<'_, Intake>) -> Split<'_> {
     let (samples, rest): (Stream<'_, _>, Stream<'_, _>) = intake.ok_err(|intake| match intake {
-        Intake::Sample(sample) => Ok(*sample),
+        Intake::Samples(rows) => Ok(rows),
         other => Err(other),
     });
     let (changes, rest): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| match rest {
@@ -70,7 +89,7 @@ fn split(intake: Stream<'_, Intake>) -> Split<'_> {
     let (errors, receipts): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| match rest {
         Intake::Error(reject) => Ok(reject),
         Intake::Receipt(receipt) => Err(receipt),
-        Intake::Sample(_) | Intake::Change(_) => unreachable!("both were parted off before"),
+        Intake::Samples(_) | Intake::Change(_) => unreachable!("both were parted off before"),
     });
     (samples, changes, errors, receipts)
 }

@@ -1,23 +1,26 @@
 //! Ingest: deliveries into samples, changes of the control plane, and errors, each at its event time.
 //!
 //! Key: none; a partition is read by one worker. Time: a sample is sent at its own tick; the capability follows the
-//! least watermark of all partitions. State: one watermark a partition. Late, too early and impossible samples become
-//! dead letters, never silence. Cost: one decode a message; the source stops taking deliveries while too many ticks
-//! are open, which fills the bounded channel and so holds back whoever feeds it.
+//! least watermark of all partitions. State: one watermark a partition, and names. Late, too early and impossible samples
+//! become dead letters, never silence. Cost: one decode a message; the deliveries of one activation become one block of
+//! columns, of which each tick and worker gets its rows. The source stops taking deliveries while too many ticks are open,
+//! which fills the bounded channel and so holds back whoever feeds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use schemas::{EventTime, Metric, Reject, RejectReason, Sample, Topic, V1};
+use schemas::samples::Builder;
+use schemas::{EventTime, Reject, RejectReason, Topic, V1};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::{OutputBuilderSession, source};
 use timely::dataflow::operators::probe::Handle as Probe;
 
-use crate::records::{Change, ControlNoun, Intake, Stream};
+use crate::keys::hash;
+use crate::records::{Change, ControlNoun, Intake, Rows, Stream};
 use crate::watermarks::Watermarks;
 use crate::{Delivery, EngineSettings, Receipt};
 
@@ -39,6 +42,9 @@ pub(crate) struct Intakes {
 /// Deliveries that one activation takes: bounds how long a worker is away from its other operators.
 const DELIVERIES_PER_ACTIVATION: usize = 64;
 
+/// Rows after which an activation takes no further delivery: bounds a block's memory.
+const ROWS_PER_ACTIVATION: usize = 1 << 17;
+
 /// How soon an idle source looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -47,14 +53,24 @@ type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Int
 /// Reads a worker's deliveries.
 pub(crate) fn ingest<'s>(scope: Scope<'s, u64>, intakes: Intakes, settings: &EngineSettings) -> Stream<'s, Intake> {
     let settings = settings.clone();
+    let workers = scope.worker().peers() as u64;
     source(scope, "ingest", move |capability, info| {
         let activator = scope.activator_for(info.address);
         let watermarks = Arc::clone(&intakes.watermarks);
-        let mut reader = Reader { settings, newest: BTreeMap::new(), idle: BTreeSet::new(), watermarks };
+        let mut reader = Reader {
+            settings,
+            workers,
+            newest: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            watermarks,
+            block: Builder::default(),
+            rows: BTreeMap::new(),
+        };
         let mut held = Some(capability);
         move |output: &mut Output<'_>| {
             let Some(capability) = held.as_mut() else { return };
             let ended = reader.drain(&intakes, capability, output);
+            reader.send_block(capability, output);
             if let Some(frontier) = reader.watermarks.frontier()
                 && frontier > *capability.time()
             {
@@ -78,18 +94,22 @@ struct Fault {
 
 struct Reader {
     settings: EngineSettings,
+    workers: u64,
     /// Newest event time of each partition, in milliseconds.
     newest: BTreeMap<i32, u64>,
     /// Partitions that have been declared idle and have brought no sample since.
     idle: BTreeSet<i32>,
     watermarks: Arc<Watermarks>,
+    /// The samples of this activation, and which of their rows belong to each tick.
+    block: Builder,
+    rows: BTreeMap<u64, Vec<u32>>,
 }
 
 impl Reader {
     /// Takes a bounded number of deliveries; true when the feed has ended.
     fn drain(&mut self, intakes: &Intakes, capability: &Capability<u64>, output: &mut Output<'_>) -> bool {
         for _ in 0..DELIVERIES_PER_ACTIVATION {
-            if self.too_far_ahead(&intakes.probe) {
+            if self.too_far_ahead(&intakes.probe) || self.block.len() >= ROWS_PER_ACTIVATION {
                 return false;
             }
             match intakes.feed.try_recv() {
@@ -128,22 +148,21 @@ impl Reader {
 
     fn read_samples(&mut self, delivery: &Delivery, capability: &Capability<u64>, output: &mut Output<'_>) {
         let value = delivery.value.as_deref().unwrap_or_default();
-        match schemas::decode::samples(delivery.content_type.as_deref(), value, delivery.time) {
+        let first = self.block.len();
+        match schemas::decode::append(delivery.content_type.as_deref(), value, delivery.time, &mut self.block) {
             Err(fault) => {
                 let fault = Fault { row: None, reason: fault.reason, detail: fault.detail };
                 self.refuse(delivery, fault, capability, output);
             }
-            Ok(rows) => {
-                for (row, sample) in rows.into_iter().enumerate() {
-                    match sample
-                        .map_err(|detail| (RejectReason::Reading, detail))
-                        .and_then(|s| self.admit(s, delivery, capability))
-                    {
-                        Ok(sample) => self.send_sample(sample, delivery.partition, capability, output),
-                        Err((reason, detail)) => {
-                            self.refuse(delivery, Fault { row: Some(row), reason, detail }, capability, output);
-                        }
+            Ok(read) => {
+                for (place, row) in read.good().enumerate() {
+                    if let Err((reason, detail)) = self.admit(first + place, delivery, capability) {
+                        self.refuse(delivery, Fault { row: Some(row), reason, detail }, capability, output);
                     }
+                }
+                for (row, detail) in read.faults {
+                    let fault = Fault { row: Some(row), reason: RejectReason::Reading, detail };
+                    self.refuse(delivery, fault, capability, output);
                 }
             }
         }
@@ -155,14 +174,14 @@ impl Reader {
         }
     }
 
-    /// Whether a sample's time can be used.
+    /// Takes a row of the block into its tick, or says why its time cannot be used.
     fn admit(
-        &self,
-        sample: Sample,
+        &mut self,
+        row: usize,
         delivery: &Delivery,
         capability: &Capability<u64>,
-    ) -> Result<Sample, (RejectReason, String)> {
-        let time = sample.time;
+    ) -> Result<(), (RejectReason, String)> {
+        let time = EventTime::from_millis(self.block.time_ms(row));
         if time > delivery.time.plus(self.settings.future_max.millis()) {
             let detail = format!(
                 "time {time} is more than {} ahead of the log's {}: set the producer's clock",
@@ -178,32 +197,46 @@ impl Reader {
             return Err((RejectReason::Past, detail));
         }
         let tick = time.tick(self.settings.tick.millis()).millis();
-        let closed =
-            self.newest.get(&delivery.partition).map_or(0, |newest| self.watermark(*newest)).max(*capability.time());
+        let newest = self.newest.get(&delivery.partition).copied();
+        let closed = newest.map_or(0, |newest| self.watermark(newest)).max(*capability.time());
         if tick < closed {
             let detail =
                 format!("time {time} came after its tick was closed: raise `lateness`, now {}", self.settings.lateness);
             return Err((RejectReason::Late, detail));
         }
-        for &metric in Metric::ALL {
-            if sample.reading(metric).is_some_and(|value| value > READING_MAX) {
-                return Err((
-                    RejectReason::Reading,
-                    format!("{} is beyond {READING_MAX:e}: no machine has that", metric.name()),
-                ));
-            }
+        if newest.is_none_or(|newest| time.millis() > newest) {
+            self.newest.insert(delivery.partition, time.millis());
+            self.watermarks.reach(tick + self.settings.tick.millis());
         }
-        Ok(sample)
+        self.idle.remove(&delivery.partition);
+        self.rows.entry(tick).or_default().push(u32::try_from(row).expect("a block is bounded"));
+        Ok(())
     }
 
-    fn send_sample(&mut self, sample: Sample, partition: i32, capability: &Capability<u64>, output: &mut Output<'_>) {
-        let time = sample.time.millis();
-        let newest = self.newest.entry(partition).or_insert(time);
-        *newest = (*newest).max(time);
-        self.idle.remove(&partition);
-        let tick = sample.time.tick(self.settings.tick.millis()).millis();
-        self.watermarks.reach(tick + self.settings.tick.millis());
-        output.session(&capability.delayed(&tick)).give(Intake::Sample(Box::new(sample)));
+    /// Sends the samples of this activation, to each worker those of its workloads.
+    fn send_block(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
+        if self.block.is_empty() {
+            return;
+        }
+        let samples = Arc::new(self.block.take());
+        let worker = |identity: &Arc<schemas::Identity>| hash(identity.workload.as_str()) % self.workers;
+        let workers: Vec<u64> = samples.identities().iter().map(worker).collect();
+        for (tick, rows) in std::mem::take(&mut self.rows) {
+            let capability = capability.delayed(&tick);
+            let mut session = output.session(&capability);
+            if self.workers == 1 {
+                session.give(Intake::Samples(Rows { worker: 0, samples: Arc::clone(&samples), rows }));
+                continue;
+            }
+            let mut parted = vec![Vec::new(); self.workers as usize];
+            for row in rows {
+                let who = samples.who()[row as usize];
+                parted[workers[who as usize] as usize].push(row);
+            }
+            for (worker, rows) in (0..).zip(parted).filter(|(_, rows)| !rows.is_empty()) {
+                session.give(Intake::Samples(Rows { worker, samples: Arc::clone(&samples), rows }));
+            }
+        }
     }
 
     fn read_change(
@@ -277,9 +310,6 @@ impl Reader {
             .millis()
     }
 }
-
-/// Largest reading that is believed, in any unit: an exabyte. Sums of squares stay finite far below it.
-const READING_MAX: f64 = 1e18;
 
 fn index(partition: i32) -> usize {
     usize::try_from(partition).expect("partitions count from zero")

@@ -19,6 +19,7 @@ mod forecast;
 pub mod graph;
 mod ingest;
 mod keys;
+mod measure;
 mod pair;
 mod records;
 mod settings;
@@ -27,4 +28,5 @@ mod watermarks;
 
 pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
 pub use engine::{Engine, EngineError};
+pub use measure::{Block, Depth, Feed, Tally, measure};
 pub use settings::EngineSettings;

@@ -1,8 +1,9 @@
 //! What travels between stages.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use schemas::{EventTime, Metric, Reject, Role, Sample, TenantId, Workload, WorkloadId};
+use schemas::{EventTime, Metric, Reject, Role, Samples, TenantId, Workload, WorkloadId};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 
@@ -44,22 +45,34 @@ pub(crate) struct Standing {
 /// What ingest makes of a delivery.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Intake {
-    Sample(Box<Sample>),
+    Samples(Rows),
     Change(Change),
     Error(Box<Reject>),
     Receipt(Receipt),
 }
 
-/// All readings of one role of a workload within a tick.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct RoleTick {
-    /// For each metric, the role's total (or mean, or maximum) as last known at each reading: (time, value).
-    pub(crate) series: Vec<(Metric, Vec<(u64, f64)>)>,
+/// Some rows of a block of samples: those of one tick that one worker wants.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Rows {
+    pub(crate) worker: u64,
+    pub(crate) samples: Arc<Samples>,
+    pub(crate) rows: Vec<u32>,
+}
+
+/// One closed tick of all workloads of a worker: columns, and who they belong to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pairs {
+    pub(crate) pairs: Vec<Pair>,
+    series: Vec<Series>,
+    times_ms: Vec<u64>,
+    values: Vec<f64>,
 }
 
 /// Primary, shadow, canary and baseline of one workload within a tick.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct PairTick {
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    /// The workload's number with its worker: from zero, never given twice.
+    pub(crate) slot: usize,
     pub(crate) tenant: TenantId,
     pub(crate) workload: WorkloadId,
     /// The workload's record; none when nobody has written one.
@@ -68,30 +81,98 @@ pub(crate) struct PairTick {
     pub(crate) delay_ms: Option<u64>,
     /// Time of the newest reading of the primary.
     pub(crate) read_at: Option<EventTime>,
-    pub(crate) roles: Vec<(Role, RoleTick)>,
+    series: Range<usize>,
 }
 
-impl PairTick {
-    /// The readings of a role.
-    pub(crate) fn role(&self, role: Role) -> Option<&RoleTick> {
-        self.roles.iter().find(|(other, _)| *other == role).map(|(_, tick)| tick)
+/// A metric of a role within a tick: its total over the instances (or mean, or maximum) as last known at each reading.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    pub(crate) role: Role,
+    pub(crate) metric: Metric,
+    /// Mean over the tick's readings.
+    pub(crate) mean: f64,
+    /// Largest of the tick's readings.
+    pub(crate) peak: f64,
+    times_ms: Range<usize>,
+    values: Range<usize>,
+}
+
+/// The metrics of one role.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoleTick<'a>(&'a [Series]);
+
+impl Pairs {
+    /// Opens the next workload; its series follow.
+    pub(crate) fn begin(&mut self, pair: Pair) {
+        let next = self.series.len();
+        self.pairs.push(Pair { series: next..next, ..pair });
+    }
+
+    /// Keeps the times of readings, for the series that were read at them.
+    pub(crate) fn add_times(&mut self, times_ms: impl Iterator<Item = u64>) -> Range<usize> {
+        let first = self.times_ms.len();
+        self.times_ms.extend(times_ms);
+        first..self.times_ms.len()
+    }
+
+    /// Adds a series to the workload opened last, in the order of roles and metrics. Without readings it is no series.
+    pub(crate) fn add(
+        &mut self,
+        role: Role,
+        metric: Metric,
+        times_ms: Range<usize>,
+        values: impl Iterator<Item = f64>,
+    ) {
+        let first = self.values.len();
+        self.values.extend(values);
+        let values = first..self.values.len();
+        let readings = &self.values[values.clone()];
+        debug_assert_eq!(readings.len(), times_ms.len(), "a reading has a time");
+        if readings.is_empty() {
+            return;
+        }
+        let (sum, peak) = readings.iter().fold((0.0, f64::MIN), |(sum, peak), &value| (sum + value, peak.max(value)));
+        let mean = sum / readings.len() as f64;
+        self.series.push(Series { role, metric, mean, peak, times_ms, values });
+        self.pairs.last_mut().expect("a workload was opened").series.end = self.series.len();
+    }
+
+    /// The series of a workload, by role and metric.
+    pub(crate) fn series(&self, pair: &Pair) -> &[Series] {
+        &self.series[pair.series.clone()]
+    }
+
+    /// The readings of a series: when, and how much.
+    pub(crate) fn readings(&self, series: &Series) -> (&[u64], &[f64]) {
+        (&self.times_ms[series.times_ms.clone()], &self.values[series.values.clone()])
+    }
+
+    /// The metrics of a role; `None` when it was not read.
+    pub(crate) fn role(&self, pair: &Pair, role: Role) -> Option<RoleTick<'_>> {
+        let own = self.series(pair).chunk_by(|a, b| a.role == b.role).find(|own| own[0].role == role);
+        own.map(RoleTick)
     }
 }
 
-impl RoleTick {
-    /// A metric's readings.
-    pub(crate) fn values(&self, metric: Metric) -> &[(u64, f64)] {
-        self.series.iter().find(|(other, _)| *other == metric).map_or(&[], |(_, values)| values)
+impl Pair {
+    /// A workload without series.
+    pub(crate) fn new(slot: usize, tenant: TenantId, workload: WorkloadId) -> Self {
+        Self { slot, tenant, workload, record: None, delay_ms: None, read_at: None, series: 0..0 }
     }
+}
 
+impl<'a> RoleTick<'a> {
     /// A metric's mean over the tick; none when it was not read.
-    pub(crate) fn mean(&self, metric: Metric) -> Option<f64> {
-        let values = self.values(metric);
-        (!values.is_empty()).then(|| values.iter().map(|(_, value)| value).sum::<f64>() / values.len() as f64)
+    pub(crate) fn mean(self, metric: Metric) -> Option<f64> {
+        self.find(metric).map(|series| series.mean)
     }
 
     /// A metric's largest value within the tick.
-    pub(crate) fn peak(&self, metric: Metric) -> Option<f64> {
-        self.values(metric).iter().map(|(_, value)| *value).reduce(f64::max)
+    pub(crate) fn peak(self, metric: Metric) -> Option<f64> {
+        self.find(metric).map(|series| series.peak)
+    }
+
+    fn find(self, metric: Metric) -> Option<&'a Series> {
+        self.0.iter().find(|series| series.metric == metric)
     }
 }

@@ -87,7 +87,7 @@ impl EngineSettings {
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let tick = self.tick.millis();
-        let tick_fits = ::features::SeriesWindows::new(tick).is_ok();
+        let tick_fits = ::features::Bank::new(tick).is_ok();
         // A bad tick is one fault, not one of every span that is counted in ticks.
         let whole_ticks = |span: Span| !tick_fits || (span.millis() >= tick && span.millis().is_multiple_of(tick));
         let divides_day = self.step.millis() < DAY_MS && DAY_MS.is_multiple_of(self.step.millis());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{actuate, completions, demo, explain, profile, run, settings, sql, tap, validate};
+use crate::commands::{actuate, bench, completions, demo, explain, profile, run, settings, sql, tap, validate};
 
 /// Keeps every workload supplied with just enough resource, a little ahead of time.
 ///
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Validate(validate::Validate),
     /// Prints every setting with its default and meaning, as a settings file.
     Settings(settings::Reference),
+    /// Measures what this machine carries.
+    Bench(bench::Bench),
     /// Prints completions for a shell.
     Completions(completions::Completions),
 }

@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments and what it does.
 
 pub(crate) mod actuate;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod explain;

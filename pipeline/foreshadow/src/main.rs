@@ -51,6 +51,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Tap(arguments) => commands::tap::run(arguments, &settings()?),
         Command::Validate(arguments) => commands::validate::run(arguments),
         Command::Settings(arguments) => commands::settings::run(arguments, &cli.common),
+        Command::Bench(arguments) => commands::bench::run(arguments, &settings()?),
         Command::Completions(arguments) => commands::completions::run(arguments),
     }
 }

@@ -74,7 +74,8 @@ impl Essence for FeatureRecord {
         let of_role = |role: Role| {
             let cpu = self.rows.iter().filter(|row| row.role == role && row.metric == Metric::CpuUsed);
             cpu.min_by_key(|row| row.window_ms).map(|row| {
-                let (mean, max, window) = (cores(row.mean), cores(row.max), Span::from_millis(row.window_ms));
+                let (mean, max, window) =
+                    (cores(f64::from(row.mean)), cores(f64::from(row.max)), Span::from_millis(row.window_ms));
                 format!("{} cpu {mean} cores, at most {max}, over {window}", role.name())
             })
         };

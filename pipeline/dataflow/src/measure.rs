@@ -1,0 +1,182 @@
+//! The stages without a log, for measurements: blocks of samples in memory in, decision input out.
+//!
+//! What is measured is what runs: [`graph::stages`](crate::graph) builds the same operators for both. The clock stays with
+//! the caller: it is asked for every block, and told how far the stages have come.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use schemas::{Noun, Samples, Workload};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::Inspect;
+use timely::dataflow::operators::generic::{OutputBuilderSession, source};
+use timely::dataflow::operators::probe::{Handle as Probe, Probe as _};
+use timely::dataflow::{ProbeHandle, Scope};
+
+use crate::control::control;
+use crate::graph::stages;
+use crate::records::{Change, ControlNoun, Rows, Stream};
+use crate::{EngineError, EngineSettings};
+
+/// Ticks that may be open: enough to keep every operator busy.
+const TICKS_IN_FLIGHT: u64 = 4;
+
+/// A tick's start in milliseconds, and samples of it. Ticks ascend.
+pub type Block = (u64, Arc<Samples>);
+
+/// Gives a worker its next block. It is told up to which tick everything has been worked off; `None` ends the run.
+pub type Feed = Box<dyn FnMut(u64) -> Option<Block> + Send>;
+
+/// How much of the dataflow is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Rows are counted and dropped: what the harness itself costs.
+    Null,
+    /// Pairs, features of every window, detectors, forecasts and the input of the decision law.
+    Stages,
+}
+
+/// What came out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Samples that went in.
+    pub rows: u64,
+    /// Windows that held readings, over all series and ticks.
+    pub windows: u64,
+    /// Anomalies.
+    pub anomalies: u64,
+    /// Inputs of the decision law.
+    pub signals: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.windows += other.windows;
+        self.anomalies += other.anomalies;
+        self.signals += other.signals;
+    }
+}
+
+/// Runs one worker a feed until the feeds end; the sum of what came out.
+///
+/// # Errors
+/// As [`Engine::start`](crate::Engine::start).
+pub fn measure(
+    settings: &EngineSettings,
+    depth: Depth,
+    workloads: &[Workload],
+    feeds: Vec<Feed>,
+) -> Result<Tally, EngineError> {
+    let faults = settings.faults();
+    if !faults.is_empty() {
+        return Err(EngineError::Settings(faults));
+    }
+    let config = timely::Config::process(feeds.len());
+    let feeds: Vec<Mutex<Option<Feed>>> = feeds.into_iter().map(|feed| Mutex::new(Some(feed))).collect();
+    let (settings, workloads) = (settings.clone(), workloads.to_vec());
+    let guards = timely::execute(config, move |worker| {
+        let feed = feeds[worker.index()].lock().expect("no worker panics while it holds the lock").take();
+        let feed = feed.expect("each worker takes its feed once");
+        let tally = Rc::new(RefCell::new(Tally::default()));
+        let probe = Probe::new();
+        let registered = if worker.index() == 0 { workloads.clone() } else { Vec::new() };
+        worker.dataflow::<u64, _, _>(|scope| {
+            let rows = blocks(scope, feed, probe.clone(), Rc::clone(&tally));
+            match depth {
+                Depth::Null => {
+                    rows.probe_with(&probe);
+                }
+                Depth::Stages => build(scope, rows, registered, &settings, &tally, &probe),
+            }
+        });
+        while worker.step() {}
+        tally.take()
+    });
+    let guards = guards.map_err(EngineError::Start)?;
+    let mut total = Tally::default();
+    for outcome in guards.join() {
+        total.add(outcome.map_err(EngineError::Start)?);
+    }
+    Ok(total)
+}
+
+fn build(
+    scope: Scope<'_, u64>,
+    rows: Stream<'_, Rows>,
+    registered: Vec<Workload>,
+    settings: &EngineSettings,
+    tally: &Rc<RefCell<Tally>>,
+    probe: &ProbeHandle<u64>,
+) {
+    let control = control(changes(scope, registered));
+    let stages = stages(rows, control.workloads, settings);
+    let count = |add: fn(&mut Tally, u64)| {
+        let tally = Rc::clone(tally);
+        move |number: u64| add(&mut tally.borrow_mut(), number)
+    };
+    let windows = count(|tally, number| tally.windows += number);
+    stages.features.inspect(move |record| windows(record.rows.len() as u64)).probe_with(probe);
+    let anomalies = count(|tally, number| tally.anomalies += number);
+    stages.anomalies.inspect(move |_| anomalies(1)).probe_with(probe);
+    let signals = count(|tally, number| tally.signals += number);
+    stages.signals.inspect(move |_| signals(1)).probe_with(probe);
+}
+
+/// The feed's blocks, while not too many ticks are open.
+fn blocks<'s>(
+    scope: Scope<'s, u64>,
+    mut feed: Feed,
+    probe: ProbeHandle<u64>,
+    tally: Rc<RefCell<Tally>>,
+) -> Stream<'s, Rows> {
+    let worker = scope.worker().index() as u64;
+    source(scope, "blocks", move |capability, info| {
+        let activator = scope.activator_for(info.address);
+        let mut held = Some(capability);
+        let mut ticks_fed = std::collections::VecDeque::new();
+        move |output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Rows>>>| {
+            let Some(capability) = held.as_mut() else { return };
+            activator.activate();
+            while ticks_fed.front().is_some_and(|tick| !probe.less_equal(tick)) {
+                ticks_fed.pop_front();
+            }
+            if ticks_fed.len() as u64 > TICKS_IN_FLIGHT {
+                return;
+            }
+            let closed = ticks_fed.front().copied().unwrap_or(u64::MAX);
+            let Some((tick, samples)) = feed(closed) else {
+                held = None;
+                return;
+            };
+            if ticks_fed.back() != Some(&tick) {
+                ticks_fed.push_back(tick);
+                capability.downgrade(&tick);
+            }
+            tally.borrow_mut().rows += samples.len() as u64;
+            let rows = (0..samples.len() as u32).collect();
+            output.session(capability).give(Rows { worker, samples, rows });
+        }
+    })
+}
+
+/// The workloads' records, before everything.
+fn changes<'s>(scope: Scope<'s, u64>, workloads: Vec<Workload>) -> Stream<'s, Change> {
+    source(scope, "workloads", move |capability, _| {
+        let mut held = Some((capability, workloads));
+        move |output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Change>>>| {
+            let Some((capability, workloads)) = held.take() else { return };
+            let mut session = output.session(&capability);
+            for (workload, offset) in workloads.iter().zip(0..) {
+                session.give(Change {
+                    noun: ControlNoun::Workloads,
+                    key: workload.workload.to_string(),
+                    time: 0,
+                    offset,
+                    value: Some(String::from_utf8(workload.to_json()).expect("JSON is UTF-8")),
+                });
+            }
+        }
+    })
+}

@@ -1,0 +1,186 @@
+//! A tick's rows, gathered workload by workload into series.
+
+use std::collections::BTreeMap;
+
+use schemas::{EventTime, Metric, Role};
+
+use super::roster::Roster;
+use crate::records::{Pair, Pairs, Rows};
+
+/// What gathering needs, kept from tick to tick so that nothing is allocated anew.
+#[derive(Default)]
+pub(super) struct Gather {
+    /// For each block, the members of its identities; none for those that were turned away.
+    members: Vec<Vec<Option<usize>>>,
+    /// For each slot, where its rows begin among `places`.
+    starts: Vec<usize>,
+    /// Every row of the tick as (block, row), slot by slot.
+    places: Vec<(u32, u32)>,
+    /// The rows of the workload at hand, in canonical order.
+    readings: Vec<Reading>,
+}
+
+/// One row of the workload at hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    role: Role,
+    time_ms: u64,
+    member: usize,
+    block: u32,
+    row: u32,
+}
+
+impl Gather {
+    /// Counts the rows of a tick into place.
+    pub(super) fn place(&mut self, blocks: &[Rows], roster: &Roster) {
+        self.members.clear();
+        self.members.extend(
+            blocks.iter().map(|block| {
+                block.samples.identities().iter().map(|identity| roster.place(identity)).collect::<Vec<_>>()
+            }),
+        );
+        // Slot `s` is counted at `s + 2`, so that the sums give its start at `s + 1`, and its end once it was filled.
+        self.starts.clear();
+        self.starts.resize(roster.len() + 2, 0);
+        let slots: Vec<Vec<Option<usize>>> = self
+            .members
+            .iter()
+            .map(|members| members.iter().map(|member| Some(roster.member((*member)?).slot)).collect())
+            .collect();
+        for (block, slots) in blocks.iter().zip(&slots) {
+            let who = block.samples.who();
+            for &row in &block.rows {
+                if let Some(slot) = slots[who[row as usize] as usize] {
+                    self.starts[slot + 2] += 1;
+                }
+            }
+        }
+        for slot in 1..self.starts.len() {
+            self.starts[slot] += self.starts[slot - 1];
+        }
+        self.places.clear();
+        self.places.resize(self.starts[self.starts.len() - 1], (0, 0));
+        for ((number, block), slots) in (0..).zip(blocks).zip(&slots) {
+            let who = block.samples.who();
+            for &row in &block.rows {
+                if let Some(slot) = slots[who[row as usize] as usize] {
+                    let place = &mut self.starts[slot + 1];
+                    self.places[*place] = (number, row);
+                    *place += 1;
+                }
+            }
+        }
+    }
+
+    /// Brings the rows of a workload into canonical order; none where it has none.
+    pub(super) fn begin(&mut self, slot: usize, blocks: &[Rows], roster: &Roster) -> Option<Pair> {
+        let places = &self.places[self.starts[slot]..self.starts[slot + 1]];
+        if places.is_empty() {
+            return None;
+        }
+        self.readings.clear();
+        self.readings.extend(places.iter().filter_map(|&(block, row)| {
+            let samples = &blocks[block as usize].samples;
+            let member = self.members[block as usize][samples.who()[row as usize] as usize]?;
+            let role = roster.member(member).identity.role;
+            Some(Reading { role, time_ms: samples.times_ms()[row as usize], member, block, row })
+        }));
+        let key = |reading: &Reading| (reading.role, reading.time_ms);
+        if !self.readings.is_sorted_by(|a, b| key(a) < key(b)) {
+            self.sort(blocks, roster);
+        }
+        let identity = &roster.member(self.readings[0].member).identity;
+        let mut pair = Pair::new(slot, identity.tenant.clone(), identity.workload.clone());
+        let primary = self.readings.iter().filter(|reading| reading.role == Role::Primary);
+        pair.read_at = primary.map(|reading| EventTime::from_millis(reading.time_ms)).max();
+        Some(pair)
+    }
+
+    /// Drops the rows of the workload at hand beyond a bound; whether there were such.
+    pub(super) fn bound(&mut self, most: usize) -> bool {
+        let beyond = self.readings.len() > most;
+        self.readings.truncate(most);
+        beyond
+    }
+
+    /// Adds the workload at hand to the tick's columns.
+    pub(super) fn fold(&self, pair: Pair, blocks: &[Rows], roster: &Roster, into: &mut Pairs) {
+        into.begin(pair);
+        for own in self.readings.chunk_by(|a, b| a.role == b.role) {
+            if own.iter().all(|reading| reading.member == own[0].member) {
+                fold_one(own, blocks, into);
+            } else {
+                fold_many(own, blocks, roster, into);
+            }
+        }
+    }
+
+    /// Canonical order: role, time, instance; a sample sent twice with other readings is ordered by its readings. Of one
+    /// reading that was sent twice the first counts.
+    fn sort(&mut self, blocks: &[Rows], roster: &Roster) {
+        let instance = |reading: &Reading| roster.member(reading.member).identity.instance_name();
+        let key = |reading: &Reading| (reading.role, reading.time_ms);
+        self.readings.sort_by(|a, b| {
+            let by_key = key(a).cmp(&key(b)).then_with(|| instance(a).cmp(instance(b)));
+            by_key.then_with(|| bits(a, blocks).cmp(bits(b, blocks)))
+        });
+        self.readings.dedup_by(|later, first| key(later) == key(first) && instance(later) == instance(first));
+    }
+}
+
+/// A reading of a metric; `None` when it was not taken.
+fn reading(of: &Reading, metric: Metric, blocks: &[Rows]) -> Option<f64> {
+    let column = blocks[of.block as usize].samples.column(metric)?;
+    Some(column[of.row as usize]).filter(|value| !value.is_nan())
+}
+
+fn bits<'a>(of: &'a Reading, blocks: &'a [Rows]) -> impl Iterator<Item = Option<u64>> + use<'a> {
+    Metric::ALL.iter().map(|&metric| reading(of, metric, blocks).map(f64::to_bits))
+}
+
+/// One instance: its readings are the role's.
+fn fold_one(own: &[Reading], blocks: &[Rows], into: &mut Pairs) {
+    let times = into.add_times(own.iter().map(|reading| reading.time_ms));
+    for &metric in Metric::ALL {
+        let taken = own.iter().filter(|of| reading(of, metric, blocks).is_some()).count();
+        if taken == 0 {
+            continue;
+        }
+        let times_ms = if taken == own.len() {
+            times.clone()
+        } else {
+            let taken = own.iter().filter(|of| reading(of, metric, blocks).is_some());
+            into.add_times(taken.map(|reading| reading.time_ms))
+        };
+        into.add(own[0].role, metric, times_ms, own.iter().filter_map(|of| reading(of, metric, blocks)));
+    }
+}
+
+/// Many instances: at each reading, the total over them as last known within the tick.
+fn fold_many(own: &[Reading], blocks: &[Rows], roster: &Roster, into: &mut Pairs) {
+    let instance = |of: &Reading| roster.member(of.member).identity.instance_name();
+    for &metric in Metric::ALL {
+        let taken: Vec<(&Reading, f64)> =
+            own.iter().filter_map(|of| Some((of, reading(of, metric, blocks)?))).collect();
+        // Instances that have not been read yet in this tick count with their first reading of it.
+        let mut last: BTreeMap<&str, f64> = taken.iter().rev().map(|(of, value)| (instance(of), *value)).collect();
+        let times_ms = into.add_times(taken.iter().map(|(of, _)| of.time_ms));
+        let totals = taken.iter().map(|(of, value)| {
+            last.insert(instance(of), *value);
+            combined(metric, &last)
+        });
+        into.add(own[0].role, metric, times_ms, totals);
+    }
+}
+
+/// Amounts add up over instances, ratios are averaged, of latencies the worst counts.
+fn combined(metric: Metric, last: &BTreeMap<&str, f64>) -> f64 {
+    let sum: f64 = last.values().sum();
+    match metric {
+        Metric::CpuThrottled | Metric::CpuPressure | Metric::MemoryPressure | Metric::IoPressure => {
+            sum / last.len() as f64
+        }
+        Metric::LatencyP99 => last.values().copied().fold(0.0, f64::max),
+        _ => sum,
+    }
+}

@@ -1,0 +1,103 @@
+//! Who is who: a slot for every workload, a number for every instance.
+//!
+//! Slots are given in the order of names within a tick, never in that of arrival, since a full roster turns the others away.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use schemas::samples::Hashed;
+use schemas::{Identity, WorkloadId};
+
+use crate::records::Rows;
+
+/// Workloads and instances by number. Numbers are not given twice.
+#[derive(Default)]
+pub(super) struct Roster {
+    slots: BTreeMap<WorkloadId, usize>,
+    /// The slots in the order of the workloads' names.
+    by_name: Vec<usize>,
+    members: Vec<Member>,
+    /// Places among the members, by the hash of their names.
+    places: HashMap<u64, usize, Hashed>,
+}
+
+/// An instance in a role, with the workload that it is of.
+pub(super) struct Member {
+    pub(super) identity: Arc<Identity>,
+    pub(super) slot: usize,
+}
+
+impl Roster {
+    /// How many slots there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slots in the order of names.
+    pub(super) fn by_name(&self) -> &[usize] {
+        &self.by_name
+    }
+
+    /// A workload's slot; it gets one where it has none.
+    pub(super) fn slot(&mut self, workload: &WorkloadId) -> usize {
+        if let Some(slot) = self.slots.get(workload) {
+            return *slot;
+        }
+        let slot = self.slots.len();
+        self.slots.insert(workload.clone(), slot);
+        self.by_name = self.slots.values().copied().collect();
+        slot
+    }
+
+    /// Gives every workload in the blocks a slot, up to `room` new ones; the first that was turned away, if any.
+    pub(super) fn admit(&mut self, blocks: &[Rows], room: usize) -> Option<WorkloadId> {
+        let identities = blocks.iter().flat_map(|block| block.samples.identities());
+        let strangers: Vec<&Arc<Identity>> = identities.filter(|identity| self.place(identity).is_none()).collect();
+        if strangers.is_empty() {
+            return None;
+        }
+        let names: BTreeSet<&WorkloadId> =
+            strangers.iter().map(|identity| &identity.workload).filter(|name| !self.slots.contains_key(name)).collect();
+        for name in names.iter().take(room) {
+            self.slots.insert((*name).clone(), self.slots.len());
+        }
+        self.by_name = self.slots.values().copied().collect();
+        for identity in strangers {
+            if let Some(&slot) = self.slots.get(&identity.workload) {
+                self.enlist(identity, slot);
+            }
+        }
+        names.into_iter().nth(room).cloned()
+    }
+
+    /// The member of an identity, if it was admitted.
+    pub(super) fn place(&self, identity: &Arc<Identity>) -> Option<usize> {
+        let mut hash = identity.hash;
+        loop {
+            let place = *self.places.get(&hash)?;
+            let known = &self.members[place].identity;
+            if Arc::ptr_eq(known, identity) || known == identity {
+                return Some(place);
+            }
+            // Two names with one hash: the next place is as good.
+            hash = hash.wrapping_add(1);
+        }
+    }
+
+    /// A member by its place.
+    pub(super) fn member(&self, place: usize) -> &Member {
+        &self.members[place]
+    }
+
+    fn enlist(&mut self, identity: &Arc<Identity>, slot: usize) {
+        let mut hash = identity.hash;
+        while let Some(&place) = self.places.get(&hash) {
+            if self.members[place].identity == *identity {
+                return;
+            }
+            hash = hash.wrapping_add(1);
+        }
+        self.places.insert(hash, self.members.len());
+        self.members.push(Member { identity: Arc::clone(identity), slot });
+    }
+}

@@ -1,0 +1,54 @@
+//! `bench`: what this machine carries, so that users can size their clusters.
+//!
+//! Every figure stands beside a null baseline of the same run: the same samples through the same harness, counted and
+//! dropped. CPU time stands beside wall time, which lies on a shared machine.
+
+mod engine;
+mod load;
+mod memory;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::settings::Settings;
+
+/// What the command takes.
+#[derive(Args, Debug)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    measure: Measure,
+}
+
+#[derive(Debug, Subcommand)]
+enum Measure {
+    /// Points a second through the stages, from decoded samples in memory to the input of the decision law.
+    Engine(engine::Engine),
+    /// The same with two workers, and with up to a million series: what more cores and more series do.
+    Scale(engine::Scale),
+    /// Bytes that the windows of a series take, settled.
+    Memory(memory::Memory),
+}
+
+/// Measures.
+///
+/// # Errors
+/// When the stages cannot be started.
+pub(crate) fn run(arguments: &Bench, settings: &Settings) -> anyhow::Result<()> {
+    match &arguments.measure {
+        Measure::Engine(arguments) => engine::run(arguments, settings),
+        Measure::Scale(arguments) => engine::scale(arguments, settings),
+        Measure::Memory(arguments) => memory::run(arguments),
+    }
+}
+
+/// Prints rows as one JSON object, or as they come as lines.
+#[derive(Serialize)]
+struct Rows<R> {
+    rows: Vec<R>,
+}
+
+/// CPU time of this process so far, in seconds.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
