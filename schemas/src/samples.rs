@@ -38,6 +38,12 @@ impl Identity {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Samples {
     times_ms: Vec<u64>,
+    columns: Arc<Columns>,
+}
+
+/// What stays when the times change.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Columns {
     /// For each row, the place of its identity.
     who: Vec<u32>,
     identities: Vec<Arc<Identity>>,
@@ -67,27 +73,26 @@ impl Samples {
     /// For each row, its place in [`Samples::identities`].
     #[must_use]
     pub fn who(&self) -> &[u32] {
-        &self.who
+        &self.columns.who
     }
 
     /// The identities of the rows, each once.
     #[must_use]
     pub fn identities(&self) -> &[Arc<Identity>] {
-        &self.identities
+        &self.columns.identities
     }
 
     /// A metric's readings, NaN where none was taken; `None` where no row has one.
     #[must_use]
     pub fn column(&self, metric: Metric) -> Option<&[f64]> {
-        Some(self.readings[metric.index()].as_slice()).filter(|column| !column.is_empty())
+        Some(self.columns.readings[metric.index()].as_slice()).filter(|column| !column.is_empty())
     }
 
     /// The same samples, as if each had been taken `by_ms` later.
     #[must_use]
     pub fn later(&self, by_ms: u64) -> Self {
-        let mut later = self.clone();
-        later.times_ms.iter_mut().for_each(|time_ms| *time_ms += by_ms);
-        later
+        let times_ms = self.times_ms.iter().map(|time_ms| time_ms + by_ms).collect();
+        Self { times_ms, columns: Arc::clone(&self.columns) }
     }
 
     /// One row as a sample.
@@ -96,7 +101,7 @@ impl Samples {
     /// If there is no such row.
     #[must_use]
     pub fn sample(&self, row: usize) -> Sample {
-        let identity = &self.identities[self.who[row] as usize];
+        let identity = &self.columns.identities[self.columns.who[row] as usize];
         let mut sample = Sample::new(EventTime::from_millis(self.times_ms[row]), identity.workload.clone());
         (sample.tenant, sample.role) = (identity.tenant.clone(), identity.role);
         sample.instance.clone_from(&identity.instance);
@@ -117,7 +122,8 @@ pub type Hashed = BuildHasherDefault<Same>;
 /// Builds [`Samples`], and remembers names from one to the next: each is checked and allocated once.
 #[derive(Debug, Default)]
 pub struct Builder {
-    samples: Samples,
+    times_ms: Vec<u64>,
+    columns: Columns,
     known: Vec<Known>,
     /// Places among the known, by the hash of the names.
     places: HashMap<u64, u32, Hashed>,
@@ -153,8 +159,8 @@ impl Builder {
         self.push_row(sample.time.millis(), who);
         for &metric in Metric::ALL {
             if let Some(value) = sample.reading(metric) {
-                let rows = self.samples.len();
-                let column = &mut self.samples.readings[metric.index()];
+                let rows = self.times_ms.len();
+                let column = &mut self.columns.readings[metric.index()];
                 column.resize(rows - 1, f64::NAN);
                 column.push(value);
             }
@@ -164,13 +170,13 @@ impl Builder {
     /// The rows so far; a column may still be shorter than they are.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.samples.len()
+        self.times_ms.len()
     }
 
     /// Whether there is no row yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.samples.is_empty()
+        self.times_ms.is_empty()
     }
 
     /// When a row was taken, in milliseconds.
@@ -179,21 +185,21 @@ impl Builder {
     /// If there is no such row.
     #[must_use]
     pub fn time_ms(&self, row: usize) -> u64 {
-        self.samples.times_ms[row]
+        self.times_ms[row]
     }
 
     /// Takes back the rows from `rows` on.
     pub(crate) fn truncate(&mut self, rows: usize) {
-        self.samples.times_ms.truncate(rows);
-        self.samples.who.truncate(rows);
-        self.samples.readings.iter_mut().for_each(|column| column.truncate(rows));
+        self.times_ms.truncate(rows);
+        self.columns.who.truncate(rows);
+        self.columns.readings.iter_mut().for_each(|column| column.truncate(rows));
     }
 
     /// Hands out what was built and begins anew.
     #[must_use]
     pub fn take(&mut self) -> Samples {
-        let rows = self.samples.len();
-        for column in &mut self.samples.readings {
+        let rows = self.times_ms.len();
+        for column in &mut self.columns.readings {
             if !column.is_empty() {
                 column.resize(rows, f64::NAN);
             }
@@ -203,7 +209,8 @@ impl Builder {
             self.known.clear();
             self.places.clear();
         }
-        std::mem::take(&mut self.samples)
+        let columns = Arc::new(std::mem::take(&mut self.columns));
+        Samples { times_ms: std::mem::take(&mut self.times_ms), columns }
     }
 
     /// The place of names among the block's identities.
@@ -224,8 +231,8 @@ impl Builder {
         };
         let known = &mut self.known[at as usize];
         if known.used.0 != self.block {
-            let place = u32::try_from(self.samples.identities.len()).expect("names are bounded");
-            self.samples.identities.push(Arc::clone(&known.identity));
+            let place = u32::try_from(self.columns.identities.len()).expect("names are bounded");
+            self.columns.identities.push(Arc::clone(&known.identity));
             known.used = (self.block, place);
         }
         Ok(known.used.1)
@@ -233,13 +240,13 @@ impl Builder {
 
     /// Adds a row; its readings follow, by column.
     pub(crate) fn push_row(&mut self, time_ms: u64, who: u32) {
-        self.samples.times_ms.push(time_ms);
-        self.samples.who.push(who);
+        self.times_ms.push(time_ms);
+        self.columns.who.push(who);
     }
 
     /// Adds readings of a metric for the rows from `first` on.
     pub(crate) fn extend(&mut self, metric: Metric, first: usize, values: impl Iterator<Item = f64>) {
-        let column = &mut self.samples.readings[metric.index()];
+        let column = &mut self.columns.readings[metric.index()];
         column.resize(first, f64::NAN);
         column.extend(values);
     }

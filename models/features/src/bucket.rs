@@ -13,8 +13,8 @@ pub const RELATIVE_ERROR: f64 = 1.0 / 128.0;
 /// Mantissa bits that are not part of a bucket's number: 52 less 6.
 const DROPPED_BITS: u32 = 46;
 
-/// The quantiles that are answered.
-pub(crate) const LEVELS: [f64; 3] = [0.50, 0.95, 0.99];
+/// The quantiles that are answered, in percent: ranks are whole numbers, and must not hang on a float's last bit.
+pub(crate) const LEVELS: [u32; 3] = [50, 95, 99];
 
 /// Ascends with the value; 0 for zero and subnormals. Strictly between -2¹⁷ and 2¹⁷.
 #[inline]
@@ -37,19 +37,19 @@ pub(crate) fn middle_of(bucket: i32) -> f64 {
     if bucket < 0 { -middle } else { middle }
 }
 
-/// The rank of a level among `count` values in ascending order, from 1: `⌈level·count⌉`.
+/// The rank of a level in percent among `count` values in ascending order, from 1: `⌈level·count/100⌉`.
 ///
 /// No interpolation: the answer stands for a value that occurred.
 ///
 /// | count | level | rank |
 /// |---|---|---|
 /// | 1 | any | 1 |
-/// | 10 | 0.50 | 5 |
-/// | 10 | 0.95 | 10 |
-/// | 600 | 0.99 | 594 |
+/// | 10 | 50 | 5 |
+/// | 10 | 95 | 10 |
+/// | 600 | 99 | 594 |
 #[inline]
-pub(crate) fn rank_of(level: f64, count: u32) -> u32 {
-    ((level * f64::from(count)).ceil() as u32).clamp(1, count.max(1))
+pub(crate) const fn rank_of(level: u32, count: u32) -> u32 {
+    (level as u64 * count as u64).div_ceil(100) as u32
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn ranks() {
-        for (count, level, rank) in [(1, 0.01, 1), (10, 0.50, 5), (10, 0.51, 6), (10, 0.95, 10), (600, 0.99, 594)] {
+        for (count, level, rank) in [(1, 1, 1), (10, 50, 5), (10, 51, 6), (10, 95, 10), (600, 99, 594)] {
             assert_eq!(rank_of(level, count), rank);
         }
     }

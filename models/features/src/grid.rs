@@ -99,6 +99,22 @@ impl Grid {
         (tick % self.minute()) as usize
     }
 
+    /// Where a tick lies, worked out once for all series.
+    pub(crate) const fn place(&self, tick: u64) -> Place {
+        let position = self.position(tick);
+        let last = position + 1 == self.block;
+        Place {
+            tick,
+            position,
+            slot: self.slot(tick),
+            minute_ago: self.slot(tick + 1),
+            minute_ago_blocks: if last { BLOCKS - 1 } else { BLOCKS },
+            block_ago: self.slot(tick + self.minute() + 1 - self.block as u64),
+            block_ago_blocks: if last { 0 } else { 1 },
+            block: tick / self.block as u64,
+        }
+    }
+
     /// Ticks of a minute.
     pub(crate) const fn minute(&self) -> u64 {
         (BLOCKS * self.block) as u64
@@ -113,6 +129,24 @@ impl Grid {
     pub(crate) const fn block_start_ms(&self, tick: u64) -> u64 {
         (tick - tick % self.block as u64) * self.tick_ms
     }
+}
+
+/// A tick among blocks, and the oldest ticks of the windows that end with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) tick: u64,
+    /// Its place in its block.
+    pub(crate) position: usize,
+    /// Its place among the ticks of a minute.
+    pub(crate) slot: usize,
+    /// The slot of the oldest tick in the window of 60 s, and how many blocks it lies back.
+    pub(crate) minute_ago: usize,
+    pub(crate) minute_ago_blocks: usize,
+    /// Likewise in the window of 10 s.
+    pub(crate) block_ago: usize,
+    pub(crate) block_ago_blocks: usize,
+    /// The number of its block.
+    pub(crate) block: u64,
 }
 
 /// The extents of [`WINDOWS_MS`] for a tick.

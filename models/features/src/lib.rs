@@ -51,7 +51,9 @@ mod moments;
 mod oracle;
 mod pane;
 mod runs;
+mod slab;
 mod summary;
+mod table;
 
 pub use bank::{Bank, Saved};
 pub use bucket::RELATIVE_ERROR;

@@ -5,67 +5,67 @@
 //! every window is something kept ⊕ prefix:
 //!
 //! ```text
-//!          g-6      g-5 … g-1       g            recent[i]: ticks i.. of block g-1              10 s
-//! | . . . a b c | blocks 1 … 5 | d e . . . |     oldest[i]: ticks i.. of block g-6 ⊕ blocks     60 s
-//!        └ oldest[3] ─────────┘ └ prefix         long:      minutes and blocks before block g   15 min
+//!          g-6      g-5 … g-1       g            suffix of a tick of g-1: from there to its end       10 s
+//! | . . . a b c | blocks 1 … 5 | d e . . . |     suffix of a tick of g-6: likewise, ⊕ blocks         60 s
+//!        └ suffix of a ───────┘ └ prefix         long: minutes and blocks before block g             15 min
 //! ```
 //!
 //! So an answer costs one merge and a tick one more; what is kept falls due at the edge of a block, for all series in the
-//! same tick: about 30 merges. Which merges are made depends on tick numbers only: a stream that starts with the oldest pane
+//! same tick: about 25 merges. Which merges are made depends on tick numbers only: a stream that starts with the oldest pane
 //! of a window gives the same bits as one that started a year before (van Herk 1992; Gil and Werman 1993).
 //!
 //! Times are told from the start of the stretch that a pane stands for.
 
 use serde::{Deserialize, Serialize};
 
-use crate::grid::{BLOCK_MS, BLOCKS, Grid, MINUTE_MS, MINUTES};
+use crate::grid::{BLOCK_MS, BLOCKS, Grid, MINUTE_MS, MINUTES, Place};
 use crate::pane::Pane;
 use crate::summary::Summary;
 
-/// What one series keeps beside its ticks. Everything about ticks lies in the bank's slab, see [`Ticks`].
+/// What one series keeps beside its ticks and minutes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moments {
     /// The open block so far.
     prefix: Pane,
-    /// The last blocks, by number modulo their count.
-    blocks: [Pane; BLOCKS - 1],
-    /// The closed blocks of the open minute.
-    minute: Pane,
-    /// The last minutes, by number modulo their count.
-    minutes: [Pane; MINUTES],
-    /// From each minute of the quarter before to its end.
-    suffixes: [Pane; MINUTES],
-    /// The closed minutes of the open quarter.
-    quarter: Pane,
     /// The 15 min window before the open block, told from that block's start.
     long: Pane,
+    /// The five blocks before the open one, told from the start of the block before them.
+    middle: Pane,
+    /// The closed blocks of the open minute.
+    minute: Pane,
+    /// The oldest closed minute with values in the 15 min window, told from the start of the open minute.
+    oldest_minute: Pane,
+    /// The newest closed minute with values there, likewise.
+    newest_minute: Pane,
+    /// The closed minutes of the open quarter.
+    quarter: Pane,
+    /// The last blocks, by number modulo their count.
+    blocks: [Pane; BLOCKS - 1],
 }
 
-/// A series' stretch of the slab: the ticks of six blocks, and what two of the blocks still mean to a window.
-pub(crate) struct Ticks<'a> {
-    ring: &'a mut [Pane],
-    recent: &'a mut [Pane],
-    oldest: &'a mut [Pane],
+/// A tick of the last six blocks, and what its block still means to a window: both are read together, so they share a
+/// cache line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[repr(align(64))]
+pub(crate) struct Slot {
+    pane: Pane,
+    /// Of the block before the open one: from here to its end. Of the block six before: from here up to the open block.
+    suffix: Pane,
 }
 
-impl<'a> Ticks<'a> {
-    /// Panes that a series takes in the slab.
-    pub(crate) const fn len(grid: &Grid) -> usize {
-        (BLOCKS + 2) * grid.block + 1
-    }
+/// A minute of the last fifteen, and of the quarter before the open one from here to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Minute {
+    pane: Pane,
+    suffix: Pane,
+}
 
-    pub(crate) fn new(stretch: &'a mut [Pane], grid: &Grid) -> Self {
-        let (ring, kept) = stretch.split_at_mut(BLOCKS * grid.block);
-        let (recent, oldest) = kept.split_at_mut(grid.block);
-        Self { ring, recent, oldest }
-    }
-
-    /// Forgets all values.
-    pub(crate) fn clear(&mut self) {
-        for panes in [&mut *self.ring, &mut *self.recent, &mut *self.oldest] {
-            panes.fill(Pane::EMPTY);
-        }
-    }
+/// A series' panes, in the bank's slabs.
+pub(crate) struct Panes<'a> {
+    /// By tick modulo the ticks of a minute.
+    pub(crate) ticks: &'a mut [Slot],
+    /// By minute modulo their count.
+    pub(crate) minutes: &'a mut [Minute],
 }
 
 /// The summaries of the windows, in order, and their rates of change.
@@ -77,86 +77,81 @@ pub(crate) struct Slid {
 impl Moments {
     pub(crate) const EMPTY: Self = Self {
         prefix: Pane::EMPTY,
-        blocks: [Pane::EMPTY; BLOCKS - 1],
-        minute: Pane::EMPTY,
-        minutes: [Pane::EMPTY; MINUTES],
-        suffixes: [Pane::EMPTY; MINUTES],
-        quarter: Pane::EMPTY,
         long: Pane::EMPTY,
+        middle: Pane::EMPTY,
+        minute: Pane::EMPTY,
+        oldest_minute: Pane::EMPTY,
+        newest_minute: Pane::EMPTY,
+        quarter: Pane::EMPTY,
+        blocks: [Pane::EMPTY; BLOCKS - 1],
     };
 
-    /// Opens the next tick. O(1) amortised; about `3 × block` merges where a block begins.
-    pub(crate) fn open(&mut self, ticks: &mut Ticks<'_>, grid: &Grid, tick: u64) {
-        if grid.position(tick) == 0 && tick > 0 {
-            self.begin_block(ticks, grid, tick / grid.block as u64);
+    /// Opens the next tick. O(1) amortised; about `2 × block` merges where a block begins.
+    pub(crate) fn open(&mut self, panes: &mut Panes<'_>, grid: &Grid, place: &Place) {
+        if place.position == 0 && place.tick > 0 {
+            self.begin_block(panes, grid, place.block);
         }
-        ticks.ring[grid.slot(tick)] = Pane::EMPTY;
+        panes.ticks[place.slot].pane = Pane::EMPTY;
     }
 
     /// Takes in the values of the open tick; `summary` tells its times from the start of the block.
-    pub(crate) fn add(&mut self, ticks: &mut Ticks<'_>, grid: &Grid, tick: u64, summary: &Summary) {
+    pub(crate) fn add(&mut self, panes: &mut Panes<'_>, place: &Place, summary: &Summary) {
         // Rounded first: a constant then has one mean everywhere, and a variance of exactly 0.
         let pane = Pane::of(summary);
-        ticks.ring[grid.slot(tick)] = pane;
+        panes.ticks[place.slot].pane = pane;
         self.prefix = Pane::of(&self.prefix.summary(0.0).merge(&pane.summary(0.0)));
     }
 
-    /// Every window as it ends with the open tick. Four merges, and a search for the oldest pane that holds values.
-    pub(crate) fn slide(&self, ticks: &[Pane], grid: &Grid, tick: u64) -> Slid {
-        let (ring, kept) = ticks.split_at(BLOCKS * grid.block);
-        let (recent, oldest) = kept.split_at(grid.block);
-        let next = grid.position(tick) + 1;
+    /// Every window as it ends with the open tick. Three merges, and a search for the oldest pane that holds values.
+    pub(crate) fn slide(&self, ticks: &[Slot], grid: &Grid, place: &Place) -> Slid {
         let prefix = self.prefix.summary(0.0);
-        let before = recent.get(next).map_or(Summary::EMPTY, |pane| pane.summary(-(BLOCK_MS as f64)));
-        let middle = oldest[next].summary(-((BLOCKS as u64 * BLOCK_MS) as f64));
-        let rate = |panes| rate_within(ring, grid, tick, panes);
+        let (mut before, mut middle) = (Summary::EMPTY, self.middle.summary(-MINUTE));
+        if place.position + 1 < grid.block {
+            before = ticks[place.block_ago].suffix.summary(-BLOCK);
+            middle = ticks[place.minute_ago].suffix.summary(-MINUTE);
+        }
+        let block_ago = (place.block_ago, place.block_ago_blocks);
+        let minute_ago = (place.minute_ago, place.minute_ago_blocks);
+        let second = if grid.second == 1 { None } else { search(ticks, grid, place, grid.second) };
         Slid {
             summaries: [
-                newest(ring, grid, tick),
+                newest(ticks, grid, place),
                 before.merge(&prefix),
                 middle.merge(&prefix),
                 self.long.summary(0.0).merge(&prefix),
             ],
-            rates_per_second: [rate(grid.second), rate(grid.block), rate(BLOCKS * grid.block), self.rate(grid, tick)],
+            rates_per_second: [
+                second,
+                rate_within(ticks, grid, place, block_ago, grid.block),
+                rate_within(ticks, grid, place, minute_ago, BLOCKS * grid.block),
+                self.rate(place),
+            ],
         }
     }
 
-    fn begin_block(&mut self, ticks: &mut Ticks<'_>, grid: &Grid, block: u64) {
-        self.keep_recent(ticks, grid, block - 1);
-        self.end_block(block - 1);
-        self.long = Pane::of(&self.before(block));
-        self.keep_oldest(ticks, grid, block);
-        self.prefix = Pane::EMPTY;
+    /// Loads what the next tick will touch.
+    pub(crate) fn touch(ticks: &[Slot], place: &Place) -> u32 {
+        ticks[place.slot].pane.count ^ ticks[place.minute_ago].pane.count ^ ticks[place.block_ago].pane.count
     }
 
-    /// The suffixes of the block that has ended.
-    fn keep_recent(&self, ticks: &mut Ticks<'_>, grid: &Grid, ended: u64) {
-        let first = grid.slot(ended * grid.block as u64);
-        let mut suffix = Summary::EMPTY;
-        for at in (1..grid.block).rev() {
-            suffix = ticks.ring[first + at].summary(0.0).merge(&suffix);
-            ticks.recent[at] = Pane::of(&suffix);
-        }
-    }
-
-    /// The suffixes of the block that will leave the minute's window tick by tick, with the blocks between.
-    fn keep_oldest(&self, ticks: &mut Ticks<'_>, grid: &Grid, block: u64) {
-        let mut suffix = Summary::EMPTY;
+    fn begin_block(&mut self, panes: &mut Panes<'_>, grid: &Grid, block: u64) {
+        keep_suffixes(panes.ticks, grid, block - 1, Summary::EMPTY);
+        self.end_block(panes.minutes, block - 1);
+        self.long = Pane::of(&self.before(panes.minutes, block));
+        let mut middle = Summary::EMPTY;
         for after in 1..BLOCKS as u64 {
             // Block `block - 6 + after`; six blocks before is one before, modulo five.
             let between = &self.blocks[((block + after - 1) % self.blocks.len() as u64) as usize];
-            suffix = suffix.merge(&between.summary((after * BLOCK_MS) as f64));
+            middle = middle.merge(&between.summary((after * BLOCK_MS) as f64));
         }
-        ticks.oldest[grid.block] = Pane::of(&suffix);
-        let first = grid.slot(block * grid.block as u64);
-        for at in (1..grid.block).rev() {
-            suffix = ticks.ring[first + at].summary(0.0).merge(&suffix);
-            ticks.oldest[at] = Pane::of(&suffix);
-        }
+        self.middle = Pane::of(&middle);
+        // The slots of block `block - 6` are those that this block will fill.
+        keep_suffixes(panes.ticks, grid, block, middle);
+        self.prefix = Pane::EMPTY;
     }
 
     /// Hands the ended block on to its minute, and the minute to its quarter.
-    fn end_block(&mut self, ended: u64) {
+    fn end_block(&mut self, minutes: &mut [Minute], ended: u64) {
         self.blocks[(ended % self.blocks.len() as u64) as usize] = self.prefix;
         let within = ended % BLOCKS as u64;
         let so_far = self.minute.summary(0.0).merge(&self.prefix.summary((within * BLOCK_MS) as f64));
@@ -167,64 +162,102 @@ impl Moments {
         self.minute = Pane::EMPTY;
         let minute = ended / BLOCKS as u64;
         let within = (minute % MINUTES as u64) as usize;
-        self.minutes[within] = Pane::of(&so_far);
+        minutes[within].pane = Pane::of(&so_far);
         if within + 1 < MINUTES {
-            let shift_ms = (within as u64 * MINUTE_MS) as f64;
-            self.quarter = Pane::of(&self.quarter.summary(0.0).merge(&self.minutes[within].summary(shift_ms)));
-            return;
+            let shift = within as f64 * MINUTE;
+            self.quarter = Pane::of(&self.quarter.summary(0.0).merge(&minutes[within].pane.summary(shift)));
+        } else {
+            self.quarter = Pane::EMPTY;
+            let mut suffix = Summary::EMPTY;
+            for at in (1..MINUTES).rev() {
+                suffix = minutes[at].pane.summary(at as f64 * MINUTE).merge(&suffix);
+                minutes[at].suffix = Pane::of(&suffix);
+            }
         }
-        self.quarter = Pane::EMPTY;
-        let mut suffix = Summary::EMPTY;
-        for at in (1..MINUTES).rev() {
-            suffix = self.minutes[at].summary((at as u64 * MINUTE_MS) as f64).merge(&suffix);
-            self.suffixes[at] = Pane::of(&suffix);
-        }
+        self.find_ends(minutes, minute + 1);
+    }
+
+    /// The oldest and the newest closed minute with values in the 15 min window of an open minute.
+    fn find_ends(&mut self, minutes: &[Minute], open: u64) {
+        let told =
+            |number: u64| minutes[(number % MINUTES as u64) as usize].pane.summary(-((open - number) as f64 * MINUTE));
+        let mut held = (open.saturating_sub(MINUTES as u64 - 1)..open).map(told).filter(|summary| summary.count > 0);
+        let oldest = held.next().unwrap_or(Summary::EMPTY);
+        self.oldest_minute = Pane::of(&oldest);
+        self.newest_minute = Pane::of(&held.next_back().unwrap_or(oldest));
     }
 
     /// The 15 min window up to the start of a block, from where its times are told.
-    fn before(&self, block: u64) -> Summary {
-        let minute = block / BLOCKS as u64;
-        let within = (minute % MINUTES as u64) as usize;
+    fn before(&self, minutes: &[Minute], block: u64) -> Summary {
+        let within = (block / BLOCKS as u64 % MINUTES as u64) as usize;
         let into_minute = (block % BLOCKS as u64 * BLOCK_MS) as f64;
-        let into_quarter = into_minute + (within as u64 * MINUTE_MS) as f64;
-        let earlier = self.suffixes.get(within + 1).copied().unwrap_or(Pane::EMPTY);
-        let earlier = earlier.summary(-into_quarter - (MINUTES as u64 * MINUTE_MS) as f64);
+        let into_quarter = into_minute + within as f64 * MINUTE;
+        let earlier = minutes.get(within + 1).map_or(Pane::EMPTY, |minute| minute.suffix);
+        let earlier = earlier.summary(-into_quarter - MINUTES as f64 * MINUTE);
         earlier.merge(&self.quarter.summary(-into_quarter)).merge(&self.minute.summary(-into_minute))
     }
 
     /// From the oldest to the newest minute with values in the 15 min window; the newest may be the open one.
-    fn rate(&self, grid: &Grid, tick: u64) -> Option<f64> {
-        let block = tick / grid.block as u64;
-        let (minute, into_minute) = (block / BLOCKS as u64, block % BLOCKS as u64);
-        let told = |number: u64| {
-            let pane = self.minutes[(number % MINUTES as u64) as usize];
-            pane.summary(-(((minute - number) * MINUTE_MS) as f64))
-        };
-        let open = self.minute.summary(0.0).merge(&self.prefix.summary((into_minute * BLOCK_MS) as f64));
-        let closed = (minute.saturating_sub(MINUTES as u64 - 1)..minute).map(told);
-        let mut held = closed.chain(std::iter::once(open)).filter(|summary| summary.count > 0);
-        let oldest = held.next()?;
-        oldest.rate_per_second(&held.next_back()?)
+    fn rate(&self, place: &Place) -> Option<f64> {
+        let into_minute = (place.block % BLOCKS as u64 * BLOCK_MS) as f64;
+        let open = self.minute.summary(0.0).merge(&self.prefix.summary(into_minute));
+        let (oldest, newest) = (self.oldest_minute.summary(0.0), self.newest_minute.summary(0.0));
+        if open.count > 0 {
+            return oldest.rate_per_second(&open);
+        }
+        (oldest.mean_ms < newest.mean_ms).then(|| oldest.rate_per_second(&newest)).flatten()
+    }
+}
+
+/// A block and a minute, in ms.
+const BLOCK: f64 = BLOCK_MS as f64;
+const MINUTE: f64 = MINUTE_MS as f64;
+
+/// Merges the ticks of a block from its end, onto what follows it.
+fn keep_suffixes(ticks: &mut [Slot], grid: &Grid, block: u64, mut suffix: Summary) {
+    let first = grid.slot(block * grid.block as u64);
+    for slot in ticks[first + 1..first + grid.block].iter_mut().rev() {
+        suffix = slot.pane.summary(0.0).merge(&suffix);
+        slot.suffix = Pane::of(&suffix);
     }
 }
 
 /// The newest second: one tick, or the last few.
-fn newest(ring: &[Pane], grid: &Grid, tick: u64) -> Summary {
-    let first = (tick + 1).saturating_sub(grid.second as u64);
-    (first..=tick).fold(Summary::EMPTY, |all, at| all.merge(&told(ring, grid, tick, at)))
+fn newest(ticks: &[Slot], grid: &Grid, place: &Place) -> Summary {
+    if grid.second == 1 {
+        return ticks[place.slot].pane.summary(0.0);
+    }
+    let first = (place.tick + 1).saturating_sub(grid.second as u64);
+    (first..=place.tick).fold(Summary::EMPTY, |all, at| all.merge(&told(ticks, grid, place, at)))
 }
 
-/// From the oldest to the newest tick with values among the last `panes`.
-fn rate_within(ring: &[Pane], grid: &Grid, tick: u64, panes: usize) -> Option<f64> {
-    let first = (tick + 1).saturating_sub(panes as u64);
-    let holds = |at: &u64| !ring[grid.slot(*at)].is_empty();
-    let newest = (first..=tick).rev().find(holds)?;
+/// From the oldest to the newest tick with values among the last `panes`, of which `oldest` is the slot of the first and
+/// how many blocks it lies back.
+fn rate_within(
+    ticks: &[Slot],
+    grid: &Grid,
+    place: &Place,
+    (oldest, blocks): (usize, usize),
+    panes: usize,
+) -> Option<f64> {
+    let (first, last) = (&ticks[oldest].pane, &ticks[place.slot].pane);
+    if panes == 1 || first.is_empty() || last.is_empty() {
+        return search(ticks, grid, place, panes);
+    }
+    first.summary(-(blocks as f64 * BLOCK)).rate_per_second(&last.summary(0.0))
+}
+
+/// As [`rate_within`], tick by tick.
+fn search(ticks: &[Slot], grid: &Grid, place: &Place, panes: usize) -> Option<f64> {
+    let first = (place.tick + 1).saturating_sub(panes as u64);
+    let holds = |at: &u64| !ticks[grid.slot(*at)].pane.is_empty();
+    let newest = (first..=place.tick).rev().find(holds)?;
     let oldest = (first..newest).find(holds)?;
-    told(ring, grid, tick, oldest).rate_per_second(&told(ring, grid, tick, newest))
+    told(ticks, grid, place, oldest).rate_per_second(&told(ticks, grid, place, newest))
 }
 
-/// A tick's summary, its times told from the start of the block of `tick`.
-fn told(ring: &[Pane], grid: &Grid, tick: u64, at: u64) -> Summary {
-    let blocks_apart = tick / grid.block as u64 - at / grid.block as u64;
-    ring[grid.slot(at)].summary(-((blocks_apart * BLOCK_MS) as f64))
+/// A tick's summary, its times told from the start of the open block.
+fn told(ticks: &[Slot], grid: &Grid, place: &Place, at: u64) -> Summary {
+    let blocks_apart = place.block - at / grid.block as u64;
+    ticks[grid.slot(at)].pane.summary(-(blocks_apart as f64 * BLOCK))
 }

@@ -11,7 +11,7 @@ use crate::summary::Summary;
 /// Count, extremes and centred moments, rounded. Times are told from the start of the stretch that the pane stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pane {
-    count: u32,
+    pub(crate) count: u32,
     min: f32,
     max: f32,
     mean: f32,

@@ -5,10 +5,10 @@
 //! follows, so that a value in the neighbourhood of the one before takes one byte.
 
 /// Appends one stretch; the buckets ascend, counts are at least 1.
-pub(crate) fn pack(bytes: &mut Vec<u8>, runs: impl Iterator<Item = (i32, u32)> + Clone) {
-    let number = runs.clone().count() as u32;
-    put(bytes, number);
-    let mut before = None;
+pub(crate) fn pack(bytes: &mut Vec<u8>, runs: impl Iterator<Item = (i32, u32)>) {
+    let head = bytes.len();
+    bytes.push(0);
+    let (mut number, mut before) = (0u32, None);
     for (bucket, count) in runs {
         let step = before.map_or_else(|| zigzag(bucket), |before| bucket.abs_diff(before));
         put(bytes, step << 1 | u32::from(count > 1));
@@ -16,6 +16,15 @@ pub(crate) fn pack(bytes: &mut Vec<u8>, runs: impl Iterator<Item = (i32, u32)> +
             put(bytes, count);
         }
         before = Some(bucket);
+        number += 1;
+    }
+    if number < 0x80 {
+        bytes[head] = number as u8;
+    } else {
+        // Rare: the number needs more than the byte that was left for it.
+        let mut longer = Vec::new();
+        put(&mut longer, number);
+        bytes.splice(head..=head, longer);
     }
 }
 
@@ -31,22 +40,8 @@ impl<'a> Runs<'a> {
     /// The stretch that begins at a place.
     pub(crate) fn at(bytes: &'a [u8], place: usize) -> Self {
         let mut runs = Self { bytes, place, left: 0, before: None };
-        runs.left = runs.take();
+        runs.left = runs.number();
         runs
-    }
-
-    /// The next run; `None` at the stretch's end.
-    #[inline]
-    pub(crate) fn next(&mut self) -> Option<(i32, u32)> {
-        self.left = self.left.checked_sub(1)?;
-        let step = self.take();
-        let bucket = match self.before {
-            None => unzigzag(step >> 1),
-            Some(before) => before.wrapping_add_unsigned(step >> 1),
-        };
-        self.before = Some(bucket);
-        let count = if step & 1 == 1 { self.take() } else { 1 };
-        Some((bucket, count))
     }
 
     /// Where reading stands: after the last run, where the next stretch begins.
@@ -55,7 +50,7 @@ impl<'a> Runs<'a> {
     }
 
     #[inline]
-    fn take(&mut self) -> u32 {
+    fn number(&mut self) -> u32 {
         let (mut number, mut shift) = (0, 0);
         loop {
             let byte = self.bytes[self.place];
@@ -66,6 +61,23 @@ impl<'a> Runs<'a> {
             }
             shift += 7;
         }
+    }
+}
+
+impl Iterator for Runs<'_> {
+    type Item = (i32, u32);
+
+    #[inline]
+    fn next(&mut self) -> Option<(i32, u32)> {
+        self.left = self.left.checked_sub(1)?;
+        let step = self.number();
+        let bucket = match self.before {
+            None => unzigzag(step >> 1),
+            Some(before) => before.wrapping_add_unsigned(step >> 1),
+        };
+        self.before = Some(bucket);
+        let count = if step & 1 == 1 { self.number() } else { 1 };
+        Some((bucket, count))
     }
 }
 
@@ -94,7 +106,7 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Vec<(i32, u32)> {
         let mut runs = Runs::at(bytes, 0);
-        let read = std::iter::from_fn(|| runs.next()).collect();
+        let read = runs.by_ref().collect();
         assert_eq!(runs.place(), bytes.len());
         read
     }
@@ -109,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_restores(counts in prop::collection::btree_map((-1i32 << 17) + 1..1 << 17, 1..=u32::MAX, 0..60)) {
+        fn reading_restores(counts in prop::collection::btree_map((-1i32 << 17) + 1..1 << 17, 1..=u32::MAX, 0..300)) {
             let mut bytes = Vec::new();
             pack(&mut bytes, counts.iter().map(|(bucket, count)| (*bucket, *count)));
             prop_assert_eq!(read(&bytes), counts.into_iter().collect::<Vec<_>>());

@@ -56,6 +56,7 @@ impl Windows {
             self.workloads.resize_with(pair.slot + 1, Vec::new);
         }
         let known = &mut self.workloads[pair.slot];
+        self.bank.touch(known.iter().map(|&(_, _, number)| number), tick);
         let mut at = 0;
         for series in pairs.series(pair) {
             let key = (series.role, series.metric);
@@ -76,16 +77,18 @@ impl Windows {
     }
 
     fn record(&self, pair: &Pair, tick: u64) -> FeatureRecord {
-        let rows = self.workloads[pair.slot].iter().flat_map(|&(role, metric, number)| {
+        let series = &self.workloads[pair.slot];
+        let mut rows = Vec::with_capacity(series.len() * WINDOWS_MS.len());
+        for &(role, metric, number) in series {
             let filled = WINDOWS_MS.into_iter().zip(self.bank.features(number));
-            filled.filter_map(move |(window_ms, features)| Some(row(role, metric, window_ms, &features?)))
-        });
+            rows.extend(filled.filter_map(|(window_ms, features)| Some(row(role, metric, window_ms, &features?))));
+        }
         FeatureRecord {
             version: V1,
             time: EventTime::from_millis(tick),
             tenant: pair.tenant.clone(),
             workload: pair.workload.clone(),
-            rows: rows.collect(),
+            rows,
         }
     }
 }

@@ -115,16 +115,26 @@ impl Pairs {
         first..self.times_ms.len()
     }
 
-    /// Adds a series to the workload opened last, in the order of roles and metrics. Without readings it is no series.
+    /// Adds a series to the workload opened last, in the order of roles and metrics: a value for each time, NaN where no
+    /// reading was taken. Without readings it is no series.
     pub(crate) fn add(
         &mut self,
         role: Role,
         metric: Metric,
-        times_ms: Range<usize>,
+        mut times_ms: Range<usize>,
         values: impl Iterator<Item = f64>,
     ) {
         let first = self.values.len();
         self.values.extend(values);
+        if self.values[first..].iter().any(|value| value.is_nan()) {
+            let values = self.values.split_off(first);
+            let taken: Vec<(usize, f64)> = times_ms.zip(values).filter(|(_, value)| !value.is_nan()).collect();
+            times_ms = self.times_ms.len()..self.times_ms.len() + taken.len();
+            for (time, value) in taken {
+                self.times_ms.push(self.times_ms[time]);
+                self.values.push(value);
+            }
+        }
         let values = first..self.values.len();
         let readings = &self.values[values.clone()];
         debug_assert_eq!(readings.len(), times_ms.len(), "a reading has a time");

@@ -141,18 +141,15 @@ fn bits<'a>(of: &'a Reading, blocks: &'a [Rows]) -> impl Iterator<Item = Option<
 /// One instance: its readings are the role's.
 fn fold_one(own: &[Reading], blocks: &[Rows], into: &mut Pairs) {
     let times = into.add_times(own.iter().map(|reading| reading.time_ms));
+    let together = own.iter().all(|reading| reading.block == own[0].block);
     for &metric in Metric::ALL {
-        let taken = own.iter().filter(|of| reading(of, metric, blocks).is_some()).count();
-        if taken == 0 {
-            continue;
-        }
-        let times_ms = if taken == own.len() {
-            times.clone()
+        if together {
+            let Some(column) = blocks[own[0].block as usize].samples.column(metric) else { continue };
+            into.add(own[0].role, metric, times.clone(), own.iter().map(|of| column[of.row as usize]));
         } else {
-            let taken = own.iter().filter(|of| reading(of, metric, blocks).is_some());
-            into.add_times(taken.map(|reading| reading.time_ms))
-        };
-        into.add(own[0].role, metric, times_ms, own.iter().filter_map(|of| reading(of, metric, blocks)));
+            let values = own.iter().map(|of| reading(of, metric, blocks).unwrap_or(f64::NAN));
+            into.add(own[0].role, metric, times.clone(), values);
+        }
     }
 }
 

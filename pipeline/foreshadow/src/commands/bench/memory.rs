@@ -19,13 +19,19 @@ pub(super) struct Memory {
     /// Series to fill.
     #[arg(long, default_value_t = 10_000)]
     series: usize,
+    /// Samples a second of each.
+    #[arg(long, default_value_t = 10)]
+    samples_per_second: u64,
+    /// Values lie between 1 and 1 + this.
+    #[arg(long, default_value_t = 0.5)]
+    spread: f64,
 }
 
 #[derive(Serialize)]
 struct Row {
-    case: &'static str,
     series: usize,
     samples_per_second: u64,
+    spread: f64,
     /// By how much the process grew, a series.
     bytes_per_series: f64,
     /// What the windows themselves count.
@@ -35,33 +41,29 @@ struct Row {
 /// Longer than the longest window, which is then full.
 const TICKS: u64 = 960;
 
-/// Fills windows.
+/// Fills windows: one case a process, since memory that was given back would hide the next case's growth.
 pub(super) fn run(arguments: &Memory) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
-    for (case, samples_per_second, spread) in
-        [("values within a fifth", 1, 0.4), ("values within a fifth", 10, 0.4), ("values within a decade", 10, 9.0)]
-    {
-        let before = resident_bytes()?;
-        let bank = fill(arguments.series, samples_per_second, spread)?;
-        let grown = resident_bytes()?.saturating_sub(before) as f64;
-        let counted: usize = (0..arguments.series).map(|series| bank.memory_bytes(series)).sum();
-        let row = Row {
-            case,
-            series: arguments.series,
-            samples_per_second,
-            bytes_per_series: grown / arguments.series as f64,
-            counted_bytes_per_series: counted as f64 / arguments.series as f64,
-        };
-        if !arguments.json {
-            println!(
-                "{case}, {samples_per_second} Hz: {:.0} bytes a series, {:.0} by their own count",
-                row.bytes_per_series, row.counted_bytes_per_series
-            );
-        }
-        rows.push(row);
-    }
+    let Memory { series, samples_per_second, spread, .. } = *arguments;
+    let before = resident_bytes()?;
+    let bank = fill(series, samples_per_second, spread)?;
+    let grown = resident_bytes()?.saturating_sub(before) as f64;
+    let counted: usize = (0..series).map(|series| bank.memory_bytes(series)).sum();
+    let row = Row {
+        series,
+        samples_per_second,
+        spread,
+        bytes_per_series: grown / series as f64,
+        counted_bytes_per_series: counted as f64 / series as f64,
+    };
     if arguments.json {
-        println!("{}", serde_json::to_string(&Rows { rows })?);
+        println!("{}", serde_json::to_string(&Rows { rows: vec![row] })?);
+    } else {
+        println!(
+            "{samples_per_second} Hz, values from 1 to {}: {:.0} bytes a series, {:.0} by their own count",
+            1.0 + spread,
+            row.bytes_per_series,
+            row.counted_bytes_per_series
+        );
     }
     Ok(())
 }

@@ -1,0 +1,153 @@
+//! Counts by bucket, for three windows at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bucket::LEVELS;
+
+/// The windows that slide by ticks: 10 s and 60 s. The last lane is that of 15 min, which holds all that they hold.
+pub(crate) const SLIDING: usize = 2;
+pub(crate) const LONGEST: usize = SLIDING;
+
+/// Neighbouring buckets that are kept together: an eighth of a doubling.
+const BLOCK: usize = 8;
+
+/// A count; how many bytes it takes is the series' own matter.
+pub(crate) trait Count: Copy + Default + PartialEq + Into<u32> {
+    /// Adds to it.
+    fn add(&mut self, number: u32);
+    /// Takes off what was added.
+    fn take_off(&mut self, number: u32);
+}
+
+macro_rules! count {
+    ($($number:ty),*) => {$(
+        impl Count for $number {
+            #[inline]
+            fn add(&mut self, number: u32) {
+                *self += number as Self;
+            }
+
+            #[inline]
+            fn take_off(&mut self, number: u32) {
+                *self -= number as Self;
+            }
+        }
+    )*};
+}
+
+count!(u16, u32);
+
+/// The blocks in which values lie.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Table<C> {
+    // Invariant: ascending by number, no lane of the longest window is all zeros.
+    blocks: Vec<Block<C>>,
+}
+
+/// Counts of buckets `8·number ..= 8·number + 7` in each window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Block<C> {
+    number: i32,
+    lanes: [[C; BLOCK]; SLIDING + 1],
+}
+
+impl<C: Count> Table<C> {
+    /// Counts ascending buckets in every window.
+    pub(crate) fn count(&mut self, buckets: &[i32]) {
+        let mut at = 0;
+        for &bucket in buckets {
+            let (number, slot) = place(bucket);
+            while at < self.blocks.len() && self.blocks[at].number < number {
+                at += 1;
+            }
+            if self.blocks.get(at).is_none_or(|block| block.number != number) {
+                self.blocks.reserve_exact(1);
+                self.blocks.insert(at, Block { number, lanes: [[C::default(); BLOCK]; SLIDING + 1] });
+            }
+            for lane in &mut self.blocks[at].lanes {
+                lane[slot].add(1);
+            }
+        }
+    }
+
+    /// Takes ascending runs, which were counted, off a window.
+    pub(crate) fn take_off(&mut self, lane: usize, runs: &mut impl Iterator<Item = (i32, u32)>) {
+        let mut at = 0;
+        for (bucket, count) in runs {
+            let (number, slot) = place(bucket);
+            while self.blocks[at].number < number {
+                at += 1;
+            }
+            self.blocks[at].lanes[lane][slot].take_off(count);
+        }
+    }
+
+    /// Drops the blocks in which no value of the longest window lies.
+    pub(crate) fn drop_empty(&mut self) {
+        self.blocks.retain(|block| block.lanes[LONGEST] != [C::default(); BLOCK]);
+    }
+
+    /// What a window holds, as ascending runs.
+    pub(crate) fn held(&self, lane: usize) -> impl Iterator<Item = (i32, u32)> {
+        self.blocks.iter().flat_map(move |block| {
+            let first = block.number * BLOCK as i32;
+            let counted = (first..).zip(block.lanes[lane].map(C::into));
+            counted.filter(|(_, count)| *count > 0)
+        })
+    }
+
+    /// The buckets of ascending ranks in a window, from 1 to what it holds.
+    pub(crate) fn of_ranks(&self, lane: usize, ranks: [u32; LEVELS.len()]) -> [i32; LEVELS.len()] {
+        let mut answers = [0; LEVELS.len()];
+        let (mut answered, mut below) = (0, 0);
+        for block in &self.blocks {
+            let counts = block.lanes[lane].map(C::into);
+            let total: u32 = counts.iter().sum();
+            while answered < ranks.len() && below + total >= ranks[answered] {
+                answers[answered] = block.number * BLOCK as i32 + nth(&counts, ranks[answered] - below);
+                answered += 1;
+            }
+            if answered == ranks.len() {
+                break;
+            }
+            below += total;
+        }
+        answers
+    }
+
+    /// Loads the blocks.
+    pub(crate) fn touch(&self) -> u32 {
+        self.blocks.iter().fold(0, |all, block| all ^ block.number as u32)
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.blocks.capacity() * size_of::<Block<C>>()
+    }
+}
+
+impl Table<u16> {
+    /// The same counts with room for more.
+    pub(crate) fn widen(&self) -> Table<u32> {
+        let wide =
+            |block: &Block<u16>| Block { number: block.number, lanes: block.lanes.map(|lane| lane.map(u32::from)) };
+        Table { blocks: self.blocks.iter().map(wide).collect() }
+    }
+}
+
+/// The block of a bucket and its slot there; both ascend, also below zero.
+#[inline]
+const fn place(bucket: i32) -> (i32, usize) {
+    let block = BLOCK as i32;
+    (bucket.div_euclid(block), bucket.rem_euclid(block) as usize)
+}
+
+/// The slot of the value of a rank within a lane, from 1 to its total.
+#[inline]
+fn nth(lane: &[u32; BLOCK], rank: u32) -> i32 {
+    let (mut up_to, mut before) = (0, 0);
+    for count in lane {
+        up_to += count;
+        before += i32::from(up_to < rank);
+    }
+    before
+}
