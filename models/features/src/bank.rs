@@ -7,7 +7,8 @@ use crate::counts::Counts;
 use crate::ewma::{Decay, Ewmas, decay};
 use crate::features::Features;
 use crate::grid::{Grid, MINUTES, Place, TickError, WINDOWS_MS};
-use crate::moments::{Minute, Moments, Panes, Slot};
+use crate::moments::{Minute, Moments, Panes};
+use crate::pane::Pane;
 use crate::slab::Slab;
 use crate::summary::{MAX_MAGNITUDE, Summary};
 
@@ -35,7 +36,8 @@ pub struct Bank {
     grid: Grid,
     decay: Decay,
     series: Slab<Series>,
-    ticks: Slab<Slot>,
+    ticks: Slab<Pane>,
+    suffixes: Slab<Pane>,
     minutes: Slab<Minute>,
     /// The tick at hand, and the buckets of the series at hand.
     place: Place,
@@ -57,7 +59,8 @@ struct Series {
 pub struct Saved {
     tick_ms: u64,
     series: Series,
-    ticks: Vec<Slot>,
+    ticks: Vec<Pane>,
+    suffixes: Vec<Pane>,
     minutes: Vec<Minute>,
 }
 
@@ -68,14 +71,23 @@ impl Bank {
     /// [`TickError`] for any other tick.
     pub fn new(tick_ms: u64) -> Result<Self, TickError> {
         let grid = Grid::new(tick_ms)?;
-        let (series, ticks, minutes) = (Slab::new(1), Slab::new(grid.minute() as usize), Slab::new(MINUTES));
-        Ok(Self { grid, decay: decay(tick_ms), series, ticks, minutes, place: grid.place(0), buckets: Vec::new() })
+        Ok(Self {
+            grid,
+            decay: decay(tick_ms),
+            series: Slab::new(1),
+            ticks: Slab::new(grid.minute() as usize),
+            suffixes: Slab::new(2 * grid.block),
+            minutes: Slab::new(MINUTES),
+            place: grid.place(0),
+            buckets: Vec::new(),
+        })
     }
 
     /// Adds a series without values; its number counts from zero.
     pub fn add(&mut self) -> usize {
         let empty = Series { next: 0, ewmas: Ewmas::default(), moments: Moments::EMPTY, counts: Counts::default() };
-        self.ticks.push(std::iter::repeat_n(Slot::default(), self.grid.minute() as usize));
+        self.ticks.push(std::iter::repeat_n(Pane::EMPTY, self.grid.minute() as usize));
+        self.suffixes.push(std::iter::repeat_n(Pane::EMPTY, 2 * self.grid.block));
         self.minutes.push(std::iter::repeat_n(Minute::default(), MINUTES));
         self.series.push(std::iter::once(empty));
         self.series.len() - 1
@@ -95,7 +107,11 @@ impl Bank {
             self.place = self.grid.place(tick);
         }
         let (grid, place) = (&self.grid, &self.place);
-        let mut panes = Panes { ticks: &mut self.ticks[series], minutes: &mut self.minutes[series] };
+        let mut panes = Panes {
+            ticks: &mut self.ticks[series],
+            suffixes: &mut self.suffixes[series],
+            minutes: &mut self.minutes[series],
+        };
         let series = &mut self.series[series][0];
         series.advance(&mut panes, grid, place);
 
@@ -120,7 +136,8 @@ impl Bank {
     pub fn touch(&self, series: impl Iterator<Item = usize> + Clone, tick_start_ms: u64) {
         let place = self.grid.place(tick_start_ms / self.grid.tick_ms);
         let panes = series.clone().fold(0, |all, number| {
-            all ^ Moments::touch(&self.ticks[number], &place) ^ self.series[number][0].next as u32
+            all ^ Moments::touch((&self.ticks[number], &self.suffixes[number]), &place)
+                ^ self.series[number][0].next as u32
         });
         let counts = series.fold(0, |all, number| all ^ self.series[number][0].counts.touch());
         // Nobody needs the answer; the compiler must not see that.
@@ -134,11 +151,11 @@ impl Bank {
     /// If there is no such series.
     #[must_use]
     pub fn features(&self, series: usize) -> [Option<Features>; WINDOWS_MS.len()] {
-        let ticks = &self.ticks[series];
+        let panes = (&self.ticks[series], &self.suffixes[series]);
         let series = &self.series[series][0];
         let Some(tick) = series.next.checked_sub(1) else { return [None; WINDOWS_MS.len()] };
         let place = if self.place.tick == tick { self.place } else { self.grid.place(tick) };
-        let slid = series.moments.slide(ticks, &self.grid, &place);
+        let slid = series.moments.slide(panes, &self.grid, &place);
         let ewmas = series.ewmas.means();
         std::array::from_fn(|window| {
             let summary = &slid.summaries[window];
@@ -159,6 +176,7 @@ impl Bank {
             tick_ms: self.grid.tick_ms,
             series: self.series[series][0].clone(),
             ticks: self.ticks[series].to_vec(),
+            suffixes: self.suffixes[series].to_vec(),
             minutes: self.minutes[series].to_vec(),
         }
     }
@@ -168,11 +186,12 @@ impl Bank {
     /// # Errors
     /// The series, unchanged.
     pub fn restore(&mut self, saved: Saved) -> Result<usize, Box<Saved>> {
-        let whole = saved.ticks.len() as u64 == self.grid.minute() && saved.minutes.len() == MINUTES;
-        if saved.tick_ms != self.grid.tick_ms || !whole {
+        let lengths = (saved.ticks.len() as u64, saved.suffixes.len(), saved.minutes.len());
+        if saved.tick_ms != self.grid.tick_ms || lengths != (self.grid.minute(), 2 * self.grid.block, MINUTES) {
             return Err(Box::new(saved));
         }
         self.ticks.push(saved.ticks.into_iter());
+        self.suffixes.push(saved.suffixes.into_iter());
         self.minutes.push(saved.minutes.into_iter());
         self.series.push(std::iter::once(saved.series));
         Ok(self.series.len() - 1)
@@ -192,8 +211,9 @@ impl Bank {
     /// If there is no such series.
     #[must_use]
     pub fn memory_bytes(&self, series: usize) -> usize {
-        let panes = self.grid.minute() as usize * size_of::<Slot>() + MINUTES * size_of::<Minute>();
-        panes + size_of::<Series>() + self.series[series][0].counts.heap_bytes()
+        let panes = size_of_val(&self.ticks[series]) + size_of_val(&self.suffixes[series]);
+        let minutes = size_of_val(&self.minutes[series]);
+        panes + minutes + size_of::<Series>() + self.series[series][0].counts.heap_bytes()
     }
 
     fn check(&self, series: usize, tick_start_ms: u64, times_ms: &[u64]) -> u64 {
@@ -218,7 +238,8 @@ impl Series {
         let tick = place.tick;
         if tick - self.next > grid.longest() {
             self.moments = Moments::EMPTY;
-            panes.ticks.fill(Slot::default());
+            panes.ticks.fill(Pane::EMPTY);
+            panes.suffixes.fill(Pane::EMPTY);
             panes.minutes.fill(Minute::default());
             self.counts.clear();
             self.next = tick;

@@ -43,16 +43,6 @@ pub(crate) struct Moments {
     blocks: [Pane; BLOCKS - 1],
 }
 
-/// A tick of the last six blocks, and what its block still means to a window: both are read together, so they share a
-/// cache line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[repr(align(64))]
-pub(crate) struct Slot {
-    pane: Pane,
-    /// Of the block before the open one: from here to its end. Of the block six before: from here up to the open block.
-    suffix: Pane,
-}
-
 /// A minute of the last fifteen, and of the quarter before the open one from here to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Minute {
@@ -63,7 +53,10 @@ pub(crate) struct Minute {
 /// A series' panes, in the bank's slabs.
 pub(crate) struct Panes<'a> {
     /// By tick modulo the ticks of a minute.
-    pub(crate) ticks: &'a mut [Slot],
+    pub(crate) ticks: &'a mut [Pane],
+    /// By place in the block: of the block before the open one, from there to its end; then, of the block six before,
+    /// from there up to the open block.
+    pub(crate) suffixes: &'a mut [Pane],
     /// By minute modulo their count.
     pub(crate) minutes: &'a mut [Minute],
 }
@@ -91,24 +84,24 @@ impl Moments {
         if place.position == 0 && place.tick > 0 {
             self.begin_block(panes, grid, place.block);
         }
-        panes.ticks[place.slot].pane = Pane::EMPTY;
+        panes.ticks[place.slot] = Pane::EMPTY;
     }
 
     /// Takes in the values of the open tick; `summary` tells its times from the start of the block.
     pub(crate) fn add(&mut self, panes: &mut Panes<'_>, place: &Place, summary: &Summary) {
         // Rounded first: a constant then has one mean everywhere, and a variance of exactly 0.
         let pane = Pane::of(summary);
-        panes.ticks[place.slot].pane = pane;
+        panes.ticks[place.slot] = pane;
         self.prefix = Pane::of(&self.prefix.summary(0.0).merge(&pane.summary(0.0)));
     }
 
     /// Every window as it ends with the open tick. Three merges, and a search for the oldest pane that holds values.
-    pub(crate) fn slide(&self, ticks: &[Slot], grid: &Grid, place: &Place) -> Slid {
+    pub(crate) fn slide(&self, (ticks, suffixes): (&[Pane], &[Pane]), grid: &Grid, place: &Place) -> Slid {
         let prefix = self.prefix.summary(0.0);
         let (mut before, mut middle) = (Summary::EMPTY, self.middle.summary(-MINUTE));
         if place.position + 1 < grid.block {
-            before = ticks[place.block_ago].suffix.summary(-BLOCK);
-            middle = ticks[place.minute_ago].suffix.summary(-MINUTE);
+            before = suffixes[place.position + 1].summary(-BLOCK);
+            middle = suffixes[grid.block + place.position + 1].summary(-MINUTE);
         }
         let block_ago = (place.block_ago, place.block_ago_blocks);
         let minute_ago = (place.minute_ago, place.minute_ago_blocks);
@@ -130,12 +123,14 @@ impl Moments {
     }
 
     /// Loads what the next tick will touch.
-    pub(crate) fn touch(ticks: &[Slot], place: &Place) -> u32 {
-        ticks[place.slot].pane.count ^ ticks[place.minute_ago].pane.count ^ ticks[place.block_ago].pane.count
+    pub(crate) fn touch((ticks, suffixes): (&[Pane], &[Pane]), place: &Place) -> u32 {
+        let suffixes = suffixes[place.position].count ^ suffixes[suffixes.len() / 2 + place.position].count;
+        ticks[place.slot].count ^ ticks[place.minute_ago].count ^ ticks[place.block_ago].count ^ suffixes
     }
 
     fn begin_block(&mut self, panes: &mut Panes<'_>, grid: &Grid, block: u64) {
-        keep_suffixes(panes.ticks, grid, block - 1, Summary::EMPTY);
+        let (recent, oldest) = panes.suffixes.split_at_mut(grid.block);
+        keep_suffixes(block_of(panes.ticks, grid, block - 1), recent, Summary::EMPTY);
         self.end_block(panes.minutes, block - 1);
         self.long = Pane::of(&self.before(panes.minutes, block));
         let mut middle = Summary::EMPTY;
@@ -146,7 +141,7 @@ impl Moments {
         }
         self.middle = Pane::of(&middle);
         // The slots of block `block - 6` are those that this block will fill.
-        keep_suffixes(panes.ticks, grid, block, middle);
+        keep_suffixes(block_of(panes.ticks, grid, block), oldest, middle);
         self.prefix = Pane::EMPTY;
     }
 
@@ -213,19 +208,24 @@ impl Moments {
 const BLOCK: f64 = BLOCK_MS as f64;
 const MINUTE: f64 = MINUTE_MS as f64;
 
-/// Merges the ticks of a block from its end, onto what follows it.
-fn keep_suffixes(ticks: &mut [Slot], grid: &Grid, block: u64, mut suffix: Summary) {
+/// The slots of a block.
+fn block_of<'a>(ticks: &'a [Pane], grid: &Grid, block: u64) -> &'a [Pane] {
     let first = grid.slot(block * grid.block as u64);
-    for slot in ticks[first + 1..first + grid.block].iter_mut().rev() {
-        suffix = slot.pane.summary(0.0).merge(&suffix);
-        slot.suffix = Pane::of(&suffix);
+    &ticks[first..first + grid.block]
+}
+
+/// Merges the ticks of a block from its end, onto what follows it. The first is never asked for.
+fn keep_suffixes(ticks: &[Pane], suffixes: &mut [Pane], mut suffix: Summary) {
+    for (tick, kept) in ticks.iter().zip(suffixes).skip(1).rev() {
+        suffix = tick.summary(0.0).merge(&suffix);
+        *kept = Pane::of(&suffix);
     }
 }
 
 /// The newest second: one tick, or the last few.
-fn newest(ticks: &[Slot], grid: &Grid, place: &Place) -> Summary {
+fn newest(ticks: &[Pane], grid: &Grid, place: &Place) -> Summary {
     if grid.second == 1 {
-        return ticks[place.slot].pane.summary(0.0);
+        return ticks[place.slot].summary(0.0);
     }
     let first = (place.tick + 1).saturating_sub(grid.second as u64);
     (first..=place.tick).fold(Summary::EMPTY, |all, at| all.merge(&told(ticks, grid, place, at)))
@@ -234,13 +234,13 @@ fn newest(ticks: &[Slot], grid: &Grid, place: &Place) -> Summary {
 /// From the oldest to the newest tick with values among the last `panes`, of which `oldest` is the slot of the first and
 /// how many blocks it lies back.
 fn rate_within(
-    ticks: &[Slot],
+    ticks: &[Pane],
     grid: &Grid,
     place: &Place,
     (oldest, blocks): (usize, usize),
     panes: usize,
 ) -> Option<f64> {
-    let (first, last) = (&ticks[oldest].pane, &ticks[place.slot].pane);
+    let (first, last) = (&ticks[oldest], &ticks[place.slot]);
     if panes == 1 || first.is_empty() || last.is_empty() {
         return search(ticks, grid, place, panes);
     }
@@ -248,16 +248,16 @@ fn rate_within(
 }
 
 /// As [`rate_within`], tick by tick.
-fn search(ticks: &[Slot], grid: &Grid, place: &Place, panes: usize) -> Option<f64> {
+fn search(ticks: &[Pane], grid: &Grid, place: &Place, panes: usize) -> Option<f64> {
     let first = (place.tick + 1).saturating_sub(panes as u64);
-    let holds = |at: &u64| !ticks[grid.slot(*at)].pane.is_empty();
+    let holds = |at: &u64| !ticks[grid.slot(*at)].is_empty();
     let newest = (first..=place.tick).rev().find(holds)?;
     let oldest = (first..newest).find(holds)?;
     told(ticks, grid, place, oldest).rate_per_second(&told(ticks, grid, place, newest))
 }
 
 /// A tick's summary, its times told from the start of the open block.
-fn told(ticks: &[Slot], grid: &Grid, place: &Place, at: u64) -> Summary {
+fn told(ticks: &[Pane], grid: &Grid, place: &Place, at: u64) -> Summary {
     let blocks_apart = place.block - at / grid.block as u64;
-    ticks[grid.slot(at)].pane.summary(-(blocks_apart as f64 * BLOCK))
+    ticks[grid.slot(at)].summary(-(blocks_apart as f64 * BLOCK))
 }
