@@ -203,9 +203,9 @@ impl Bank {
     ///
     /// | samples, tick | values within 10 % | values over two decades |
     /// |---|---|---|
-    /// | 1 Hz, 1 s | 6 | 10 |
-    /// | 10 Hz, 1 s | 7 | 18 |
-    /// | 10 Hz, 100 ms | 44 | 54 |
+    /// | 1 Hz, 1 s | 5 | 9 |
+    /// | 10 Hz, 1 s | 6 | 15 |
+    /// | 10 Hz, 100 ms | 30 | 39 |
     ///
     /// # Panics
     /// If there is no such series.

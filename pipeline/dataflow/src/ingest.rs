@@ -219,8 +219,11 @@ impl Reader {
             return;
         }
         let samples = Arc::new(self.block.take());
-        let worker = |identity: &Arc<schemas::Identity>| hash(identity.workload.as_str()) % self.workers;
-        let workers: Vec<u64> = samples.identities().iter().map(worker).collect();
+        let mut workers = Vec::new();
+        if self.workers > 1 {
+            let worker = |identity: &Arc<schemas::Identity>| hash(identity.workload.as_str()) % self.workers;
+            workers.extend(samples.identities().iter().map(worker));
+        }
         for (tick, rows) in std::mem::take(&mut self.rows) {
             let capability = capability.delayed(&tick);
             let mut session = output.session(&capability);

@@ -135,14 +135,15 @@ impl Known {
     fn fold(&mut self, tick: u64, blocks: &[Rows]) -> Vec<Paired> {
         let mut folded = Vec::new();
         let room = UNKNOWN_MAX.saturating_sub(self.strangers());
-        let turned_away = self.roster.admit(blocks, room);
+        let identities: Vec<_> = blocks.iter().map(Rows::identities).collect();
+        let turned_away = self.roster.admit(identities.iter().flatten().copied().flatten(), room);
         self.standings.resize_with(self.roster.len(), Standing::default);
         if let Some(workload) = turned_away {
             let detail = format!("more than {UNKNOWN_MAX} unknown workloads: register them before sampling");
             folded.push(Err(reject(tick, &workload, RejectReason::Bound, detail)));
         }
         let mut pairs = Pairs::default();
-        self.gather.place(blocks, &self.roster);
+        self.gather.place(blocks, &identities, &self.roster);
         for &slot in self.roster.by_name() {
             let Some(mut pair) = self.gather.begin(slot, blocks, &self.roster) else { continue };
             if self.gather.bound(SAMPLES_PER_TICK_MAX) {
@@ -201,6 +202,21 @@ mod tests {
     use schemas::{DecisionId, EventTime};
 
     use super::*;
+
+    #[test]
+    fn only_the_rows_own_workloads_get_a_slot() {
+        let mut builder = schemas::samples::Builder::default();
+        for name in ["another-tick", "web"] {
+            builder.push(&schemas::Sample::new(EventTime::from_millis(1_000), WorkloadId::new(name).expect("a name")));
+        }
+        let rows = Rows { worker: 0, samples: Arc::new(builder.take()), rows: vec![1] };
+        let mut known = Known::default();
+        let folded = known.fold(1_000, &[rows]);
+        assert_eq!(known.roster.len(), 1, "a block also holds what is not of this tick");
+        let pairs = folded.into_iter().find_map(Result::ok).expect("a tick");
+        let names: Vec<&str> = pairs.pairs.iter().map(|pair| pair.workload.as_str()).collect();
+        assert_eq!(names, ["web"]);
+    }
 
     #[test]
     fn only_a_raise_shows_the_actuation_delay() {

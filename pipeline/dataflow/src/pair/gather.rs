@@ -1,8 +1,9 @@
 //! A tick's rows, gathered workload by workload into series.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use schemas::{EventTime, Metric, Role};
+use schemas::{EventTime, Identity, Metric, Role};
 
 use super::roster::Roster;
 use crate::records::{Pair, Pairs, Rows};
@@ -10,7 +11,7 @@ use crate::records::{Pair, Pairs, Rows};
 /// What gathering needs, kept from tick to tick so that nothing is allocated anew.
 #[derive(Default)]
 pub(super) struct Gather {
-    /// For each block, the members of its identities; none for those that were turned away.
+    /// For each block, the members of its identities; none for those that were turned away, or that no row is of.
     members: Vec<Vec<Option<usize>>>,
     /// For each slot, where its rows begin among `places`.
     starts: Vec<usize>,
@@ -31,14 +32,12 @@ struct Reading {
 }
 
 impl Gather {
-    /// Counts the rows of a tick into place.
-    pub(super) fn place(&mut self, blocks: &[Rows], roster: &Roster) {
+    /// Counts the rows of a tick into place; `identities` are the blocks' own, see [`Rows::identities`].
+    pub(super) fn place(&mut self, blocks: &[Rows], identities: &[Vec<Option<&Arc<Identity>>>], roster: &Roster) {
+        let members =
+            |own: &Vec<Option<&Arc<Identity>>>| own.iter().map(|identity| roster.place((*identity)?)).collect();
         self.members.clear();
-        self.members.extend(
-            blocks.iter().map(|block| {
-                block.samples.identities().iter().map(|identity| roster.place(identity)).collect::<Vec<_>>()
-            }),
-        );
+        self.members.extend(identities.iter().map(members));
         // Slot `s` is counted at `s + 2`, so that the sums give its start at `s + 1`, and its end once it was filled.
         self.starts.clear();
         self.starts.resize(roster.len() + 2, 0);

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use schemas::samples::Hashed;
 use schemas::{Identity, WorkloadId};
 
-use crate::records::Rows;
-
 /// Workloads and instances by number. Numbers are not given twice.
 #[derive(Default)]
 pub(super) struct Roster {
     slots: BTreeMap<WorkloadId, usize>,
-    /// The slots in the order of the workloads' names.
+    /// The slots in the order of the workloads' names, as of the last tick.
     by_name: Vec<usize>,
     members: Vec<Member>,
     /// Places among the members, by the hash of their names.
@@ -33,7 +31,7 @@ impl Roster {
         self.slots.len()
     }
 
-    /// The slots in the order of names.
+    /// The slots in the order of names, once the tick's identities were admitted.
     pub(super) fn by_name(&self) -> &[usize] {
         &self.by_name
     }
@@ -45,23 +43,24 @@ impl Roster {
         }
         let slot = self.slots.len();
         self.slots.insert(workload.clone(), slot);
-        self.by_name = self.slots.values().copied().collect();
         slot
     }
 
-    /// Gives every workload in the blocks a slot, up to `room` new ones; the first that was turned away, if any.
-    pub(super) fn admit(&mut self, blocks: &[Rows], room: usize) -> Option<WorkloadId> {
-        let identities = blocks.iter().flat_map(|block| block.samples.identities());
+    /// Gives every workload of these identities a slot, up to `room` new ones; the first that was turned away, if any.
+    pub(super) fn admit<'a>(
+        &mut self,
+        identities: impl Iterator<Item = &'a Arc<Identity>>,
+        room: usize,
+    ) -> Option<WorkloadId> {
         let strangers: Vec<&Arc<Identity>> = identities.filter(|identity| self.place(identity).is_none()).collect();
-        if strangers.is_empty() {
-            return None;
-        }
         let names: BTreeSet<&WorkloadId> =
             strangers.iter().map(|identity| &identity.workload).filter(|name| !self.slots.contains_key(name)).collect();
         for name in names.iter().take(room) {
             self.slots.insert((*name).clone(), self.slots.len());
         }
-        self.by_name = self.slots.values().copied().collect();
+        if self.by_name.len() != self.slots.len() {
+            self.by_name = self.slots.values().copied().collect();
+        }
         for identity in strangers {
             if let Some(&slot) = self.slots.get(&identity.workload) {
                 self.enlist(identity, slot);

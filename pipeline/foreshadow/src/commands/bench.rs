@@ -1,7 +1,7 @@
 //! `bench`: what this machine carries, so that users can size their clusters.
 //!
-//! Every figure stands beside a null baseline of the same run: the same samples through the same harness, counted and
-//! dropped. CPU time stands beside wall time, which lies on a shared machine.
+//! Every rate stands beside a null baseline of the same run: the same samples through the same harness, each reading read
+//! once and dropped. CPU time stands beside wall time, which lies on a shared machine.
 
 mod engine;
 mod load;
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Bench, settings: &Settings) -> anyhow::Result<()> 
     }
 }
 
-/// Prints rows as one JSON object, or as they come as lines.
+/// What `--json` prints.
 #[derive(Serialize)]
 struct Rows<R> {
     rows: Vec<R>,

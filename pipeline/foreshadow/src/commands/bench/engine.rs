@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dataflow::{Depth, EngineSettings, Feed, Tally, measure};
 use serde::Serialize;
 
@@ -118,10 +118,10 @@ fn report(cases: &[Case], seconds: f64, json: bool, settings: &EngineSettings) -
         };
         if !json {
             println!(
-                "{:?}, {} series, {:?}, {} worker(s): {:.2} M points/s, {:.3} CPU-s a million; null {:.1} M points/s",
-                case.shape,
+                "{}, {} series, {}, {} worker(s): {:.2} M points/s, {:.3} CPU-s a million; null {:.1} M points/s",
+                word(case.shape),
                 case.series,
-                case.skew,
+                word(case.skew),
                 case.workers,
                 row.points_per_second / 1e6,
                 row.cpu_seconds_per_million_points,
@@ -134,6 +134,11 @@ fn report(cases: &[Case], seconds: f64, json: bool, settings: &EngineSettings) -
         println!("{}", serde_json::to_string(&Rows { rows })?);
     }
     Ok(())
+}
+
+/// A value as the command line spells it.
+fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// What a run took.
