@@ -27,10 +27,6 @@ use clap::Parser;
 use cli::{Cli, Command};
 use settings::Settings;
 
-/// Many small records are made on one thread and dropped on another, which the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
