@@ -189,6 +189,7 @@ fn replay(log: &dyn Log, published: &Progress) -> Vec<OutputRecord> {
                 content_type: record.header("content-type").map(str::to_owned),
                 value: record.value,
                 counts_from: late.map(|late| late.counts_from),
+                settled: true,
             };
             engine.deliver(delivery).expect("the workers run");
         }

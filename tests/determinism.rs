@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use dataflow::{Commit, Delivery, Engine, EngineSettings, OutputRecord};
+use dataflow::snapshot::{Cut, Restore};
+use dataflow::{Commit, Delivery, Engine, EngineSettings, OutputRecord, Start};
 use schemas::{
     Allocation, Decision, EventTime, FeatureRecord, Metric, Money, Noun, Offer, OfferKind, Pool, PoolId, Profile, Role,
     Sample, ShadowSettings, Topic, V1, Workload, WorkloadId,
@@ -43,6 +44,24 @@ fn every_order_and_number_of_workers_gives_the_same_bytes() {
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(found, expected, "{workers} workers, {arrival:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_goes_on_with_another_number_of_workers() {
+    let (whole, snapshots) = run_on(2, None);
+    assert!(snapshots.len() >= 5, "a scenario with snapshots: {}", snapshots.len());
+    for (number, restore) in snapshots.into_iter().enumerate().skip(1).step_by(6) {
+        for workers in [1, 4] {
+            let at = restore.at();
+            let (found, _) = run_on(workers, Some(restore.clone()));
+            let expected: Vec<_> = whole.iter().filter(|record| record.tick >= at.millis()).collect();
+            assert!(!expected.is_empty(), "something follows snapshot {number}");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(&found, expected, "from snapshot {number} at {at} with {workers} workers");
+            }
+            assert_eq!(found.len(), expected.len(), "from snapshot {number} at {at} with {workers} workers");
         }
     }
 }
@@ -237,6 +256,7 @@ fn delivery(topic: Topic, partition: i32, key: &str, value: Vec<u8>) -> Delivery
         content_type: None,
         value: Some(value),
         counts_from: None,
+        settled: false,
     }
 }
 
@@ -268,4 +288,46 @@ fn run(workers: usize, arrival: Arrival) -> Vec<OutputRecord> {
     engine.finish();
     // Rejects name the offset of the record; here all deliveries have the same one, so the order of arrival shows nowhere.
     reader.join().expect("the reader only collects")
+}
+
+/// Runs with offsets as a log gives them, from the beginning or from a snapshot; what comes out, and the snapshots made.
+fn run_on(workers: usize, restore: Option<Restore>) -> (Vec<OutputRecord>, Vec<Restore>) {
+    let settings = EngineSettings { workers, ticks_in_flight_max: 10_000, ..EngineSettings::default() };
+    let resumes = restore.as_ref().map(Restore::resumes).unwrap_or_default();
+    let (snapshots, cuts) = crossbeam_channel::unbounded();
+    let start = Start { partitions: PARTITIONS as usize, snapshots: Some(snapshots), restore, ..Start::default() };
+    let mut engine = Engine::start_with(&settings, start).expect("the settings are sound");
+    let commits = engine.commits().clone();
+    let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());
+    let mut control = vec![delivery(Topic::Pools, 0, "main", pool().to_json())];
+    control.extend((0..WORKLOADS).map(|w| delivery(Topic::Workloads, 0, name(w).as_str(), workload(w).to_json())));
+    control.into_iter().for_each(|delivery| engine.deliver(delivery).expect("the workers run"));
+    let mut queues: Vec<_> = partitions(false).into_iter().map(|queue| (0..).zip(queue)).collect();
+    while queues.iter_mut().fold(false, |left, queue| {
+        let Some((offset, delivery)) = queue.next() else { return left };
+        let resume = resumes.iter().find(|resume| resume.is_of(Topic::Samples, delivery.partition));
+        if resume.is_none_or(|resume| offset >= resume.offset) {
+            engine.deliver(Delivery { offset, ..delivery }).expect("the workers run");
+        }
+        true
+    }) {}
+    engine.finish();
+    let records = reader.join().expect("the reader only collects");
+    drop(engine);
+    (records, whole(&cuts.iter().collect::<Vec<_>>(), workers))
+}
+
+/// The snapshots of which every worker has given all pieces, oldest first.
+fn whole(cuts: &[Cut], workers: usize) -> Vec<Restore> {
+    let mut complete = BTreeMap::<EventTime, usize>::new();
+    let wholes = cuts.iter().filter_map(|cut| if let Cut::Whole(at, _) = cut { Some(*at) } else { None });
+    wholes.for_each(|at| *complete.entry(at).or_default() += 1);
+    let of = |at: EventTime| {
+        let pieces = cuts.iter().filter_map(move |cut| match cut {
+            Cut::Piece(of, piece) if *of == at => Some(piece.clone()),
+            Cut::Piece(..) | Cut::Whole(..) => None,
+        });
+        Restore::new(at, pieces)
+    };
+    complete.into_iter().filter(|(_, given)| *given == workers).map(|(at, _)| of(at)).collect()
 }

@@ -24,6 +24,7 @@
 
 mod allocation;
 mod anomaly;
+pub mod as_json;
 pub mod batch;
 pub mod columns;
 mod decision;

@@ -113,7 +113,12 @@ impl Serialize for EventTime {
 
 impl<'de> Deserialize<'de> for EventTime {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TimeVisitor)
+        // Only a form that describes itself can say whether it holds an integer or text.
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(TimeVisitor)
+        } else {
+            deserializer.deserialize_u64(TimeVisitor)
+        }
     }
 }
 

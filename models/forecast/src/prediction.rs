@@ -1,12 +1,14 @@
 //! What the ensemble says about the peak over a horizon.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::forecaster::ExpertName;
 
 /// Quantiles of the peak demand over a horizon, from the expert that leads. All values are in the unit of the demand.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Who speaks: the leader or, while the leader is silent, the best of the others.
-    pub expert: &'static str,
+    pub expert: ExpertName,
     /// The expert's point forecast.
     pub base: f64,
     /// `(level, value)` at 0.5, 0.9, 0.95 and the level asked for, ascending in level, nondecreasing in value, at least 0;
@@ -28,7 +30,7 @@ pub(crate) struct Levels {
 impl Prediction {
     /// Assembles the answer from the expert's quantile function; `None` where that has no answer.
     pub(crate) fn new(
-        expert: &'static str,
+        expert: ExpertName,
         base: f64,
         at: Levels,
         quantile: impl Fn(f64) -> Option<f64>,

@@ -178,7 +178,7 @@ impl Track {
         let base = expert.base(self.horizon)?;
         let levels =
             Levels { asked: level, of_peaks: self.conformal.level_for(level), of_time: self.of_time.level_for(level) };
-        Prediction::new(expert.name().as_str(), base, levels, |level| self.quantile(speaker, experts, level))
+        Prediction::new(expert.name(), base, levels, |level| self.quantile(speaker, experts, level))
     }
 
     pub(crate) fn leader(&self) -> usize {

@@ -14,8 +14,9 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
-use crate::keys::hash;
+use crate::keys::range;
 use crate::records::{Change, ControlNoun, Standing, Stream};
+use crate::snapshot::Cutter;
 use crate::stash::Stash;
 
 /// A row, the tick from which it holds or no longer holds, and +1 or -1.
@@ -33,8 +34,8 @@ pub(crate) struct Control<'s> {
 }
 
 /// Joins what runs with what pays and what was done.
-pub(crate) fn control(changes: Stream<'_, Change>) -> Control<'_> {
-    let rows = newest(changes).as_collection();
+pub(crate) fn control(changes: Stream<'_, Change>, cutter: Cutter) -> Control<'_> {
+    let rows = newest(changes, cutter).as_collection();
     let workloads = of(rows.clone(), ControlNoun::Workloads);
     let pools = of(rows.clone(), ControlNoun::Pools);
     let outcomes = of(rows, ControlNoun::Outcomes);
@@ -68,19 +69,29 @@ fn of(rows: VecCollection<'_, u64, Row>, noun: ControlNoun) -> VecCollection<'_,
     rows.flat_map(move |(of, key, record)| (of == noun).then_some((key, record)))
 }
 
-/// Keeps the newest record of each key, as exact changes.
-fn newest(changes: Stream<'_, Change>) -> Stream<'_, Update<Row>> {
-    changes.unary_frontier(Exchange::new(|change: &Change| hash(&change.key)), "newest", |_, _| {
+/// Keeps the newest record of each key, as exact changes. What a snapshot held comes again at its tick, and differential
+/// arranges it anew.
+fn newest(changes: Stream<'_, Change>, mut cutter: Cutter) -> Stream<'_, Update<Row>> {
+    changes.unary_frontier(Exchange::new(|change: &Change| range(&change.key)), "newest", |capability, _| {
         let mut stash = Stash::new();
-        let mut held: BTreeMap<(ControlNoun, String), Change> = BTreeMap::new();
+        let held = cutter.restored::<Change>().into_iter().map(|change| ((change.noun, change.key.clone()), change));
+        let mut held: Held = held.collect();
+        let mut restored = Some(capability.delayed(&cutter.restored_at()));
         move |(input, frontier),
               output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Update<Row>>>>| {
+            if let Some(capability) = restored.take() {
+                let rows = held.values().filter_map(row).map(|row| (row, *capability.time(), 1));
+                output.session(&capability).give_iterator(rows);
+            }
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
                     stash.keep(capability, data.drain(..));
                 }
             });
             while let Some((capability, mut changes)) = stash.pop_closed(&[frontier]) {
+                if let Some(at) = cutter.due(*capability.time()) {
+                    cutter.cut(at, |pieces| held.values().for_each(|change| pieces.add(range(&change.key), change)));
+                }
                 // By time, then by offset: the order of arrival must not count.
                 changes.sort_by(|a, b| (a.noun, &a.key, a.time, a.offset).cmp(&(b.noun, &b.key, b.time, b.offset)));
                 let mut session = output.session(&capability);
@@ -88,18 +99,28 @@ fn newest(changes: Stream<'_, Change>) -> Stream<'_, Update<Row>> {
                     replace(&mut held, change, |row, diff| session.give((row, *capability.time(), diff)));
                 }
             }
+            if let Some(at) = cutter.due_by(&[frontier]) {
+                cutter.cut(at, |pieces| held.values().for_each(|change| pieces.add(range(&change.key), change)));
+            }
         }
     })
 }
 
+/// The newest change of each key.
+type Held = BTreeMap<(ControlNoun, String), Change>;
+
+/// The row that a change leaves; none where it removes the key.
+fn row(change: &Change) -> Option<Row> {
+    change.value.clone().map(|value| (change.noun, change.key.clone(), value))
+}
+
 /// Puts a change in place of what was held, unless that is newer.
-fn replace(held: &mut BTreeMap<(ControlNoun, String), Change>, change: Change, mut give: impl FnMut(Row, isize)) {
+fn replace(held: &mut Held, change: Change, mut give: impl FnMut(Row, isize)) {
     let id = (change.noun, change.key.clone());
     let older = held.get(&id);
     if older.is_some_and(|older| (older.time, older.offset) > (change.time, change.offset)) {
         return;
     }
-    let row = |change: &Change| change.value.clone().map(|value| (change.noun, change.key.clone(), value));
     if let Some(older) = older.and_then(row) {
         give(older, -1);
     }

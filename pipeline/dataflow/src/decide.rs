@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scaling::{PoolState, Signals, settle};
 use schemas::{Decision, EventTime, Noun, Outcome, Pool, Workload, WorkloadId};
+use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
@@ -14,8 +15,9 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::EngineSettings;
 use crate::control::Update;
-use crate::keys::hash;
+use crate::keys::range;
 use crate::records::{Standing, Stream};
+use crate::snapshot::{Cutter, Pieces};
 use crate::stash::Stash;
 
 /// Settles every pool at every tick in which something is known of it.
@@ -23,13 +25,14 @@ pub(crate) fn decide<'s>(
     signals: Stream<'s, Signals>,
     standings: Stream<'s, Update<Standing>>,
     settings: &EngineSettings,
+    mut cutter: Cutter,
 ) -> Stream<'s, Decision> {
-    let by_pool = Exchange::new(|signals: &Signals| hash(signals.workload.pool.as_str()));
-    let by_key = Exchange::new(|update: &Update<Standing>| hash(&update.0.pool));
+    let by_pool = Exchange::new(|signals: &Signals| range(signals.workload.pool.as_str()));
+    let by_key = Exchange::new(|update: &Update<Standing>| range(&update.0.pool));
     let scaling = settings.scaling.clone();
     signals.binary_frontier(standings, by_pool, by_key, "decide", move |_, _| {
         let (mut signals, mut updates) = (Stash::new(), Stash::new());
-        let mut pools = Pools::default();
+        let mut pools = Pools { pools: cutter.restored().into_iter().collect() };
         move |(input, frontier),
               (changes, changes_frontier),
               output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Decision>>>| {
@@ -46,6 +49,9 @@ pub(crate) fn decide<'s>(
             let frontiers = [frontier, changes_frontier];
             while let Some((capability, closed)) = signals.pop_closed(&frontiers) {
                 let tick = *capability.time();
+                if let Some(at) = cutter.due(tick) {
+                    pools.cut(at, &mut updates, &cutter);
+                }
                 while let Some((_, closed)) = updates.pop_until(tick) {
                     pools.update(closed);
                 }
@@ -55,6 +61,9 @@ pub(crate) fn decide<'s>(
                     session.give_iterator(settle(state, now, &scaling).into_iter());
                 }
             }
+            if let Some(at) = cutter.due_by(&frontiers) {
+                pools.cut(at, &mut updates, &cutter);
+            }
             while let Some((_, closed)) = updates.pop_closed(&frontiers) {
                 pools.update(closed);
             }
@@ -62,14 +71,28 @@ pub(crate) fn decide<'s>(
     })
 }
 
-#[derive(Default)]
+/// Every pool that the worker settles, by name.
 struct Pools {
-    states: BTreeMap<String, PoolState>,
+    pools: BTreeMap<String, Settled>,
+}
+
+/// A pool, and what its workloads' adapters reported.
+#[derive(Default, Serialize, Deserialize)]
+struct Settled {
+    state: PoolState,
     /// What was last taken in of each workload's outcome: a standing comes again when its pool changes.
     reported: BTreeMap<WorkloadId, String>,
 }
 
 impl Pools {
+    /// Hands out the pools as they are before a tick, its own changes not yet taken in.
+    fn cut(&mut self, at: u64, updates: &mut Stash<Update<Standing>>, cutter: &Cutter) {
+        while let Some((_, closed)) = updates.pop_until(at - 1) {
+            self.update(closed);
+        }
+        cutter.cut(at, |pieces: &mut Pieces| self.pools.iter().for_each(|pool| pieces.add(range(pool.0), &pool)));
+    }
+
     /// Takes over the control plane's changes of one tick, by pool and workload; what is only retracted is gone.
     fn update(&mut self, mut updates: Vec<Update<Standing>>) {
         updates.sort_by(|a, b| (&a.0.pool, &a.0.workload, a.2).cmp(&(&b.0.pool, &b.0.workload, b.2)));
@@ -84,30 +107,30 @@ impl Pools {
             }
         }
         for (pool, workload) in gone {
-            if let (Some(state), Ok(workload)) = (self.states.get_mut(&pool), WorkloadId::new(&workload)) {
-                state.remove_workload(&workload);
-                self.reported.remove(&workload);
+            if let (Some(pool), Ok(workload)) = (self.pools.get_mut(&pool), WorkloadId::new(&workload)) {
+                pool.state.remove_workload(&workload);
+                pool.reported.remove(&workload);
             }
         }
     }
 
     fn take_over(&mut self, standing: &Standing) {
-        let (Ok(pool), Ok(workload)) = (
+        let (Ok(record), Ok(workload)) = (
             Pool::from_json(standing.pool_record.as_bytes()),
             Workload::from_json(standing.workload_record.as_bytes()),
         ) else {
             return;
         };
-        let state = self.states.entry(standing.pool.clone()).or_default();
-        state.set_pool(&pool);
-        state.set_workload(&workload);
+        let pool = self.pools.entry(standing.pool.clone()).or_default();
+        pool.state.set_pool(&record);
+        pool.state.set_workload(&workload);
         let Some(json) = &standing.outcome else { return };
-        if self.reported.get(&workload.workload) == Some(json) {
+        if pool.reported.get(&workload.workload) == Some(json) {
             return;
         }
         if let Ok(outcome) = Outcome::from_json(json.as_bytes()) {
-            state.report(&outcome);
-            self.reported.insert(workload.workload, json.clone());
+            pool.state.report(&outcome);
+            pool.reported.insert(workload.workload, json.clone());
         }
     }
 
@@ -115,12 +138,12 @@ impl Pools {
     fn observe(&mut self, signals: Vec<Signals>) -> impl Iterator<Item = &mut PoolState> {
         let mut concerned = BTreeSet::new();
         for signals in signals {
-            let pool = signals.workload.pool.to_string();
-            if let Some(state) = self.states.get_mut(&pool) {
-                state.observe(signals);
-                concerned.insert(pool);
+            let name = signals.workload.pool.to_string();
+            if let Some(pool) = self.pools.get_mut(&name) {
+                pool.state.observe(signals);
+                concerned.insert(name);
             }
         }
-        self.states.iter_mut().filter(move |(pool, _)| concerned.contains(*pool)).map(|(_, state)| state)
+        self.pools.iter_mut().filter(move |(name, _)| concerned.contains(*name)).map(|(_, pool)| &mut pool.state)
     }
 }

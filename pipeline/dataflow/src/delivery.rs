@@ -19,11 +19,13 @@ pub struct Delivery {
     pub content_type: Option<String>,
     /// The value; none for a tombstone.
     pub value: Option<Vec<u8>>,
-    /// For the control plane: the first tick in which it may count, where that was settled before a restart.
+    /// The first tick in which it may count, where that was settled before a restart.
     pub counts_from: Option<EventTime>,
+    /// Whether a run before this one has said for good what became of it: then how far this run has come is no matter.
+    pub settled: bool,
 }
 
-/// That a record of the control plane was taken in, and from when on it counts.
+/// That the records of a partition up to an offset were taken in, and from when on the last of them counts.
 ///
 /// A replay that is told so takes the same decisions, whenever the record arrives.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,7 +36,8 @@ pub struct Receipt {
     pub partition: i32,
     /// The offset.
     pub offset: i64,
-    /// The tick from which it counts, where its own had closed before it came.
+    /// The tick from which it counts, where that depends on how far the others had come: a change whose own tick had closed, or
+    /// samples of a partition that had been idle.
     pub late: Option<EventTime>,
 }
 
@@ -60,6 +63,6 @@ pub struct Commit {
     pub frontier: EventTime,
     /// The records, in canonical order.
     pub records: Vec<OutputRecord>,
-    /// What was taken in of the control plane while these ticks were open, in the order of each partition's offsets.
+    /// What was taken in while these ticks were open, in the order of each partition's offsets.
     pub receipts: Vec<Receipt>,
 }

@@ -14,6 +14,8 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::EngineSettings;
 use crate::records::{Pair, Pairs, RoleTick, Stream};
+use crate::slots::{BySlot, Slots};
+use crate::snapshot::Cutter;
 
 /// How often the seasonal test runs, in milliseconds.
 const SEASONAL_EVERY_MS: u64 = 3_600_000;
@@ -22,26 +24,34 @@ const SEASONAL_EVERY_MS: u64 = 3_600_000;
 const SEASON_MS: u64 = 86_400_000;
 
 /// Looks at every tick of every pair.
-pub(crate) fn detect<'s>(pairs: Stream<'s, Rc<Pairs>>, settings: &EngineSettings) -> Stream<'s, Anomaly> {
+pub(crate) fn detect<'s>(
+    pairs: Stream<'s, Rc<Pairs>>,
+    settings: &EngineSettings,
+    (slots, mut cutter): (Rc<Slots>, Cutter),
+) -> Stream<'s, Anomaly> {
     let settings = settings.anomaly;
-    pairs.unary(Pipeline, "detect", move |_, _| {
-        let mut workloads: Vec<Option<WorkloadDetectors>> = Vec::new();
-        move |input, output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Anomaly>>>| {
+    pairs.unary_frontier(Pipeline, "detect", move |_, _| {
+        let mut workloads = BySlot::<WorkloadDetectors>::restored(&slots, &cutter);
+        move |(input, frontier), output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Anomaly>>>| {
             input.for_each(|capability, data| {
                 let Some(&tick) = capability.least() else { return };
+                if let Some(at) = cutter.due(tick) {
+                    cutter.cut(at, |pieces| workloads.cut(&slots, pieces));
+                }
                 let mut session = output.session(&capability);
                 for pairs in data.drain(..) {
                     for pair in &pairs.pairs {
-                        if workloads.len() <= pair.slot {
-                            workloads.resize_with(pair.slot + 1, || None);
-                        }
-                        let detectors = workloads[pair.slot].get_or_insert_with(|| WorkloadDetectors::new(&settings));
+                        let detectors = workloads.of(pair.slot);
+                        let detectors = detectors.get_or_insert_with(|| WorkloadDetectors::new(&settings));
                         let findings = look(detectors, tick, &readings(&pairs, pair), &settings);
                         let alerts = findings.into_iter().map(|(about, finding)| alert(pair, tick, about, finding));
                         session.give_iterator(alerts);
                     }
                 }
             });
+            if let Some(at) = cutter.due_by(&[frontier]) {
+                cutter.cut(at, |pieces| workloads.cut(&slots, pieces));
+            }
         }
     })
 }

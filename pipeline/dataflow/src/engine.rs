@@ -1,23 +1,30 @@
 //! The engine: timely workers behind two bounded channels.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use schemas::Topic;
-use timely::WorkerConfig;
+use schemas::{EventTime, Topic};
 use timely::communication::WorkerGuards;
 use timely::dataflow::operators::probe::Handle as Probe;
+use timely::worker::Worker;
+use timely::{CommunicationConfig, WorkerConfig};
 
 use crate::egress::Outlet;
 use crate::graph::build;
-use crate::ingest::{Feed, Intakes};
+use crate::ingest::{Feed, Intakes, owner};
+use crate::snapshot::{Cut, Restore, STAGES, Snapshots};
 use crate::watermarks::Watermarks;
 use crate::{Commit, Delivery, EngineSettings};
 
 /// How long a worker sleeps at most while nothing happens.
 const PARK: Duration = Duration::from_millis(2);
+
+/// How soon an idle source looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Why the engine could not start, or takes nothing more.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,24 +52,78 @@ pub struct Engine {
     guards: Option<WorkerGuards<()>>,
 }
 
+/// What an engine is started with beside its settings.
+#[derive(Default)]
+pub struct Start {
+    /// Partitions of the samples.
+    pub partitions: usize,
+    /// Where snapshots go; without it none are made.
+    pub snapshots: Option<Sender<Cut>>,
+    /// The snapshot to begin from.
+    pub restore: Option<Restore>,
+    /// The cell that this process is a part of; none when it is alone.
+    pub cell: Option<Cell>,
+    /// Who lets a worker step; none when each does as it likes.
+    pub pace: Option<Arc<dyn Pace>>,
+}
+
+/// The processes that divide the key ranges among themselves. The first reads the inputs and publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// This process, counted from zero.
+    pub process: usize,
+    /// Host and port of every process, in their order.
+    pub addresses: Vec<String>,
+}
+
+/// Says when a worker may take a step: how a simulation puts all workers into one order.
+pub trait Pace: Send + Sync {
+    /// Waits for a worker's turn; false when it has none any more.
+    fn turn(&self, worker: usize) -> bool;
+
+    /// Ends a worker's turn.
+    fn stepped(&self, worker: usize);
+}
+
 impl Engine {
-    /// Starts the workers for a number of partitions of the samples.
+    /// Starts the workers for a number of partitions of the samples, with nothing known.
     ///
     /// # Errors
     /// [`EngineError::Settings`] or [`EngineError::Start`].
     pub fn start(settings: &EngineSettings, partitions: usize) -> Result<Self, EngineError> {
+        Self::start_with(settings, Start { partitions, ..Start::default() })
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// [`EngineError::Settings`] or [`EngineError::Start`].
+    pub fn start_with(settings: &EngineSettings, start: Start) -> Result<Self, EngineError> {
         let faults = settings.faults();
         if !faults.is_empty() {
             return Err(EngineError::Settings(faults));
         }
+        let reads = start.cell.as_ref().is_none_or(|cell| cell.process == 0);
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
-            (0..settings.workers).map(|_| bounded(settings.deliveries_max)).unzip();
+            (0..settings.workers).map(|_| bounded(settings.deliveries_max)).map(|(feed, end)| (feed, Some(end))).unzip();
+        let feed_ends = if reads { feed_ends } else { feed_ends.iter().map(|_| None).collect() };
         let (commit_end, commits) = bounded(settings.commits_max);
         let stop = Arc::new(AtomicBool::new(false));
         let outlet = Outlet { commits: commit_end, stop: Arc::clone(&stop) };
-        let watermarks = Arc::new(Watermarks::new(partitions));
-        let guards = spawn(settings.clone(), feed_ends, outlet, Arc::clone(&watermarks)).map_err(EngineError::Start)?;
-        Ok(Self { feeds: Some(feeds), watermarks, commits, stop, guards: Some(guards) })
+        let restored_at = start.restore.as_ref().map_or(0, |restore| restore.at().millis());
+        let watermarks = Arc::new(Watermarks::new(start.partitions, restored_at));
+        let crew = Crew {
+            settings: settings.clone(),
+            watermarks: Arc::clone(&watermarks),
+            snapshots: start.snapshots,
+            restored_at,
+            pace: start.pace,
+        };
+        // What a worker takes for itself is let go with it: the commits end with the workers, a snapshot with their start.
+        let restore = start.restore.map(Arc::new);
+        let own = feed_ends.into_iter().map(|feed| Own { feed, outlet: outlet.clone(), restore: restore.clone() });
+        let guards = crew.spawn(start.cell.as_ref(), own.collect()).map_err(EngineError::Start)?;
+        Ok(Self { feeds: reads.then_some(feeds), watermarks, commits, stop, guards: Some(guards) })
     }
 
     /// Hands in a record; waits while the worker's channel is full. Records of one partition come in offset order.
@@ -70,21 +131,21 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Ended`] when the input was ended or the workers are gone.
     pub fn deliver(&self, delivery: Delivery) -> Result<(), EngineError> {
-        // The control plane is read by worker 0: it is small, and every worker's frontier waits for it alike.
-        let mut owner = 0;
+        let mut partition = 0;
         if delivery.topic == Topic::Samples {
-            owner = delivery.partition;
-            self.watermarks.wake(usize::try_from(owner).expect("partitions count from zero"));
+            partition = delivery.partition;
+            self.watermarks.wake(usize::try_from(partition).expect("partitions count from zero"));
         }
-        self.feed(owner, Feed::Delivery(delivery))
+        self.feed(partition, Feed::Delivery(delivery))
     }
 
-    /// Declares a partition of the samples idle: until its next record it does not hold the frontier back.
+    /// Declares a partition of the samples idle: until its next record it does not hold the frontier back, or only at
+    /// `until`, where a run before this one had come when that record was read.
     ///
     /// # Errors
     /// As [`Engine::deliver`].
-    pub fn idle(&self, partition: i32) -> Result<(), EngineError> {
-        self.feed(partition, Feed::Idle(partition))
+    pub fn idle(&self, partition: i32, until: Option<EventTime>) -> Result<(), EngineError> {
+        self.feed(partition, Feed::Idle(partition, until))
     }
 
     /// Commits, in order; closed once the input has ended and all is handed out.
@@ -109,8 +170,7 @@ impl Engine {
 
     fn feed(&self, partition: i32, feed: Feed) -> Result<(), EngineError> {
         let feeds = self.feeds.as_ref().ok_or(EngineError::Ended)?;
-        let owner = usize::try_from(partition).unwrap_or(0) % feeds.len();
-        feeds[owner].send(feed).map_err(|_| EngineError::Ended)
+        feeds[owner(partition, feeds.len())].send(feed).map_err(|_| EngineError::Ended)
     }
 }
 
@@ -120,33 +180,77 @@ impl Drop for Engine {
     }
 }
 
-fn spawn(
+/// What all workers of a process share.
+struct Crew {
     settings: EngineSettings,
-    feeds: Vec<Receiver<Feed>>,
-    outlet: Outlet,
     watermarks: Arc<Watermarks>,
-) -> Result<WorkerGuards<()>, String> {
-    let feeds: Vec<Mutex<Option<Receiver<Feed>>>> = feeds.into_iter().map(|feed| Mutex::new(Some(feed))).collect();
-    // The outlet lives in the workers alone, so that the commits end with them.
-    let outlets: Vec<Mutex<Option<Outlet>>> = feeds.iter().map(|_| Mutex::new(Some(outlet.clone()))).collect();
-    drop(outlet);
-    let config = timely::Config { worker: WorkerConfig::default(), ..timely::Config::process(settings.workers) };
-    timely::execute(config, move |worker| {
-        let own = |slots: &Vec<Mutex<Option<Outlet>>>| slots[worker.index()].lock().ok()?.take();
-        let outlet = own(&outlets).expect("each worker takes its outlet once");
-        let feed = feeds[worker.index()].lock().expect("no worker panics while it holds the lock").take();
-        let feed = feed.expect("each worker takes its feed once");
-        let stop = Arc::clone(&outlet.stop);
-        let intakes = Intakes { feed, watermarks: Arc::clone(&watermarks), probe: Probe::new() };
-        let probe = intakes.probe.clone();
-        worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &settings));
+    snapshots: Option<Sender<Cut>>,
+    restored_at: u64,
+    pace: Option<Arc<dyn Pace>>,
+}
+
+/// What each worker takes for itself.
+struct Own {
+    feed: Option<Receiver<Feed>>,
+    outlet: Outlet,
+    restore: Option<Arc<Restore>>,
+}
+
+impl Crew {
+    fn spawn(self, cell: Option<&Cell>, own: Vec<Own>) -> Result<WorkerGuards<()>, String> {
+        let threads = self.settings.workers;
+        let communication = cell.map_or(CommunicationConfig::Process(threads), |cell| CommunicationConfig::Cluster {
+            threads,
+            process: cell.process,
+            addresses: cell.addresses.clone(),
+            report: false,
+            zerocopy: false,
+        });
+        let first = cell.map_or(0, |cell| cell.process) * threads;
+        let own: Vec<_> = own.into_iter().map(|own| Mutex::new(Some(own))).collect();
+        let config = timely::Config { worker: WorkerConfig::default(), communication };
+        timely::execute(config, move |worker| {
+            let own = own[worker.index() - first].lock().expect("no worker panics while it holds the lock").take();
+            self.work(worker, own.expect("each worker takes its own once"));
+        })
+    }
+
+    /// The life of a worker.
+    fn work(&self, worker: &mut Worker, own: Own) {
+        let Own { feed, outlet, restore } = own;
+        let (stop, index) = (Arc::clone(&outlet.stop), worker.index());
+        let snapshots = Rc::new(Snapshots {
+            every_ms: self.settings.snapshot_every.millis(),
+            worker: index,
+            workers: worker.peers(),
+            stages: if feed.is_some() { STAGES } else { STAGES - 1 },
+            out: self.snapshots.clone(),
+            stop: Arc::clone(&stop),
+            restored_at: self.restored_at,
+            restore: RefCell::new(restore),
+            ..Snapshots::default()
+        });
+        let probe = Probe::new();
+        let look_again = self.pace.is_none().then_some(LOOK_AGAIN);
+        let intakes = Intakes { feed, watermarks: Arc::clone(&self.watermarks), probe: probe.clone(), look_again };
+        worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &self.settings, &snapshots));
+        // The stages have taken what was theirs.
+        snapshots.restore.take();
         while !stop.load(Ordering::Acquire) && !probe.done() {
-            worker.step_or_park(Some(PARK));
+            match &self.pace {
+                None => _ = worker.step_or_park(Some(PARK)),
+                Some(pace) => {
+                    if !pace.turn(index) {
+                        break;
+                    }
+                    worker.step();
+                    pace.stepped(index);
+                }
+            }
         }
-        if stop.load(Ordering::Acquire) {
+        if !probe.done() {
             // Leaving with an open dataflow would make timely run it to its end.
             worker.drop_dataflow(worker.installed_dataflows().first().copied().unwrap_or_default());
         }
-    })
-    .map_err(|error| error.clone())
+    }
 }

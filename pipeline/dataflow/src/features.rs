@@ -5,8 +5,8 @@
 
 use std::rc::Rc;
 
-use features::{Bank, Features, WINDOWS_MS};
-use schemas::{EventTime, FeatureRecord, FeatureRow, Metric, Role, V1};
+use features::{Bank, Features, Saved, WINDOWS_MS};
+use schemas::{EventTime, FeatureRecord, FeatureRow, Metric, Role, V1, WorkloadId};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
@@ -14,15 +14,24 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::EngineSettings;
 use crate::records::{Pair, Pairs, Stream};
+use crate::slots::Slots;
+use crate::snapshot::{Cutter, Pieces};
 
 /// Rolls every series one tick on.
-pub(crate) fn features<'s>(pairs: Stream<'s, Rc<Pairs>>, settings: &EngineSettings) -> Stream<'s, FeatureRecord> {
+pub(crate) fn features<'s>(
+    pairs: Stream<'s, Rc<Pairs>>,
+    settings: &EngineSettings,
+    (slots, mut cutter): (Rc<Slots>, Cutter),
+) -> Stream<'s, FeatureRecord> {
     let (tick_ms, every_ms) = (settings.tick.millis(), settings.features_every.millis());
-    pairs.unary(Pipeline, "features", move |_, _| {
-        let mut windows = Windows::new(tick_ms);
-        move |input, output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<FeatureRecord>>>| {
+    pairs.unary_frontier(Pipeline, "features", move |_, _| {
+        let mut windows = Windows::new(tick_ms, &slots, &cutter);
+        move |(input, frontier), output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<FeatureRecord>>>| {
             input.for_each(|capability, data| {
                 let Some(&tick) = capability.least() else { return };
+                if let Some(at) = cutter.due(tick) {
+                    cutter.cut(at, |pieces| windows.cut(&slots, pieces));
+                }
                 let mut session = output.session(&capability);
                 for pairs in data.drain(..) {
                     for pair in &pairs.pairs {
@@ -33,6 +42,9 @@ pub(crate) fn features<'s>(pairs: Stream<'s, Rc<Pairs>>, settings: &EngineSettin
                     }
                 }
             });
+            if let Some(at) = cutter.due_by(&[frontier]) {
+                cutter.cut(at, |pieces| windows.cut(&slots, pieces));
+            }
         }
     })
 }
@@ -44,17 +56,42 @@ struct Windows {
     workloads: Vec<Vec<(Role, Metric, usize)>>,
 }
 
+/// The windows of a workload in a snapshot.
+type Kept = (WorkloadId, Vec<(Role, Metric, Saved)>);
+
 impl Windows {
-    fn new(tick_ms: u64) -> Self {
+    fn new(tick_ms: u64, slots: &Slots, cutter: &Cutter) -> Self {
         let bank = Bank::new(tick_ms).expect("the settings were checked before the workers were started");
-        Self { bank, workloads: Vec::new() }
+        let mut windows = Self { bank, workloads: Vec::new() };
+        for (workload, series) in cutter.restored::<Kept>() {
+            let bank = &mut windows.bank;
+            let restored = series.into_iter().map(|(role, metric, saved)| {
+                (role, metric, bank.restore(saved).expect("a snapshot of other settings is not used"))
+            });
+            let restored = restored.collect();
+            *windows.of(slots.slot(&workload)) = restored;
+        }
+        windows
+    }
+
+    fn of(&mut self, slot: usize) -> &mut Vec<(Role, Metric, usize)> {
+        if self.workloads.len() <= slot {
+            self.workloads.resize_with(slot + 1, Vec::new);
+        }
+        &mut self.workloads[slot]
+    }
+
+    fn cut(&self, slots: &Slots, pieces: &mut Pieces) {
+        for (slot, series) in self.workloads.iter().enumerate().filter(|(_, series)| !series.is_empty()) {
+            let (workload, range) = slots.workload(slot);
+            let saved = series.iter().map(|&(role, metric, number)| (role, metric, self.bank.save(number))).collect();
+            pieces.add::<Kept>(range, &(workload, saved));
+        }
     }
 
     /// Folds a workload's tick; series that were not read slide on too.
     fn fold(&mut self, pairs: &Pairs, pair: &Pair, tick: u64) {
-        if self.workloads.len() <= pair.slot {
-            self.workloads.resize_with(pair.slot + 1, Vec::new);
-        }
+        self.of(pair.slot);
         let known = &mut self.workloads[pair.slot];
         self.bank.touch(known.iter().map(|&(_, _, number)| number), tick);
         let mut at = 0;

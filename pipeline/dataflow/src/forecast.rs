@@ -8,15 +8,16 @@
 //! and forecast at its end. The horizon is the actuation delay that outcomes have shown, plus the dwell. State: an
 //! ensemble a resource, see `models/forecast`, and the floor's window. Missing steps are missing, never zero.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use ::forecast::{Ensemble, EnsembleSettings, Prediction};
 use scaling::{Signal, Signals};
 use schemas::{
-    Anomaly, EventTime, ForecastRecord, Metric, QuantileValue, Resource, Role, Severity, V1, Workload, WorkloadId,
+    Anomaly, EventTime, ForecastRecord, Metric, QuantileValue, Resource, Role, Severity, V1, Workload,
 };
+use serde::{Deserialize, Serialize};
 use shadow::Learner;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -25,13 +26,15 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::EngineSettings;
 use crate::records::{Pair, Pairs, RoleTick, Stream};
+use crate::slots::{BySlot, Slots};
+use crate::snapshot::Cutter;
 use crate::stash::Stash;
 
 /// Version of the experts' code: a decision names what it rests on.
 const EXPERTS_VERSION: &str = "experts-1";
 
 /// What the stage gives for each pair.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ahead {
     Forecast(Box<ForecastRecord>),
     Signals(Box<Signals>),
@@ -44,11 +47,12 @@ pub(crate) fn forecast<'s>(
     pairs: Stream<'s, Rc<Pairs>>,
     anomalies: Stream<'s, Anomaly>,
     settings: &EngineSettings,
+    (slots, mut cutter): (Rc<Slots>, Cutter),
 ) -> Stream<'s, Ahead> {
     let settings = settings.clone();
     pairs.binary_frontier(anomalies, Pipeline, Pipeline, "forecast", move |_, _| {
         let (mut pairs, mut alerts) = (Stash::new(), Stash::new());
-        let mut outlooks = Outlooks::default();
+        let mut outlooks = Outlooks { of: BySlot::restored(&slots, &cutter), slots };
         move |(input, frontier), (anomalies, anomalies_frontier), output: &mut Output<'_>| {
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
@@ -62,6 +66,9 @@ pub(crate) fn forecast<'s>(
             });
             while let Some((capability, closed)) = pairs.pop_closed(&[frontier, anomalies_frontier]) {
                 let tick = *capability.time();
+                if let Some(at) = cutter.due(tick) {
+                    cutter.cut(at, |pieces| outlooks.of.cut(&outlooks.slots, pieces));
+                }
                 while let Some((_, alerts)) = alerts.pop_until(tick) {
                     alerts.iter().for_each(|alert: &Anomaly| outlooks.quarantine(alert, &settings));
                 }
@@ -75,34 +82,28 @@ pub(crate) fn forecast<'s>(
                     }
                 }
             }
+            if let Some(at) = cutter.due_by(&[frontier, anomalies_frontier]) {
+                cutter.cut(at, |pieces| outlooks.of.cut(&outlooks.slots, pieces));
+            }
         }
     })
 }
 
 /// What is known of every registered workload's demand.
-#[derive(Default)]
 struct Outlooks {
-    slots: BTreeMap<WorkloadId, usize>,
-    /// By the workload's slot.
-    outlooks: Vec<Option<Outlook>>,
+    of: BySlot<Outlook>,
+    slots: Rc<Slots>,
 }
 
 impl Outlooks {
     fn of(&mut self, pair: &Pair, record: &Workload, settings: &EngineSettings) -> &mut Outlook {
-        if self.outlooks.len() <= pair.slot {
-            self.outlooks.resize_with(pair.slot + 1, || None);
-        }
-        let outlook = &mut self.outlooks[pair.slot];
-        if outlook.is_none() {
-            self.slots.insert(pair.workload.clone(), pair.slot);
-        }
-        outlook.get_or_insert_with(|| Outlook::new(record, settings))
+        self.of.of(pair.slot).get_or_insert_with(|| Outlook::new(record, settings))
     }
 
     fn quarantine(&mut self, alert: &Anomaly, settings: &EngineSettings) {
         if alert.severity == Severity::Critical
-            && let Some(slot) = self.slots.get(&alert.workload)
-            && let Some(outlook) = &mut self.outlooks[*slot]
+            && let Some(slot) = self.slots.find(&alert.workload)
+            && let Some(outlook) = self.of.of(slot)
         {
             outlook.quarantined_until = Some(alert.time.plus(settings.quarantine.millis()));
         }
@@ -110,6 +111,7 @@ impl Outlooks {
 }
 
 /// What is known of one workload's demand.
+#[derive(Serialize, Deserialize)]
 struct Outlook {
     learner: Learner,
     cpu: Series,
@@ -119,6 +121,7 @@ struct Outlook {
 }
 
 /// One resource's work: its recent peak, its experts and their newest answer.
+#[derive(Serialize, Deserialize)]
 struct Series {
     resource: Resource,
     recent: VecDeque<(u64, f64)>,
@@ -244,7 +247,7 @@ impl Series {
             floor: self.recent.front().map(|(_, peak)| demand(*peak)),
             forecast: newest.map(|prediction| demand(self.answer(prediction))),
             quantiles: newest.map(|prediction| quantiles(prediction, &demand)).unwrap_or_default(),
-            expert: newest.map(|prediction| prediction.expert.to_owned()),
+            expert: newest.map(|prediction| prediction.expert.as_str().to_owned()),
             ..Signal::default()
         }
     }
@@ -274,7 +277,7 @@ impl Series {
             workload: pair.workload.clone(),
             resource: self.resource,
             horizon_ms,
-            expert: prediction.expert.to_owned(),
+            expert: prediction.expert.as_str().to_owned(),
             model_version: EXPERTS_VERSION.to_owned(),
             base: demand(prediction.base),
             quantiles: quantiles(prediction, &demand),

@@ -1,5 +1,7 @@
 //! The order of the stages, one line each.
 
+use std::rc::Rc;
+
 use scaling::Signals;
 use schemas::{Anomaly, FeatureRecord, ForecastRecord, Reject};
 use timely::dataflow::Scope;
@@ -14,6 +16,8 @@ use crate::forecast::{Ahead, forecast};
 use crate::ingest::{Intakes, ingest};
 use crate::pair::{WorkloadUpdate, pair};
 use crate::records::{Change, Intake, Rows, Stream};
+use crate::slots::Slots;
+use crate::snapshot::{Snapshots, Stage};
 use crate::{EngineSettings, Receipt};
 
 /// Builds the dataflow of one worker.
@@ -26,12 +30,19 @@ use crate::{EngineSettings, Receipt};
 ///                     │             └────────────────────────▲       │
 ///                     └ errors, receipts ────────────────────────────┘
 /// ```
-pub(crate) fn build(scope: Scope<'_, u64>, intakes: Intakes, outlet: Outlet, settings: &EngineSettings) {
+pub(crate) fn build(
+    scope: Scope<'_, u64>,
+    intakes: Intakes,
+    outlet: Outlet,
+    settings: &EngineSettings,
+    snapshots: &Rc<Snapshots>,
+) {
     let probe = intakes.probe.clone();
-    let (samples, changes, errors, taken_in) = split(ingest(scope, intakes, settings));
-    let control = control(changes);
-    let stages = stages(samples, control.workloads, settings);
-    let decisions = decide(stages.signals.map(|signals| *signals), control.standings, settings);
+    let (samples, changes, errors, taken_in) = split(ingest(scope, intakes, settings, snapshots.of(Stage::Ingest)));
+    let control = control(changes, snapshots.of(Stage::Control));
+    let stages = stages(samples, control.workloads, settings, snapshots);
+    let signals = stages.signals.map(|signals| *signals);
+    let decisions = decide(signals, control.standings, settings, snapshots.of(Stage::Decide));
     let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, stages.strays]);
     let leaving = [
         outputs(stages.features),
@@ -58,11 +69,14 @@ pub(crate) fn stages<'s>(
     samples: Stream<'s, Rows>,
     workloads: Stream<'s, WorkloadUpdate>,
     settings: &EngineSettings,
+    snapshots: &Rc<Snapshots>,
 ) -> Stages<'s> {
-    let (pairs, strays) = pair(samples, workloads).ok_err(|paired| paired);
-    let features = features(pairs.clone(), settings);
-    let anomalies = detect(pairs.clone(), settings);
-    let (forecasts, signals) = part(forecast(pairs, anomalies.clone(), settings));
+    let slots = Rc::new(Slots::default());
+    let at = |stage| (Rc::clone(&slots), snapshots.of(stage));
+    let (pairs, strays) = pair(samples, workloads, at(Stage::Pair)).ok_err(|paired| paired);
+    let features = features(pairs.clone(), settings, at(Stage::Features));
+    let anomalies = detect(pairs.clone(), settings, at(Stage::Detect));
+    let (forecasts, signals) = part(forecast(pairs, anomalies.clone(), settings, at(Stage::Forecast)));
     Stages { features, anomalies, forecasts, signals, strays }
 }
 

@@ -1,12 +1,12 @@
 //! Ingest: deliveries into samples, changes of the control plane, and errors, each at its event time.
 //!
 //! Key: none; a partition is read by one worker. Time: a sample is sent at its own tick; the capability follows the
-//! least watermark of all partitions. State: one watermark a partition, and names. Late, too early and impossible samples
+//! least watermark of all partitions. State: how far each partition has come, see [`Reach`]. Late, too early and impossible samples
 //! become dead letters, never silence. Cost: one decode a message; the deliveries of one activation become one block of
 //! columns, of which each tick and worker gets its rows. The source stops taking deliveries while too many ticks are open,
 //! which fills the bounded channel and so holds back whoever feeds it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +19,10 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::{OutputBuilderSession, source};
 use timely::dataflow::operators::probe::Handle as Probe;
 
-use crate::keys::hash;
+use crate::keys::{RANGES, range};
+use crate::reach::Reach;
 use crate::records::{Change, ControlNoun, Intake, Rows, Stream};
+use crate::snapshot::{Cutter, Pieces, Resume};
 use crate::watermarks::Watermarks;
 use crate::{Delivery, EngineSettings, Receipt};
 
@@ -28,15 +30,19 @@ use crate::{Delivery, EngineSettings, Receipt};
 pub(crate) enum Feed {
     /// A record of a partition that the worker owns.
     Delivery(Delivery),
-    /// A partition of the samples has nothing more for now: it no longer holds the frontier back.
-    Idle(i32),
+    /// A partition of the samples has nothing more for now: it no longer holds the frontier back, or only at a tick where a
+    /// run before this one had come when it spoke again.
+    Idle(i32, Option<EventTime>),
 }
 
 /// What a source needs besides the scope.
 pub(crate) struct Intakes {
-    pub(crate) feed: Receiver<Feed>,
+    /// None where another process reads.
+    pub(crate) feed: Option<Receiver<Feed>>,
     pub(crate) watermarks: Arc<Watermarks>,
     pub(crate) probe: Probe<u64>,
+    /// How soon an idle source looks again; none for at once.
+    pub(crate) look_again: Option<Duration>,
 }
 
 /// Deliveries that one activation takes: bounds how long a worker is away from its other operators.
@@ -45,44 +51,62 @@ const DELIVERIES_PER_ACTIVATION: usize = 64;
 /// Rows after which an activation takes no further delivery: bounds a block's memory.
 const ROWS_PER_ACTIVATION: usize = 1 << 17;
 
-/// How soon an idle source looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
-
 type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Intake>>>;
 
 /// Reads a worker's deliveries.
-pub(crate) fn ingest<'s>(scope: Scope<'s, u64>, intakes: Intakes, settings: &EngineSettings) -> Stream<'s, Intake> {
+pub(crate) fn ingest<'s>(
+    scope: Scope<'s, u64>,
+    intakes: Intakes,
+    settings: &EngineSettings,
+    mut cutter: Cutter,
+) -> Stream<'s, Intake> {
     let settings = settings.clone();
-    let workers = scope.worker().peers() as u64;
-    source(scope, "ingest", move |capability, info| {
+    let (worker, workers) = (scope.worker().index(), scope.worker().peers() as u64);
+    source(scope, "ingest", move |mut capability, info| {
         let activator = scope.activator_for(info.address);
-        let watermarks = Arc::clone(&intakes.watermarks);
+        capability.downgrade(&cutter.restored_at());
         let mut reader = Reader {
             settings,
             workers,
-            newest: BTreeMap::new(),
-            idle: BTreeSet::new(),
-            watermarks,
+            folded_before: cutter.restored_at(),
+            reaches: BTreeMap::new(),
+            watermarks: Arc::clone(&intakes.watermarks),
             block: Builder::default(),
             rows: BTreeMap::new(),
+            receipts: Vec::new(),
         };
-        let mut held = Some(capability);
+        reader.resume(cutter.restored_of_all(), |partition| owner(partition, workers as usize) == worker);
+        let mut held = intakes.feed.is_some().then_some(capability);
         move |output: &mut Output<'_>| {
-            let Some(capability) = held.as_mut() else { return };
-            let ended = reader.drain(&intakes, capability, output);
+            let (Some(capability), Some(feed)) = (held.as_mut(), &intakes.feed) else { return };
+            let ended = reader.drain(feed, &intakes.probe, capability, output);
             reader.send_block(capability, output);
+            reader.send_receipts(capability, output);
             if let Some(frontier) = reader.watermarks.frontier()
                 && frontier > *capability.time()
             {
                 capability.downgrade(&frontier);
+                match cutter.due(frontier) {
+                    Some(at) => cutter.cut(at, |pieces| reader.cut(at, pieces)),
+                    None if !cutter.keeps() => reader.reaches.values_mut().for_each(|reach| reach.forget(frontier)),
+                    None => {}
+                }
             }
             if ended {
                 held = None;
+            } else if let Some(look_again) = intakes.look_again {
+                activator.activate_after(look_again);
             } else {
-                activator.activate_after(LOOK_AGAIN);
+                activator.activate();
             }
         }
     })
+}
+
+/// The worker that reads a partition of the samples; the control plane is read by worker 0: it is small, and every worker's
+/// frontier waits for it alike.
+pub(crate) fn owner(partition: i32, workers: usize) -> usize {
+    index(partition) % workers
 }
 
 /// What is wrong with a delivery, or with a row of it.
@@ -95,33 +119,67 @@ struct Fault {
 struct Reader {
     settings: EngineSettings,
     workers: u64,
-    /// Newest event time of each partition, in milliseconds.
-    newest: BTreeMap<i32, u64>,
-    /// Partitions that have been declared idle and have brought no sample since.
-    idle: BTreeSet<i32>,
+    /// Ticks before it are in the snapshot that was restored.
+    folded_before: u64,
+    /// By topic and partition.
+    reaches: BTreeMap<(Topic, i32), Reach>,
     watermarks: Arc<Watermarks>,
     /// The samples of this activation, and which of their rows belong to each tick.
     block: Builder,
     rows: BTreeMap<u64, Vec<u32>>,
+    /// What of the samples was read in this activation.
+    receipts: Vec<Receipt>,
 }
 
 impl Reader {
+    /// Takes up where a snapshot had come; partitions of the samples that another worker owns are left to it.
+    fn resume(&mut self, resumes: Vec<Resume>, own: impl Fn(i32) -> bool) {
+        for resume in resumes {
+            let Some(topic) = Topic::of_noun(&resume.noun) else { continue };
+            if topic == Topic::Samples {
+                if !own(resume.partition) {
+                    continue;
+                }
+                // What is idle holds the frontier where it is until the reader says how long.
+                let watermark = resume.newest.filter(|_| !resume.idle).map(|newest| self.watermark(newest));
+                self.watermarks.set(index(resume.partition), Some(watermark.unwrap_or(self.folded_before)));
+            } else if !own(0) {
+                continue;
+            }
+            self.reaches.insert((topic, resume.partition), Reach::from(resume));
+        }
+    }
+
+    /// Hands out where each partition is to be read from when everything before `at` is known.
+    fn cut(&mut self, at: u64, pieces: &mut Pieces) {
+        for ((topic, partition), reach) in &mut self.reaches {
+            pieces.add(index(*partition) as u64 % RANGES, &reach.resume(at, *topic, *partition));
+        }
+    }
+
     /// Takes a bounded number of deliveries; true when the feed has ended.
-    fn drain(&mut self, intakes: &Intakes, capability: &Capability<u64>, output: &mut Output<'_>) -> bool {
+    fn drain(
+        &mut self,
+        feed: &Receiver<Feed>,
+        probe: &Probe<u64>,
+        capability: &Capability<u64>,
+        output: &mut Output<'_>,
+    ) -> bool {
         for _ in 0..DELIVERIES_PER_ACTIVATION {
-            if self.too_far_ahead(&intakes.probe) || self.block.len() >= ROWS_PER_ACTIVATION {
+            if self.too_far_ahead(probe) || self.block.len() >= ROWS_PER_ACTIVATION {
                 return false;
             }
-            match intakes.feed.try_recv() {
+            match feed.try_recv() {
                 Ok(Feed::Delivery(delivery)) => self.read(delivery, capability, output),
-                Ok(Feed::Idle(partition)) => {
-                    self.idle.insert(partition);
-                    self.watermarks.set(index(partition), None);
+                Ok(Feed::Idle(partition, until)) => {
+                    self.reaches.entry((Topic::Samples, partition)).or_default().rest(until);
+                    self.watermarks.set(index(partition), until.map(EventTime::millis));
                 }
                 Err(crossbeam_channel::TryRecvError::Empty) => return false,
                 Err(crossbeam_channel::TryRecvError::Disconnected) => {
                     // The partitions of an ended feed must not hold back those of the others.
-                    self.newest.keys().for_each(|partition| self.watermarks.set(index(*partition), None));
+                    let samples = self.reaches.keys().filter(|(topic, _)| *topic == Topic::Samples);
+                    samples.for_each(|(_, partition)| self.watermarks.set(index(*partition), None));
                     return true;
                 }
             }
@@ -147,6 +205,7 @@ impl Reader {
     }
 
     fn read_samples(&mut self, delivery: &Delivery, capability: &Capability<u64>, output: &mut Output<'_>) {
+        self.reach(delivery).begin(delivery);
         let value = delivery.value.as_deref().unwrap_or_default();
         let first = self.block.len();
         match schemas::decode::append(delivery.content_type.as_deref(), value, delivery.time, &mut self.block) {
@@ -166,12 +225,43 @@ impl Reader {
                 }
             }
         }
-        if self.idle.contains(&delivery.partition) {
+        self.note_receipt(delivery, capability);
+        let reach = self.reach(delivery);
+        let watermark = if reach.idle() {
             // Nothing but dead letters came: they must not hold the others back.
-            self.watermarks.set(index(delivery.partition), None);
-        } else if let Some(newest) = self.newest.get(&delivery.partition) {
-            self.watermarks.set(index(delivery.partition), Some(self.watermark(*newest)));
+            reach.until().map(EventTime::millis)
+        } else {
+            let Some(newest) = reach.newest() else { return };
+            Some(self.watermark(newest))
+        };
+        self.watermarks.set(index(delivery.partition), watermark);
+    }
+
+    /// How far the delivery's partition has come.
+    fn reach(&mut self, delivery: &Delivery) -> &mut Reach {
+        self.reaches.entry((delivery.topic, delivery.partition)).or_default()
+    }
+
+    /// The first tick that a delivery can count in, beside what its own partition says.
+    fn floor(delivery: &Delivery, capability: &Capability<u64>) -> EventTime {
+        let settled = delivery.counts_from.unwrap_or_default();
+        if delivery.settled { settled } else { settled.max(EventTime::from_millis(*capability.time())) }
+    }
+
+    /// Notes that the delivery was read, and how far the others had come where that mattered.
+    fn note_receipt(&mut self, delivery: &Delivery, capability: &Capability<u64>) {
+        let late = self.reach(delivery).was_at_rest().then(|| Self::floor(delivery, capability));
+        let partition = delivery.partition;
+        // One receipt for a row of records that no other had a part in.
+        if late.is_none() {
+            self.receipts.retain(|receipt| receipt.partition != partition || receipt.late.is_some());
         }
+        let noun = delivery.topic.noun().to_owned();
+        self.receipts.push(Receipt { noun, partition, offset: delivery.offset, late });
+    }
+
+    fn send_receipts(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
+        output.session(capability).give_iterator(self.receipts.drain(..).map(Intake::Receipt));
     }
 
     /// Takes a row of the block into its tick, or says why its time cannot be used.
@@ -197,19 +287,23 @@ impl Reader {
             return Err((RejectReason::Past, detail));
         }
         let tick = time.tick(self.settings.tick.millis()).millis();
-        let newest = self.newest.get(&delivery.partition).copied();
-        let closed = newest.map_or(0, |newest| self.watermark(newest)).max(*capability.time());
-        if tick < closed {
+        let own = self.reach(delivery).newest().map_or(0, |newest| self.watermark(newest));
+        let closed = own.max(Self::floor(delivery, capability).millis());
+        // What is in the snapshot was taken in by the run that made it.
+        let folded = tick < self.folded_before;
+        if tick < closed || (tick < *capability.time() && !folded) {
             let detail =
                 format!("time {time} came after its tick was closed: raise `lateness`, now {}", self.settings.lateness);
             return Err((RejectReason::Late, detail));
         }
-        if newest.is_none_or(|newest| time.millis() > newest) {
-            self.newest.insert(delivery.partition, time.millis());
+        let reach = self.reach(delivery);
+        reach.mark(tick);
+        if reach.sample(time.millis()) {
             self.watermarks.reach(tick + self.settings.tick.millis());
         }
-        self.idle.remove(&delivery.partition);
-        self.rows.entry(tick).or_default().push(u32::try_from(row).expect("a block is bounded"));
+        if !folded {
+            self.rows.entry(tick).or_default().push(u32::try_from(row).expect("a block is bounded"));
+        }
         Ok(())
     }
 
@@ -221,7 +315,7 @@ impl Reader {
         let samples = Arc::new(self.block.take());
         let mut workers = Vec::new();
         if self.workers > 1 {
-            let worker = |identity: &Arc<schemas::Identity>| hash(identity.workload.as_str()) % self.workers;
+            let worker = |identity: &Arc<schemas::Identity>| range(identity.workload.as_str()) % self.workers;
             workers.extend(samples.identities().iter().map(worker));
         }
         for (tick, rows) in std::mem::take(&mut self.rows) {
@@ -243,12 +337,13 @@ impl Reader {
     }
 
     fn read_change(
-        &self,
+        &mut self,
         delivery: Delivery,
         noun: ControlNoun,
         capability: &Capability<u64>,
         output: &mut Output<'_>,
     ) {
+        self.reach(&delivery).begin(&delivery);
         let open = *capability.time();
         let mut receipt = Receipt {
             noun: delivery.topic.noun().to_owned(),
@@ -259,10 +354,14 @@ impl Reader {
         match change(&delivery, noun) {
             Ok(change) => {
                 let own = EventTime::from_millis(change.time).tick(self.settings.tick.millis());
+                let settled = own.max(delivery.counts_from.unwrap_or_default());
                 // A change that comes after its tick was closed counts from the first open one.
-                let tick = own.max(delivery.counts_from.unwrap_or_default()).max(EventTime::from_millis(open));
+                let tick = settled.max(EventTime::from_millis(open));
                 receipt.late = (tick > own).then_some(tick);
-                output.session(&capability.delayed(&tick.millis())).give(Intake::Change(change));
+                self.reach(&delivery).mark(tick.millis());
+                if !(delivery.settled && settled.millis() < self.folded_before) {
+                    output.session(&capability.delayed(&tick.millis())).give(Intake::Change(change));
+                }
             }
             Err(detail) => {
                 let fault = Fault { row: None, reason: RejectReason::Schema, detail };
@@ -272,7 +371,7 @@ impl Reader {
         output.session(capability).give(Intake::Receipt(receipt));
     }
 
-    fn refuse(&self, delivery: &Delivery, fault: Fault, capability: &Capability<u64>, output: &mut Output<'_>) {
+    fn refuse(&mut self, delivery: &Delivery, fault: Fault, capability: &Capability<u64>, output: &mut Output<'_>) {
         let Fault { row, reason, detail } = fault;
         let value = delivery.value.as_deref().unwrap_or_default();
         let reject = Reject {
@@ -288,15 +387,19 @@ impl Reader {
             length_bytes: value.len() as u64,
             excerpt_base64: if row.is_none() { Reject::excerpt(value) } else { String::new() },
         };
-        let at = self.reject_tick(delivery).max(*capability.time());
-        output.session(&capability.delayed(&at)).give(Intake::Error(Box::new(reject)));
+        let at = self.reject_tick(delivery).max(Self::floor(delivery, capability).millis());
+        if at >= self.folded_before {
+            let at = at.max(*capability.time());
+            self.reach(delivery).mark(at);
+            output.session(&capability.delayed(&at)).give(Intake::Error(Box::new(reject)));
+        }
     }
 
     /// The tick with which a dead letter leaves, by the log alone: so a replay knows which were published.
-    fn reject_tick(&self, delivery: &Delivery) -> u64 {
-        let active = delivery.topic == Topic::Samples && !self.idle.contains(&delivery.partition);
-        match self.newest.get(&delivery.partition).filter(|_| active) {
-            Some(newest) => self.watermark(*newest),
+    fn reject_tick(&mut self, delivery: &Delivery) -> u64 {
+        let reach = self.reach(delivery);
+        match reach.newest().filter(|_| delivery.topic == Topic::Samples && !reach.idle()) {
+            Some(newest) => self.watermark(newest),
             None => {
                 // A log time far ahead must not hide the dead letter until that day.
                 let ahead = self.settings.lateness.millis() + self.settings.future_max.millis();

@@ -21,12 +21,15 @@ mod ingest;
 mod keys;
 mod measure;
 mod pair;
+mod reach;
 mod records;
 mod settings;
+mod slots;
+pub mod snapshot;
 mod stash;
 mod watermarks;
 
 pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
-pub use engine::{Engine, EngineError};
+pub use engine::{Cell, Engine, EngineError, Pace, Start};
 pub use measure::{Block, Depth, Feed, Tally, measure};
 pub use settings::EngineSettings;

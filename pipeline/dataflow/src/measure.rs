@@ -17,6 +17,7 @@ use timely::dataflow::{ProbeHandle, Scope};
 use crate::control::control;
 use crate::graph::stages;
 use crate::records::{Change, ControlNoun, Rows, Stream};
+use crate::snapshot::{Snapshots, Stage};
 use crate::{EngineError, EngineSettings};
 
 /// Ticks that may be open: enough to keep every operator busy.
@@ -119,8 +120,9 @@ fn build(
     tally: &Rc<RefCell<Tally>>,
     probe: &ProbeHandle<u64>,
 ) {
-    let control = control(changes(scope, registered));
-    let stages = stages(rows, control.workloads, settings);
+    let unkept = Rc::new(Snapshots::default());
+    let control = control(changes(scope, registered), unkept.of(Stage::Control));
+    let stages = stages(rows, control.workloads, settings, &unkept);
     let count = |add: fn(&mut Tally, u64)| {
         let tally = Rc::clone(tally);
         move |number: u64| add(&mut tally.borrow_mut(), number)

@@ -13,14 +13,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use schemas::{Allocation, Noun, Outcome, Reject, RejectReason, Status, Topic, V1, Workload, WorkloadId};
+use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::control::Update;
-use crate::keys::hash;
+use crate::keys::range;
 use crate::records::{Pairs, Rows, Stream};
+use crate::slots::Slots;
+use crate::snapshot::{Cutter, Pieces};
 use crate::stash::Stash;
 use gather::Gather;
 use roster::Roster;
@@ -43,13 +46,17 @@ type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Pai
 pub(crate) type WorkloadUpdate = Update<(String, String, Option<String>)>;
 
 /// Brings a workload's roles together, tick by tick.
-pub(crate) fn pair<'s>(samples: Stream<'s, Rows>, workloads: Stream<'s, WorkloadUpdate>) -> Stream<'s, Paired> {
-    // The hash of the workload's name, modulo the number of workers, as ingest has parted the rows.
+pub(crate) fn pair<'s>(
+    samples: Stream<'s, Rows>,
+    workloads: Stream<'s, WorkloadUpdate>,
+    (slots, mut cutter): (Rc<Slots>, Cutter),
+) -> Stream<'s, Paired> {
+    // The range of the workload's name, modulo the number of workers, as ingest has parted the rows.
     let by_workload = Exchange::new(|rows: &Rows| rows.worker);
-    let by_key = Exchange::new(|update: &WorkloadUpdate| hash(&update.0.0));
+    let by_key = Exchange::new(|update: &WorkloadUpdate| range(&update.0.0));
     samples.binary_frontier(workloads, by_workload, by_key, "pair", |_, _| {
         let (mut samples, mut updates) = (Stash::new(), Stash::new());
-        let mut known = Known::default();
+        let mut known = Known::restored(slots, &cutter);
         move |(input, frontier), (changes, changes_frontier), output: &mut Output<'_>| {
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
@@ -63,10 +70,16 @@ pub(crate) fn pair<'s>(samples: Stream<'s, Rows>, workloads: Stream<'s, Workload
             });
             let frontiers = [frontier, changes_frontier];
             while let Some((capability, tick)) = samples.pop_closed(&frontiers) {
+                if let Some(at) = cutter.due(*capability.time()) {
+                    known.cut(at, &mut updates, &cutter);
+                }
                 while let Some((_, closed)) = updates.pop_until(*capability.time()) {
                     known.update(closed);
                 }
                 output.session(&capability).give_iterator(known.fold(*capability.time(), &tick).into_iter());
+            }
+            if let Some(at) = cutter.due_by(&frontiers) {
+                known.cut(at, &mut updates, &cutter);
             }
             // No sample can come before these any more: to keep them would hold the frontier back.
             while let Some((_, closed)) = updates.pop_closed(&frontiers) {
@@ -76,7 +89,6 @@ pub(crate) fn pair<'s>(samples: Stream<'s, Rows>, workloads: Stream<'s, Workload
     })
 }
 
-#[derive(Default)]
 struct Known {
     roster: Roster,
     /// By the workload's slot.
@@ -85,14 +97,16 @@ struct Known {
 }
 
 /// What is known of a workload beside its readings.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Standing {
     registered: Option<Registered>,
     /// When it was last reported that nobody has registered it.
     reported: Option<u64>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Registered {
+    #[serde(with = "schemas::as_json")]
     record: Arc<Workload>,
     /// As last reported: whether an outcome is a raise is told by it.
     in_force: Allocation,
@@ -100,6 +114,29 @@ struct Registered {
 }
 
 impl Known {
+    fn restored(slots: Rc<Slots>, cutter: &Cutter) -> Self {
+        let mut known =
+            Self { roster: Roster::new(Rc::clone(&slots)), standings: Vec::new(), gather: Gather::default() };
+        for (workload, standing) in cutter.restored::<(WorkloadId, Standing)>() {
+            let slot = known.slot(&workload);
+            known.standings[slot] = standing;
+        }
+        known
+    }
+
+    /// Hands out what is known before a tick, its own changes not yet taken in.
+    fn cut(&mut self, at: u64, updates: &mut Stash<WorkloadUpdate>, cutter: &Cutter) {
+        while let Some((_, closed)) = updates.pop_until(at - 1) {
+            self.update(closed);
+        }
+        cutter.cut(at, |pieces: &mut Pieces| {
+            for (slot, standing) in self.standings.iter().enumerate() {
+                let (workload, range) = self.roster.workload(slot);
+                pieces.add(range, &(workload, standing));
+            }
+        });
+    }
+
     /// Takes over the control plane's changes of one tick: what is only retracted is gone.
     fn update(&mut self, mut updates: Vec<WorkloadUpdate>) {
         updates.sort_by(|a, b| (&a.0.0, a.2).cmp(&(&b.0.0, b.2)));
@@ -202,6 +239,7 @@ mod tests {
     use schemas::{DecisionId, EventTime};
 
     use super::*;
+    use crate::snapshot::{Snapshots, Stage};
 
     #[test]
     fn only_the_rows_own_workloads_get_a_slot() {
@@ -210,7 +248,7 @@ mod tests {
             builder.push(&schemas::Sample::new(EventTime::from_millis(1_000), WorkloadId::new(name).expect("a name")));
         }
         let rows = Rows { worker: 0, samples: Arc::new(builder.take()), rows: vec![1] };
-        let mut known = Known::default();
+        let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
         let folded = known.fold(1_000, &[rows]);
         assert_eq!(known.roster.len(), 1, "a block also holds what is not of this tick");
         let pairs = folded.into_iter().find_map(Result::ok).expect("a tick");

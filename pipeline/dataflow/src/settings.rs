@@ -51,6 +51,9 @@ pub struct EngineSettings {
     /// Commits that may wait for the publisher. Default 64; fewer slow the workers down to the log sooner. Safe range 1
     /// to 1024.
     pub commits_max: usize,
+    /// How often a snapshot is made of what the dataflow remembers, in event time, where snapshots are kept. Default 30s,
+    /// whole ticks; a restart reads again what came since the last one. Shorter starts sooner and writes more; 0s makes none.
+    pub snapshot_every: Span,
     /// Detectors of anomalies.
     pub anomaly: DetectorSettings,
     /// The decision law.
@@ -75,6 +78,7 @@ impl Default for EngineSettings {
             ticks_in_flight_max: 64,
             deliveries_max: 256,
             commits_max: 64,
+            snapshot_every: Span::from_secs(30),
             anomaly: DetectorSettings::default(),
             scaling: ScalingSettings::default(),
         }
@@ -99,6 +103,10 @@ impl EngineSettings {
             (whole_ticks(self.features_every), "features_every must be whole ticks, at least one"),
             (whole_ticks(self.forecasts_every), "forecasts_every must be whole ticks, at least one"),
             (
+                self.snapshot_every.millis() == 0 || whole_ticks(self.snapshot_every),
+                "snapshot_every must be whole ticks, or 0s for none",
+            ),
+            (
                 (tick..=FLOOR_WINDOW_LIMIT_MS).contains(&self.floor_window.millis()),
                 "floor_window must be at least a tick and at most 1h, such as \"30s\"",
             ),
@@ -115,6 +123,7 @@ impl EngineSettings {
             ("horizon_prior", self.horizon_prior),
             ("dwell", self.dwell),
             ("quarantine", self.quarantine),
+            ("snapshot_every", self.snapshot_every),
         ];
         let long = spans.iter().filter(|(_, span)| span.millis() > SPAN_LIMIT_MS);
         faults.extend(long.map(|(name, _)| format!("{name} must be at most 3650d")));

@@ -22,11 +22,12 @@ pub(crate) struct Watermarks {
 }
 
 impl Watermarks {
-    pub(crate) fn new(partitions: usize) -> Self {
-        Self { ticks: (0..partitions).map(|_| AtomicU64::new(SILENT)).collect(), end: AtomicU64::new(SILENT) }
+    /// All partitions silent; of every tick before `end` samples have come.
+    pub(crate) fn new(partitions: usize, end: u64) -> Self {
+        Self { ticks: (0..partitions).map(|_| AtomicU64::new(SILENT)).collect(), end: AtomicU64::new(end) }
     }
 
-    /// Publishes a partition's watermark, or that it is idle.
+    /// Publishes a partition's watermark, or that it is idle and holds nothing back.
     pub(crate) fn set(&self, partition: usize, tick: Option<u64>) {
         self.ticks[partition].store(tick.unwrap_or(IDLE), Ordering::Release);
     }
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_least_partition_holds_the_frontier_until_it_is_idle() {
-        let watermarks = Watermarks::new(2);
+        let watermarks = Watermarks::new(2, 0);
         watermarks.set(0, Some(5_000));
         assert_eq!(watermarks.frontier(), None, "partition 1 has said nothing");
         watermarks.set(1, Some(3_000));
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_has_come_is_closed_once_all_are_idle() {
-        let watermarks = Watermarks::new(2);
+        let watermarks = Watermarks::new(2, 0);
         watermarks.set(0, None);
         watermarks.set(1, None);
         assert_eq!(watermarks.frontier(), None, "nothing has come");
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_waking_partition_holds_the_frontier_where_it_is() {
-        let watermarks = Watermarks::new(2);
+        let watermarks = Watermarks::new(2, 0);
         watermarks.set(0, Some(5_000));
         watermarks.set(1, None);
         watermarks.wake(1);

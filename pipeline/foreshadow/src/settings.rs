@@ -47,6 +47,19 @@ pub(crate) struct Settings {
     pub(crate) profiler: ProfilerSettings,
     /// History: every topic as Parquet files.
     pub(crate) history: History,
+    /// Snapshots of what the dataflow remembers, so that a restart is quick.
+    pub(crate) snapshots: Snapshots,
+}
+
+/// Snapshots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Snapshots {
+    /// The folder that they are kept in. By default none, and a restart reads the inputs from their oldest records. How often
+    /// one is made is `engine.snapshot_every`; where history is written too, a restart begins at history's last slot, since
+    /// that has to be written again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// The embedded log. That unknown keys are refused is [`layers`]' work: serde cannot do it beside a flattened field.
@@ -84,6 +97,7 @@ impl Default for Settings {
             engine: EngineSettings::default(),
             profiler: ProfilerSettings::default(),
             history: History::default(),
+            snapshots: Snapshots::default(),
         }
     }
 }

@@ -2,36 +2,45 @@
 //!
 //! ```text
 //! log ─ Intake (merge) ─► Engine ─ commits ─► Publisher ─► log, one transaction per closed ticks
+//!          │                 └─ pieces ─► Keeper (shelf)│
 //!          └──────────── Archive ◄───────────────┘
 //! ```
 //!
-//! One thread reads, one publishes, one archives; the engine has its own. Every channel between them is bounded, so a
+//! One thread reads, one publishes, one archives, one keeps snapshots; the engine has its own. Every channel between them is bounded, so a
 //! slow end holds back the beginning. A fault that cannot be tried again ends all of them.
 
 mod archive;
 mod intake;
+mod keeper;
 mod merge;
 mod publish;
+mod settled;
+mod shelf;
 
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use dataflow::{Engine, EngineSettings};
+use dataflow::snapshot::Restore;
+use dataflow::{Engine, EngineSettings, Start};
 use query::History;
-use schemas::{Progress, Topic};
+use schemas::{EventTime, Progress, Topic};
 use topics::{Delivery, Log, latest};
 
 use crate::stop::Stop;
 use archive::Archive;
 use intake::{Intake, Sources};
+use keeper::{Keeper, Kept, Reached, Retention};
 use publish::Publisher;
+use settled::Settled;
+pub(crate) use shelf::Shelf;
 
 /// A running pipeline.
 pub(crate) struct Pipeline {
     stop: Stop,
     threads: Vec<JoinHandle<anyhow::Result<()>>>,
-    archive: Option<JoinHandle<()>>,
+    /// Archive and keeper, which end with those who feed them.
+    beside: Vec<(&'static str, JoinHandle<()>)>,
 }
 
 /// What a pipeline is made of, besides the log.
@@ -46,6 +55,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) clocked: bool,
     /// Where history goes.
     pub(crate) history: Option<History>,
+    /// Where snapshots are kept.
+    pub(crate) shelf: Option<Shelf>,
 }
 
 impl Pipeline {
@@ -60,19 +71,36 @@ impl Pipeline {
         if let Some(settled) = &settled {
             tracing::info!(frontier = %settled.frontier, commits = settled.sequence, "outputs reach up to here");
         }
+        let (published, oldest) = (Reached::default(), Reached::default());
+        let restore = restore(log, parts.shelf.as_ref(), settled.as_ref(), parts.history.as_ref())?;
+        let resumes = restore.as_ref().map(Restore::resumes).unwrap_or_default();
+        let mut beside = Vec::new();
+        let mut snapshots = None;
+        if let Some(shelf) = parts.shelf {
+            let retention = Retention { slot_ms: parts.history.as_ref().map(History::slot_ms) };
+            let (published, oldest) = (published.clone(), oldest.clone());
+            let kept = Kept { shelf, workers: parts.engine.workers, retention, published, oldest };
+            let (cuts, keeper) = Keeper::start(kept)?;
+            snapshots = Some(cuts);
+            beside.push(("keeper", keeper));
+        }
         let partitions = log.partitions(Topic::Samples)?;
-        let engine = Engine::start(parts.engine, usize::try_from(partitions).context("partitions")?)?;
+        let count = usize::try_from(partitions).context("partitions")?;
+        let start = Start { partitions: count, snapshots, restore, ..Start::default() };
+        let engine = Engine::start_with(parts.engine, start)?;
         let commits = engine.commits().clone();
         let (archive, archiving) = parts.history.map(Archive::start).transpose()?.unzip();
+        beside.extend(archiving.map(|archive| ("archive", archive)));
         let progress =
             settled.clone().unwrap_or_else(|| Progress { group: parts.group.to_owned(), ..Progress::default() });
-        let publisher = Publisher::new(writer, progress, archive.clone(), stop.clone());
+        let settled = Settled::of(settled.as_ref());
+        let publisher = Publisher::new(writer, progress, (published, oldest), archive.clone(), stop.clone());
         let idle_after = parts.idle_after;
-        let sources = Sources { log, engine, partitions, idle_after, settled, archive, stop: stop.clone() };
+        let sources = Sources { log, engine, partitions, idle_after, settled, resumes, archive, stop: stop.clone() };
         let (intake, clocked) = (Intake::new(sources)?, parts.clocked);
         let threads =
             vec![thread("publisher", move || publisher.run(&commits))?, thread("intake", move || intake.run(clocked))?];
-        Ok(Self { stop, threads, archive: archiving })
+        Ok(Self { stop, threads, beside })
     }
 
     /// Waits for its end, by the wish to stop or by a fault.
@@ -81,8 +109,8 @@ impl Pipeline {
     /// The first fault.
     pub(crate) fn join(self) -> anyhow::Result<()> {
         let ends: Vec<_> = self.threads.into_iter().map(end_of).collect();
-        if let Some(archive) = self.archive {
-            archive.join().map_err(|_| anyhow!("the archive's thread panicked"))?;
+        for (name, thread) in self.beside {
+            thread.join().map_err(|_| anyhow!("the {name}'s thread panicked"))?;
         }
         ends.into_iter().collect()
     }
@@ -95,6 +123,29 @@ impl Pipeline {
         self.stop.request();
         self.join()
     }
+}
+
+/// The snapshot to begin from: none later than the published outputs, than the history that is written, or than the log.
+fn restore(
+    log: &dyn Log,
+    shelf: Option<&Shelf>,
+    settled: Option<&Progress>,
+    history: Option<&History>,
+) -> anyhow::Result<Option<Restore>> {
+    let (Some(shelf), Some(settled)) = (shelf, settled) else { return Ok(None) };
+    let written = history.map(History::written).transpose()?.map_or(EventTime::MAX, Option::unwrap_or_default);
+    let Some(restore) = shelf.newest(settled.frontier, written) else { return Ok(None) };
+    for resume in restore.resumes() {
+        let Some(topic) = Topic::of_noun(&resume.noun) else { continue };
+        let (_, end) = log.watermarks(topic, resume.partition)?;
+        if resume.offset > end {
+            let (at, partition, offset) = (restore.at(), resume.partition, resume.offset);
+            tracing::warn!(%at, topic = topic.name(), partition, offset, end, "the snapshot is of another log: it is passed over");
+            return Ok(None);
+        }
+    }
+    tracing::info!(at = %restore.at(), "begins from a snapshot");
+    Ok(Some(restore))
 }
 
 fn thread(
@@ -136,6 +187,7 @@ mod tests {
             idle_after: Duration::from_secs(60),
             clocked: false,
             history: None,
+            shelf: None,
         };
         let pipeline = Pipeline::start(&log, parts, Stop::default()).expect("a log in memory");
         while latest::<Progress>(&log).expect("a log in memory").nouns.is_empty() {

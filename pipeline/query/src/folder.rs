@@ -87,6 +87,11 @@ impl Folder {
         start.plus(self.slot_ms)
     }
 
+    /// Length of a slot in milliseconds.
+    pub(crate) const fn slot_ms(&self) -> u64 {
+        self.slot_ms
+    }
+
     /// The file of a slot.
     pub(crate) fn file(&self, topic: Topic, start: EventTime, whole: bool) -> PathBuf {
         // RFC 3339 with milliseconds, 2026-11-24T00:10:00.000Z: ten characters of date, nineteen down to the second.

@@ -139,6 +139,25 @@ impl History {
         Ok(files.iter().rev().find(|file| file.whole).map(|file| self.folder.end(file.start)))
     }
 
+    /// Length of a slot in milliseconds.
+    #[must_use]
+    pub const fn slot_ms(&self) -> u64 {
+        self.folder.slot_ms()
+    }
+
+    /// Up to where all topics are written: the start of the newest whole slot, whose last files may be missing; none without
+    /// a slot.
+    ///
+    /// # Errors
+    /// [`Error::History`] when the folder cannot be read.
+    pub fn written(&self) -> Result<Option<EventTime>, Error> {
+        let mut newest = None;
+        for topic in Topic::ALL {
+            newest = newest.max(self.resume_from(*topic)?);
+        }
+        Ok(newest.map(|end| end.minus(self.folder.slot_ms())))
+    }
+
     /// Adds rows to the slots that hold their times. Rows keep the order in which they come, which the caller keeps
     /// canonical.
     ///

@@ -1,12 +1,13 @@
 //! What is remembered of one workload from tick to tick.
 
 use schemas::{Allocation, DecisionId, EventTime, Outcome, Reason};
+use serde::{Deserialize, Serialize};
 
 use crate::Signals;
 use crate::hysteresis::{ChurnBudget, Stabiliser};
 
 /// The state of one workload under the law.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Controller {
     /// What is granted: in force, or on its way.
     pub target: Allocation,

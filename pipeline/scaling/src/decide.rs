@@ -9,6 +9,7 @@ use schemas::{
     Action, Allocation, Decision, EventTime, Evidence, Mode, Outcome, Pool, PoolId, PoolLevel, Reason, Resource,
     ResourceEvidence, V1, Workload, WorkloadId,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::because::because;
 use crate::ledger::Ledger;
@@ -16,7 +17,7 @@ use crate::want::{Raise, Want, want};
 use crate::{Controller, ScalingSettings, Signals};
 
 /// Everything that is remembered of one pool.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PoolState {
     ledger: Ledger,
     /// Whether the pool's own record has come; before it nothing is decided.

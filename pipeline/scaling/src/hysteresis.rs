@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use schemas::{Allocation, EventTime, Resource};
+use serde::{Deserialize, Serialize};
 
 /// The largest wish of a sliding window, per resource, in O(1) amortised a tick.
 ///
 /// A monotonic deque per resource: only wishes that no later wish exceeds are kept. Bound: wishes are whole steps within
 /// the workload's bounds, so a falling row of them has at most (max - min) / step + 1 entries, however long the window.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stabiliser {
     since: Option<EventTime>,
     wishes: [VecDeque<(EventTime, f64)>; 2],
@@ -52,7 +53,7 @@ impl Stabiliser {
 /// How often a workload was lowered of late: a sliding window of instants.
 ///
 /// Bound: the budget itself, since nothing is noted beyond it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChurnBudget {
     changes: VecDeque<EventTime>,
 }

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use schemas::{Allocation, Money, Offer, OfferKind, Pool, PoolLevel, Resource, TenantId, Workload, WorkloadId};
+use serde::{Deserialize, Serialize};
 
 /// Microcores of a core, bytes of a byte: the ledger's whole units.
 const UNITS: [f64; 2] = [1e6, 1.0];
@@ -18,14 +19,14 @@ const UNITS: [f64; 2] = [1e6, 1.0];
 type Units = [u64; 2];
 
 /// Who holds how much of which offer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     offers: Vec<Offer>,
     quotas: BTreeMap<TenantId, Units>,
     holdings: BTreeMap<WorkloadId, Holding>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Holding {
     tenant: TenantId,
     /// Units held, by the offer's name.

@@ -29,6 +29,7 @@ pub struct Signal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signals {
     /// The workload's record at that tick.
+    #[serde(with = "schemas::as_json")]
     pub workload: Arc<Workload>,
     /// Time of the newest reading of the primary; none before the first.
     pub read_at: Option<EventTime>,

@@ -3,6 +3,8 @@
 //! `cores = fixed + slope × requests/s`, by least squares over unsaturated ticks, each weighing `1 - 1/MEMORY` of the
 //! next one, so that new code shows within minutes. State: six numbers.
 
+use serde::{Deserialize, Serialize};
+
 /// Ticks that the curve remembers, effectively: ten minutes of seconds.
 const MEMORY: f64 = 600.0;
 
@@ -10,7 +12,7 @@ const MEMORY: f64 = 600.0;
 const WEIGHT_MIN: f64 = 30.0;
 
 /// A linear law of CPU over load.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     weight: f64,
     mean_load: f64,

@@ -24,6 +24,8 @@
 //!
 //! State: fifteen numbers. Cost: some twenty multiplications a tick and role.
 
+use serde::{Deserialize, Serialize};
+
 /// Ticks that a role's recent point remembers: two minutes of seconds, longer than noise, shorter than a mood of the load.
 const ANCHOR_MEMORY: f64 = 120.0;
 
@@ -47,7 +49,7 @@ const MOVE_MIN: f64 = 0.02;
 const EXPLAINED_MIN: f64 = 0.1;
 
 /// Learns how latency falls with headroom.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Headroom {
     primary: Line,
     shadow: Line,
@@ -56,7 +58,7 @@ pub struct Headroom {
 }
 
 /// What one role has shown: its recent mean point, and decayed sums of its moves about it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Line {
     ticks: f64,
     /// Reciprocal of the headroom, 1/cores.

@@ -5,6 +5,7 @@
 //! bin that was seen healthy. Counts are halved at [`COUNT_MAX`], so that new code shows. State: 40 counts.
 
 use schemas::Ratio;
+use serde::{Deserialize, Serialize};
 
 /// Bins over utilisation 0 to 1.
 const BINS: usize = 20;
@@ -26,7 +27,7 @@ const AROUND_PRIOR: (f64, f64) = (0.85, 1.25);
 pub(crate) const CEILING: f64 = 0.95;
 
 /// A safe utilisation and whether it was seen or assumed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Safe {
     /// The utilisation.
     pub utilisation: Ratio,
@@ -35,7 +36,7 @@ pub struct Safe {
 }
 
 /// Counts of suffering over utilisation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Knee {
     prior: f64,
     bins: [(u32, u32); BINS],

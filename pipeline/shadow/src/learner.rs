@@ -1,6 +1,7 @@
 //! One workload's pair: usage in, work and what it takes to serve it out.
 
 use schemas::Ratio;
+use serde::{Deserialize, Serialize};
 
 use crate::knee::CEILING;
 use crate::{Curve, Headroom, Knee, Safe};
@@ -52,7 +53,7 @@ pub struct Sizing {
 }
 
 /// What one workload's pair has taught.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
     knee: Knee,
     headroom: Headroom,
@@ -62,7 +63,7 @@ pub struct Learner {
 }
 
 /// Ticks since a role was last saturated.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Calm(u32);
 
 impl Learner {

@@ -2,16 +2,18 @@
 //!
 //! Slots are given in the order of names within a tick, never in that of arrival, since a full roster turns the others away.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use schemas::samples::Hashed;
 use schemas::{Identity, WorkloadId};
 
+use crate::slots::Slots;
+
 /// Workloads and instances by number. Numbers are not given twice.
-#[derive(Default)]
 pub(super) struct Roster {
-    slots: BTreeMap<WorkloadId, usize>,
+    slots: Rc<Slots>,
     /// The slots in the order of the workloads' names, as of the last tick.
     by_name: Vec<usize>,
     members: Vec<Member>,
@@ -26,6 +28,11 @@ pub(super) struct Member {
 }
 
 impl Roster {
+    /// Nobody beside the workloads that have their slots already.
+    pub(super) fn new(slots: Rc<Slots>) -> Self {
+        Self { slots, by_name: Vec::new(), members: Vec::new(), places: HashMap::default() }
+    }
+
     /// How many slots there are.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
@@ -37,13 +44,13 @@ impl Roster {
     }
 
     /// A workload's slot; it gets one where it has none.
-    pub(super) fn slot(&mut self, workload: &WorkloadId) -> usize {
-        if let Some(slot) = self.slots.get(workload) {
-            return *slot;
-        }
-        let slot = self.slots.len();
-        self.slots.insert(workload.clone(), slot);
-        slot
+    pub(super) fn slot(&self, workload: &WorkloadId) -> usize {
+        self.slots.slot(workload)
+    }
+
+    /// The workload of a slot, and its key range.
+    pub(super) fn workload(&self, slot: usize) -> (WorkloadId, u64) {
+        self.slots.workload(slot)
     }
 
     /// Gives every workload of these identities a slot, up to `room` new ones; the first that was turned away, if any.
@@ -54,15 +61,15 @@ impl Roster {
     ) -> Option<WorkloadId> {
         let strangers: Vec<&Arc<Identity>> = identities.filter(|identity| self.place(identity).is_none()).collect();
         let names: BTreeSet<&WorkloadId> =
-            strangers.iter().map(|identity| &identity.workload).filter(|name| !self.slots.contains_key(name)).collect();
+            strangers.iter().map(|identity| &identity.workload).filter(|name| self.slots.find(name).is_none()).collect();
         for name in names.iter().take(room) {
-            self.slots.insert((*name).clone(), self.slots.len());
+            self.slots.slot(name);
         }
         if self.by_name.len() != self.slots.len() {
-            self.by_name = self.slots.values().copied().collect();
+            self.by_name = self.slots.by_name();
         }
         for identity in strangers {
-            if let Some(&slot) = self.slots.get(&identity.workload) {
+            if let Some(slot) = self.slots.find(&identity.workload) {
                 self.enlist(identity, slot);
             }
         }

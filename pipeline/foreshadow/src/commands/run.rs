@@ -8,7 +8,7 @@ use query::History;
 use crate::connect::connect_with_topics;
 use crate::settings::Settings;
 use crate::stop::Stop;
-use crate::wire::{Parts, Pipeline};
+use crate::wire::{Parts, Pipeline, Shelf};
 
 /// What the command takes.
 #[derive(Args, Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct Run {
     /// Writes history as Parquet into this folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) history: Option<PathBuf>,
+    /// Keeps snapshots in this folder, so that a restart need not read everything again.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) snapshots: Option<PathBuf>,
     /// Timely workers; the number never changes a decision.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
@@ -28,6 +31,8 @@ pub(crate) fn run(arguments: &Run, settings: &Settings) -> anyhow::Result<()> {
     settings.check(&[("engine.workers", "--workers")])?;
     let folder = arguments.history.as_ref().or(settings.history.folder.as_ref());
     let history = folder.map(|folder| History::open(folder, &settings.history.cut)).transpose()?;
+    let folder = arguments.snapshots.as_ref().or(settings.snapshots.folder.as_ref());
+    let shelf = folder.map(|folder| Shelf::open(folder, &settings.group, &settings.engine)).transpose()?;
     let log = connect_with_topics(&settings)?;
     let parts = Parts {
         group: &settings.group,
@@ -35,6 +40,7 @@ pub(crate) fn run(arguments: &Run, settings: &Settings) -> anyhow::Result<()> {
         idle_after: settings.idle_after.duration(),
         clocked: true,
         history,
+        shelf,
     };
     let pipeline = Pipeline::start(log.as_ref(), parts, Stop::on_signals()?)?;
     tracing::info!(group = settings.group, workers = settings.engine.workers, "the pipeline runs; Ctrl-C stops it");

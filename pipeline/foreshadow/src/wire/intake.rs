@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use dataflow::snapshot::Resume;
 use dataflow::{Delivery, Engine};
-use schemas::{EventTime, Progress, Topic};
+use schemas::Topic;
 use topics::{Action, Error, Log, Reader, Record, Start};
 
 use super::archive::Archive;
 use super::merge::{Merge, Step};
+use super::settled::Settled;
 use crate::stop::Stop;
 
 /// The topics that say what runs and what pays for it.
@@ -31,8 +33,8 @@ pub(super) struct Intake {
     /// Partitions of the samples that are behind the end that they had at the start, with that end.
     behind: Vec<(i32, i64)>,
     merge: Merge,
-    /// What of the control plane had been taken in before a restart.
-    settled: Option<Progress>,
+    /// What had been taken in before a restart.
+    settled: Settled,
     archive: Option<Archive>,
     stop: Stop,
 }
@@ -43,35 +45,48 @@ pub(super) struct Sources<'a> {
     pub(super) engine: Engine,
     pub(super) partitions: u32,
     pub(super) idle_after: Duration,
-    pub(super) settled: Option<Progress>,
+    pub(super) settled: Settled,
+    /// Where a snapshot says that partitions are read from; the others are read from their oldest record.
+    pub(super) resumes: Vec<Resume>,
     pub(super) archive: Option<Archive>,
     pub(super) stop: Stop,
 }
 
 impl Intake {
-    /// Readers from the oldest record on, of all inputs.
+    /// Readers of all inputs, from where the snapshot says or from the oldest record on.
     ///
     /// # Errors
-    /// As [`Log::reader`].
-    pub(super) fn new(sources: Sources<'_>) -> Result<Self, Error> {
+    /// As [`Log::reader`]; when the engine is gone.
+    pub(super) fn new(sources: Sources<'_>) -> anyhow::Result<Self> {
         let partitions = i32::try_from(sources.partitions).expect("partitions are numbered by an i32");
+        let resume = |topic, partition| sources.resumes.iter().find(|resume| resume.is_of(topic, partition));
+        let start = |topic, partition| {
+            let start = resume(topic, partition).map_or(Start::Earliest, |resume| Start::Offset(resume.offset));
+            (topic, partition, start)
+        };
         let mut control = Vec::new();
         for topic in CONTROL {
             let count = i32::try_from(sources.log.partitions(topic)?).expect("likewise");
-            control.extend((0..count).map(|partition| (topic, partition, Start::Earliest)));
+            control.extend((0..count).map(|partition| start(topic, partition)));
         }
         let mut behind = Vec::new();
+        let mut merge = Merge::new(partitions, sources.idle_after);
         for partition in 0..partitions {
             behind.push((partition, sources.log.watermarks(Topic::Samples, partition)?.1));
+            let Some(resume) = resume(Topic::Samples, partition) else { continue };
+            merge.resume(partition, resume.handed_on, resume.idle);
+            if resume.idle {
+                let rest = sources.settled.rest(partition, resume.offset);
+                sources.engine.idle(partition, rest.unwrap_or_default())?;
+            }
         }
-        let samples: Vec<_> =
-            behind.iter().map(|(partition, _)| (Topic::Samples, *partition, Start::Earliest)).collect();
+        let samples: Vec<_> = (0..partitions).map(|partition| start(Topic::Samples, partition)).collect();
         Ok(Self {
             engine: sources.engine,
             control: sources.log.reader(&control)?,
             samples: sources.log.reader(&samples)?,
             behind,
-            merge: Merge::new(partitions, sources.idle_after),
+            merge,
             settled: sources.settled,
             archive: sources.archive,
             stop: sources.stop,
@@ -95,7 +110,7 @@ impl Intake {
         while !self.stop.requested() {
             let records = read(self.control.as_mut(), POLL_TIMEOUT)?;
             let ended = records.is_empty() && answered(self.control.caught_up())?.unwrap_or(false);
-            self.change(records)?;
+            records.into_iter().try_for_each(|record| self.deliver(record))?;
             if ended {
                 return Ok(());
             }
@@ -109,7 +124,7 @@ impl Intake {
             let samples = read(self.samples.as_mut(), POLL_TIMEOUT)?;
             // Changes that were written before the samples count before them.
             let changes = read(self.control.as_mut(), Duration::ZERO)?;
-            self.change(changes)?;
+            changes.into_iter().try_for_each(|record| self.deliver(record))?;
             self.merge.take_in(samples);
             self.catch_up();
             while let Some(step) = self.merge.next() {
@@ -127,27 +142,27 @@ impl Intake {
 
     fn take(&mut self, step: Step) -> anyhow::Result<()> {
         match step {
-            Step::Idle(partition) => self.engine.idle(partition)?,
-            Step::Deliver(record) => self.deliver(record, None)?,
+            Step::Idle(partition) => {
+                let position = || self.samples.position(Topic::Samples, partition);
+                let next = self.merge.head(partition).map_or_else(position, |record| record.offset);
+                if let Some(until) = self.settled.rest(partition, next) {
+                    self.engine.idle(partition, until)?;
+                }
+                Ok(())
+            }
+            Step::Deliver(record) => self.deliver(record),
         }
-        Ok(())
     }
 
-    fn change(&mut self, records: Vec<Record>) -> anyhow::Result<()> {
-        for record in records {
-            let counts_from = self.settled.as_ref().and_then(|settled| counts_from(settled, &record));
-            self.deliver(record, counts_from)?;
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self, record: Record, counts_from: Option<EventTime>) -> anyhow::Result<()> {
+    fn deliver(&mut self, record: Record) -> anyhow::Result<()> {
         if let Some(archive) = &self.archive {
             archive.keep_input(&record);
         }
         let (key, content_type) = (record.source(), record.header("content-type").map(str::to_owned));
         let Record { topic, partition, offset, time, value, .. } = record;
-        let delivery = Delivery { topic, partition, offset, time, key, content_type, value, counts_from };
+        let settled = self.settled.holds(topic, partition, offset);
+        let counts_from = self.settled.counts_from(topic, partition, offset);
+        let delivery = Delivery { topic, partition, offset, time, key, content_type, value, counts_from, settled };
         Ok(self.engine.deliver(delivery)?)
     }
 
@@ -182,19 +197,6 @@ impl Intake {
     }
 }
 
-/// From which tick a record counts, where a run before this one has settled it; none leaves it to the record's time.
-fn counts_from(settled: &Progress, record: &Record) -> Option<EventTime> {
-    let (noun, partition, offset) = (record.topic.noun(), record.partition, record.offset);
-    let taken_in = settled.taken_in.iter().find(|taken| (taken.noun.as_str(), taken.partition) == (noun, partition));
-    if taken_in.is_none_or(|taken| offset >= taken.next_offset) {
-        return Some(settled.frontier);
-    }
-    let late = |change: &&schemas::LateChange| {
-        (change.noun.as_str(), change.partition, change.offset) == (noun, partition, offset)
-    };
-    settled.late.iter().find(late).map(|change| change.counts_from)
-}
-
 /// The next records; none after an error that a later poll may not meet.
 fn read(reader: &mut dyn Reader, timeout: Duration) -> anyhow::Result<Vec<Record>> {
     Ok(answered(reader.poll(timeout, POLL_RECORDS_MAX))?.unwrap_or_default())
@@ -216,37 +218,5 @@ fn answered<T>(answer: Result<T, Error>) -> anyhow::Result<Option<T>> {
             }
             Action::Stop => Err(error).context("the inputs cannot be read"),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use schemas::{LateChange, TakenIn};
-
-    use super::*;
-
-    #[test]
-    fn a_replay_counts_each_change_from_where_the_run_before_did() {
-        let frontier = EventTime::from_millis(60_000);
-        let settled = Progress {
-            frontier,
-            taken_in: vec![TakenIn { noun: "outcomes".to_owned(), partition: 0, next_offset: 5 }],
-            late: vec![LateChange {
-                noun: "outcomes".to_owned(),
-                partition: 0,
-                offset: 3,
-                counts_from: EventTime::from_millis(40_000),
-            }],
-            ..Progress::default()
-        };
-        let of = |topic, partition, offset| {
-            let record =
-                Record { topic, partition, offset, time: frontier, key: None, value: None, headers: Vec::new() };
-            counts_from(&settled, &record)
-        };
-        assert_eq!(of(Topic::Outcomes, 0, 2), None, "it came in time");
-        assert_eq!(of(Topic::Outcomes, 0, 3), Some(EventTime::from_millis(40_000)), "it was late");
-        assert_eq!(of(Topic::Outcomes, 0, 5), Some(frontier), "it was not taken in");
-        assert_eq!(of(Topic::Pools, 0, 0), Some(frontier), "nothing of that partition was");
     }
 }

@@ -52,6 +52,17 @@ impl Merge {
         Self { lanes, idle_after_ms: u64::try_from(idle_after.as_millis()).unwrap_or(u64::MAX) }
     }
 
+    /// Puts a partition where a snapshot had come: what was handed on last, and whether it was idle.
+    pub(crate) fn resume(&mut self, partition: i32, handed_on: EventTime, idle: bool) {
+        let lane = self.lanes.entry(partition).or_default();
+        (lane.handed_on, lane.idle) = (handed_on, idle);
+    }
+
+    /// The next record of a partition, if it has come.
+    pub(crate) fn head(&self, partition: i32) -> Option<&Record> {
+        self.lanes.get(&partition)?.waiting.front()
+    }
+
     /// Takes in polled records, each partition's in their order.
     pub(crate) fn take_in(&mut self, records: Vec<Record>) {
         for record in records {

@@ -13,6 +13,7 @@ use schemas::{EventTime, LateChange, Progress, TakenIn, Topic};
 use topics::{Action, Outgoing, Writer};
 
 use super::archive::Archive;
+use super::keeper::Reached;
 use crate::stop::Stop;
 
 /// Bytes of values after which no further commit joins a transaction: it stays well below a broker's limits, and a
@@ -37,6 +38,9 @@ const LATE_MAX: usize = 10_000;
 pub(super) struct Publisher {
     writer: Box<dyn Writer>,
     progress: Progress,
+    /// How far the outputs are published, for the keeper of snapshots, and the oldest snapshot that it keeps.
+    published: Reached,
+    oldest: Reached,
     archive: Option<Archive>,
     stop: Stop,
     told: Told,
@@ -50,8 +54,15 @@ struct Told {
 }
 
 impl Publisher {
-    pub(super) fn new(writer: Box<dyn Writer>, progress: Progress, archive: Option<Archive>, stop: Stop) -> Self {
-        Self { writer, progress, archive, stop, told: Told { at: Instant::now(), records: 0, decisions: 0 } }
+    pub(super) fn new(
+        writer: Box<dyn Writer>,
+        progress: Progress,
+        (published, oldest): (Reached, Reached),
+        archive: Option<Archive>,
+        stop: Stop,
+    ) -> Self {
+        published.set(progress.frontier);
+        Self { writer, progress, published, oldest, archive, stop, told: Told { at: Instant::now(), records: 0, decisions: 0 } }
     }
 
     /// Publishes.
@@ -104,8 +115,14 @@ impl Publisher {
         self.progress.sequence += 1;
         self.told.records += outgoing.len() as u64;
         self.told.decisions += outgoing.iter().filter(|record| record.topic == Topic::Decisions).count() as u64;
+        // No restart begins before the oldest snapshot: what had been late by then is in it.
+        let oldest = self.oldest.get();
+        self.progress.late.retain(|late| late.counts_from >= oldest);
         outgoing.push(Outgoing::of(&self.progress));
-        self.append(&outgoing)
+        if self.append(&outgoing)? {
+            self.published.set(frontier);
+        }
+        Ok(())
     }
 
     /// A record as it goes onto the log; none when it went there before a restart. History gets it in any case, since
@@ -125,7 +142,7 @@ impl Publisher {
         })
     }
 
-    /// Notes what of the control plane was taken in; after a restart also what had not been before it.
+    /// Notes what was taken in; after a restart also what had not been before it.
     fn take_in(&mut self, receipts: Vec<Receipt>) {
         if receipts.is_empty() {
             return;
@@ -151,17 +168,18 @@ impl Publisher {
         }
     }
 
-    fn append(&mut self, records: &[Outgoing]) -> anyhow::Result<()> {
+    /// Appends; false when it was stopped before it could.
+    fn append(&mut self, records: &[Outgoing]) -> anyhow::Result<bool> {
         let mut pause = RETRY_MIN;
         loop {
-            let Err(error) = self.writer.append(records) else { return Ok(()) };
+            let Err(error) = self.writer.append(records) else { return Ok(true) };
             if error.action() != Action::Retry {
                 return Err(error).context("the outputs cannot be published");
             }
             tracing::warn!(%error, "publishing is tried again in {pause:?}");
             if self.stop.wait(pause) {
                 // Not published and not counted as such: the next run says it again.
-                return Ok(());
+                return Ok(false);
             }
             pause = (pause * 2).min(RETRY_MAX);
         }

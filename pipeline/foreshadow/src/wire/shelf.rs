@@ -1,0 +1,264 @@
+//! Snapshots on disk: written piece by piece, believed only as a whole.
+//!
+//! ```text
+//! FOLDER/1767225600000/part-0          the pieces of the first process's workers, one after the other
+//! FOLDER/1767225600000/part-0.index    where each piece lies, its length and its checksum
+//! FOLDER/1767225600000/manifest        written last: which parts there are, and what they belong to
+//! ```
+//!
+//! Every file is written under another name, synced and renamed, and the folder synced after it, so a file is there whole
+//! or not at all. The index and the manifest begin with their own checksum. What cannot be believed is passed over, loudly,
+//! for the snapshot before it, and without one the inputs are read from their oldest records: slower, and the same.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use dataflow::EngineSettings;
+use dataflow::snapshot::{FORMAT, Piece, Restore, Stage};
+use schemas::EventTime;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+const MANIFEST: &str = "manifest";
+
+/// Where a process's snapshots are, and what they must belong to.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelf {
+    folder: PathBuf,
+    owner: Owner,
+    process: usize,
+    processes: usize,
+}
+
+/// What a snapshot belongs to: another owner must not begin from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Owner {
+    format: u32,
+    group: String,
+    /// A checksum of the settings that the state depends on.
+    settings: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    owner: Owner,
+    at: EventTime,
+    /// How many parts there are, one a process.
+    parts: usize,
+}
+
+/// Where a piece lies in its part.
+#[derive(Debug, Serialize, Deserialize)]
+struct Place {
+    stage: Stage,
+    range: u32,
+    offset: u64,
+    length: u64,
+    checksum: u32,
+}
+
+impl Shelf {
+    /// Opens the folder; makes it if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn open(folder: &Path, group: &str, settings: &EngineSettings) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("snapshots cannot be kept in {}", folder.display()))?;
+        let owner = Owner { format: FORMAT, group: group.to_owned(), settings: fingerprint(settings) };
+        Ok(Self { folder: folder.to_owned(), owner, process: 0, processes: 1 })
+    }
+
+    /// The same folder as one process of a cell sees it.
+    pub(crate) fn of_process(self, process: usize, processes: usize) -> Self {
+        Self { process, processes, ..self }
+    }
+
+    /// Whether this process writes the manifest.
+    pub(crate) const fn is_first(&self) -> bool {
+        self.process == 0
+    }
+
+    /// The newest snapshot that can be believed, no later than the published outputs reach and than `latest`; none without
+    /// one. What had to be passed over is told.
+    pub(crate) fn newest(&self, published: EventTime, latest: EventTime) -> Option<Restore> {
+        for at in self.kept().into_iter().rev() {
+            if at > published {
+                tracing::warn!(%at, %published, "a snapshot lies beyond the published outputs: it is of another log");
+                continue;
+            }
+            if at > latest {
+                continue;
+            }
+            match self.read(at) {
+                Ok(restore) => return Some(restore),
+                Err(error) => {
+                    let folder = self.folder_of(at);
+                    tracing::warn!(folder = %folder.display(), "a snapshot is passed over: {error:#}");
+                }
+            }
+        }
+        None
+    }
+
+    /// The ticks of the snapshots that have a manifest, oldest first.
+    pub(crate) fn kept(&self) -> Vec<EventTime> {
+        let all = self.ticks();
+        all.into_iter().filter(|at| self.folder_of(*at).join(MANIFEST).is_file()).collect()
+    }
+
+    /// Begins this process's part of a snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn begin(&self, at: EventTime) -> anyhow::Result<Part> {
+        let folder = self.folder_of(at);
+        fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("part-{}", self.process));
+        let file = BufWriter::with_capacity(1 << 20, File::create(path.with_extension("tmp"))?);
+        Ok(Part { path, file, offset: 0, places: Vec::new() })
+    }
+
+    /// Whether the parts of all processes are there.
+    pub(crate) fn has_all_parts(&self, at: EventTime) -> bool {
+        (0..self.processes).all(|process| self.folder_of(at).join(format!("part-{process}.index")).is_file())
+    }
+
+    /// Writes the manifest: from now on the snapshot counts.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn seal(&self, at: EventTime) -> anyhow::Result<()> {
+        let manifest = Manifest { owner: self.owner.clone(), at, parts: self.processes };
+        write_checked(&self.folder_of(at).join(MANIFEST), &manifest)?;
+        sync(&self.folder)
+    }
+
+    /// Removes a snapshot, whole or not: its manifest first.
+    pub(crate) fn remove(&self, at: EventTime) {
+        let folder = self.folder_of(at);
+        // What cannot be removed now is removed with the next: it is never believed without its manifest.
+        let _ = fs::remove_file(folder.join(MANIFEST));
+        if let Err(error) = fs::remove_dir_all(&folder) {
+            tracing::warn!(folder = %folder.display(), %error, "an old snapshot cannot be removed");
+        }
+    }
+
+    /// The ticks of all snapshots, also of unfinished ones, oldest first.
+    pub(crate) fn ticks(&self) -> Vec<EventTime> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let ticks = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(EventTime::from_millis));
+        let mut ticks: Vec<_> = ticks.collect();
+        ticks.sort_unstable();
+        ticks
+    }
+
+    fn folder_of(&self, at: EventTime) -> PathBuf {
+        self.folder.join(at.millis().to_string())
+    }
+
+    fn read(&self, at: EventTime) -> anyhow::Result<Restore> {
+        let folder = self.folder_of(at);
+        let manifest: Manifest = read_checked(&folder.join(MANIFEST))?;
+        let Owner { format, group, settings } = &manifest.owner;
+        ensure!(*format == self.owner.format, "it is of format {format}, this is {}", self.owner.format);
+        ensure!(*group == self.owner.group, "it is of group {group}, this is {}", self.owner.group);
+        ensure!(*settings == self.owner.settings, "it was made under other settings of the dataflow");
+        ensure!(manifest.at == at, "its manifest is of {}", manifest.at);
+        let mut pieces = Vec::new();
+        for part in 0..manifest.parts {
+            let path = folder.join(format!("part-{part}"));
+            let mut file = File::open(&path).with_context(|| path.display().to_string())?;
+            for place in read_checked::<Vec<Place>>(&path.with_extension("index"))? {
+                pieces.push(read_piece(&mut file, &place).with_context(|| path.display().to_string())?);
+            }
+        }
+        Ok(Restore::new(at, pieces))
+    }
+}
+
+/// A process's part of a snapshot, while it is written.
+pub(crate) struct Part {
+    path: PathBuf,
+    file: BufWriter<File>,
+    offset: u64,
+    places: Vec<Place>,
+}
+
+impl Part {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn add(&mut self, piece: &Piece) -> anyhow::Result<()> {
+        self.file.write_all(&piece.bytes)?;
+        let length = piece.bytes.len() as u64;
+        let checksum = crc32fast::hash(&piece.bytes);
+        let Piece { stage, range, .. } = *piece;
+        self.places.push(Place { stage, range, offset: self.offset, length, checksum });
+        self.offset += length;
+        Ok(())
+    }
+
+    /// Makes it durable: the pieces, then the index that tells of them.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(self.path.with_extension("tmp"), &self.path)?;
+        write_checked(&self.path.with_extension("index"), &self.places)
+    }
+}
+
+fn read_piece(file: &mut File, place: &Place) -> anyhow::Result<Piece> {
+    let Place { stage, range, offset, length, checksum } = *place;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length)?);
+    file.take(length).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 == length, "the piece of {stage:?} {range} is cut short");
+    ensure!(crc32fast::hash(&bytes) == checksum, "the piece of {stage:?} {range} is damaged");
+    Ok(Piece { stage, range, bytes })
+}
+
+/// JSON behind a line with its checksum, whole or not at all.
+fn write_checked<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
+    let json = serde_json::to_vec(value)?;
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    writeln!(file, "{:08x}", crc32fast::hash(&json))?;
+    file.write_all(&json)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync(path.parent().expect("a snapshot's files lie in its folder"))
+}
+
+fn read_checked<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let Some((checksum, json)) = text.split_once('\n') else { bail!("{} is cut short", path.display()) };
+    let intact = u32::from_str_radix(checksum, 16).is_ok_and(|checksum| checksum == crc32fast::hash(json.as_bytes()));
+    ensure!(intact, "{} is damaged", path.display());
+    Ok(serde_json::from_str(json)?)
+}
+
+fn sync(folder: &Path) -> anyhow::Result<()> {
+    Ok(File::open(folder)?.sync_all()?)
+}
+
+/// A checksum of what the state depends on: not of how it is divided, queued or published.
+fn fingerprint(settings: &EngineSettings) -> u32 {
+    let aside = EngineSettings::default();
+    let state = EngineSettings {
+        workers: aside.workers,
+        features_every: aside.features_every,
+        forecasts_every: aside.forecasts_every,
+        ticks_in_flight_max: aside.ticks_in_flight_max,
+        deliveries_max: aside.deliveries_max,
+        commits_max: aside.commits_max,
+        snapshot_every: aside.snapshot_every,
+        ..settings.clone()
+    };
+    crc32fast::hash(&serde_json::to_vec(&state).expect("settings are JSON"))
+}
