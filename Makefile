@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench kafka clean-cache
+.PHONY: help demo test check bench kills kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,11 @@ check: ## checks format, lints, licences and docs
 bench: ## measures what the profiler costs on this machine, in CPU time a sample
 	@deploy/setup build
 	cargo test --release -p profiler --test cost -- --ignored --nocapture --test-threads 1
+
+kills: ## kills the pipeline 200 times at random instants and compares its outputs; KILLS=N SEED=S
+	@deploy/setup test
+	FORESHADOW_KILLS=$(or $(KILLS),200) FORESHADOW_SEED=$(or $(SEED),1) \
+		cargo test --release -p end-to-end --test crash -- --nocapture
 
 kafka: ## runs a Kafka broker on 127.0.0.1:9092 until Ctrl-C; its data stay
 	@deploy/setup test

@@ -1,8 +1,12 @@
 //! `kill -9` of `foreshadow run` changes nothing: every output is published once, as a run without a crash says it.
 //!
 //! A fleet is simulated in the test, a minute of event time a second, and its adapter answers what the pipeline has
-//! published so far. So what lies on the log depends on the run; what must follow from it does not. In the end the log
-//! is read once more by an engine in this process, and every output topic is compared with what that engine says.
+//! published so far. So what lies on the log depends on the run; what must follow from it does not. The pipeline is killed
+//! at instants that a seed gives, and goes on from its last snapshot, each time with another number of workers. In the end
+//! the log is read once more by an engine in this process, without a snapshot, and every output topic is compared with
+//! what that engine says.
+//!
+//! `FORESHADOW_KILLS` says how many kills (`make kills`: 200), `FORESHADOW_SEED` with which seed; a failure prints both.
 
 #![allow(clippy::disallowed_methods, reason = "an edge test: it waits for real processes on the machine's clock")]
 
@@ -19,10 +23,15 @@ use topics::{Consumer, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, lates
 /// Event time that is written at once, and how long the test waits after it: a minute of event time a second.
 const CHUNK_MS: u64 = 10_000;
 const CHUNK_PAUSE: Duration = Duration::from_millis(166);
-/// 25 minutes of event time.
-const CHUNKS: u64 = 150;
-/// Chunks after which the pipeline is killed: soon after the start, and while it catches up with what it missed.
-const KILLED_AFTER: [u64; 4] = [20, 55, 62, 110];
+/// Kills without `FORESHADOW_KILLS`.
+const KILLS: u64 = 5;
+/// From a start to the kill: from before the log is read to well within the catching up and beyond it.
+const LIFE_MS: std::ops::Range<u64> = 30..3_000;
+/// Chunks after the last kill, and the event time that the whole may take.
+const CHUNKS_AFTER: u64 = 20;
+const EVENT_TIME_A_KILL_MS: u64 = 300_000;
+/// Workers of each life in turn.
+const WORKERS: [&str; 3] = ["1", "2", "4"];
 /// Longest wait for the end; a replay of everything takes a few seconds.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -32,29 +41,47 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     let namespace = format!("crash-{}.", std::process::id());
     let settings = folder.path().join("settings.toml");
-    let text = format!("partitions = 2\n[kafka]\nbrokers = \"{}\"\nnamespace = \"{namespace}\"\n", broker.brokers());
+    let snapshots = folder.path().join("snapshots");
+    let text = format!(
+        "partitions = 2\n[kafka]\nbrokers = \"{}\"\nnamespace = \"{namespace}\"\n[snapshots]\nfolder = \"{}\"\n",
+        broker.brokers(),
+        snapshots.display()
+    );
     std::fs::write(&settings, text).expect("the folder can be written");
     let told = folder.path().join("run.log");
-    let start = || {
+    let mut lives = 0;
+    let mut start = || {
         let mut command = foreshadow();
-        command.arg("--settings").arg(&settings).arg("run");
+        command.arg("--settings").arg(&settings).args(["run", "--workers", WORKERS[lives % WORKERS.len()]]);
+        lives += 1;
         Process::start(command, &told)
     };
     let kafka = KafkaSettings { brokers: broker.brokers(), namespace, ..KafkaSettings::default() };
     let log = Kafka::connect(kafka).expect("the broker serves");
     log.ensure(Topic::ALL, 2).expect("topics can be made");
 
+    let (kills, seed) = (number("FORESHADOW_KILLS").unwrap_or(KILLS), number("FORESHADOW_SEED").unwrap_or(1));
+    println!("FORESHADOW_KILLS={kills} FORESHADOW_SEED={seed}");
+    let mut random = seed;
     let mut run = start();
-    let mut town = Town::new(&log);
-    for chunk in 0..CHUNKS {
+    let mut town = Town::new(&log, kills * EVENT_TIME_A_KILL_MS);
+    for _ in 0..kills {
+        let life = Duration::from_millis(LIFE_MS.start + splitmix(&mut random) % (LIFE_MS.end - LIFE_MS.start));
+        let begun = std::time::Instant::now();
+        while let Some(left) = life.checked_sub(begun.elapsed()) {
+            town.live_on();
+            std::thread::sleep(left.min(CHUNK_PAUSE));
+            assert!(run.runs(), "the pipeline ended:\n{}", run.told());
+        }
+        run.kill();
+        run = start();
+    }
+    for _ in 0..CHUNKS_AFTER {
         town.live_on();
         std::thread::sleep(CHUNK_PAUSE);
-        if KILLED_AFTER.contains(&chunk) {
-            run.kill();
-            run = start();
-        }
-        assert!(run.runs(), "the pipeline ended:\n{}", run.told());
     }
+    let begun_from = run.told().matches("begins from a snapshot").count();
+    assert!(begun_from > 0, "some life began from a snapshot:\n{}", run.told());
     let published = wait_for(&log, town.now.minus(60_000), &run);
     assert!(run.terminate(Duration::from_secs(10)), "it ends when it is asked to:\n{}", run.told());
     let published = latest::<Progress>(&log).map_or(published, |found| found.nouns["main"].clone());
@@ -84,6 +111,19 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     }
 }
 
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text}: give a number")))
+}
+
+/// The next of a row of numbers that look random, by Steele, Lea and Flood's SplitMix64.
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// A key's records in their order: tick and value.
 type ByKey = BTreeMap<String, Vec<(u64, Vec<u8>)>>;
 
@@ -111,11 +151,11 @@ struct Town {
 }
 
 impl Town {
-    /// The demo's fleet, half an hour ago: so its event times lie neither in the future nor beyond any retention.
-    fn new(log: &dyn Log) -> Self {
+    /// The demo's fleet, long enough ago that its event times lie neither in the future nor beyond any retention.
+    fn new(log: &dyn Log, event_time_ms: u64) -> Self {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after the epoch");
         let now =
-            EventTime::from_millis(u64::try_from(wall.as_millis()).expect("a date")).minus(1_800_000).tick(60_000);
+            EventTime::from_millis(u64::try_from(wall.as_millis()).expect("a date")).minus(event_time_ms).tick(60_000);
         let fleet = Simulated::new(plant::demo_fleet(), 1).expect("the demo fleet has good names");
         let mut writer = log.writer(topics::Delivery::Idempotent).expect("the broker serves");
         let (workloads, pools) = fleet.inventory(now);

@@ -8,23 +8,20 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use schemas::{EventTime, Topic};
+use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::dataflow::operators::probe::Handle as Probe;
 use timely::worker::Worker;
-use timely::{CommunicationConfig, WorkerConfig};
 
 use crate::egress::Outlet;
 use crate::graph::build;
 use crate::ingest::{Feed, Intakes, owner};
-use crate::snapshot::{Cut, Restore, STAGES, Snapshots};
+use crate::snapshot::{Cut, Restore, Snapshots};
 use crate::watermarks::Watermarks;
 use crate::{Commit, Delivery, EngineSettings};
 
 /// How long a worker sleeps at most while nothing happens.
 const PARK: Duration = Duration::from_millis(2);
-
-/// How soon an idle source looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Why the engine could not start, or takes nothing more.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,28 +58,6 @@ pub struct Start {
     pub snapshots: Option<Sender<Cut>>,
     /// The snapshot to begin from.
     pub restore: Option<Restore>,
-    /// The cell that this process is a part of; none when it is alone.
-    pub cell: Option<Cell>,
-    /// Who lets a worker step; none when each does as it likes.
-    pub pace: Option<Arc<dyn Pace>>,
-}
-
-/// The processes that divide the key ranges among themselves. The first reads the inputs and publishes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// This process, counted from zero.
-    pub process: usize,
-    /// Host and port of every process, in their order.
-    pub addresses: Vec<String>,
-}
-
-/// Says when a worker may take a step: how a simulation puts all workers into one order.
-pub trait Pace: Send + Sync {
-    /// Waits for a worker's turn; false when it has none any more.
-    fn turn(&self, worker: usize) -> bool;
-
-    /// Ends a worker's turn.
-    fn stepped(&self, worker: usize);
 }
 
 impl Engine {
@@ -103,10 +78,8 @@ impl Engine {
         if !faults.is_empty() {
             return Err(EngineError::Settings(faults));
         }
-        let reads = start.cell.as_ref().is_none_or(|cell| cell.process == 0);
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
-            (0..settings.workers).map(|_| bounded(settings.deliveries_max)).map(|(feed, end)| (feed, Some(end))).unzip();
-        let feed_ends = if reads { feed_ends } else { feed_ends.iter().map(|_| None).collect() };
+            (0..settings.workers).map(|_| bounded(settings.deliveries_max)).unzip();
         let (commit_end, commits) = bounded(settings.commits_max);
         let stop = Arc::new(AtomicBool::new(false));
         let outlet = Outlet { commits: commit_end, stop: Arc::clone(&stop) };
@@ -117,13 +90,12 @@ impl Engine {
             watermarks: Arc::clone(&watermarks),
             snapshots: start.snapshots,
             restored_at,
-            pace: start.pace,
         };
         // What a worker takes for itself is let go with it: the commits end with the workers, a snapshot with their start.
         let restore = start.restore.map(Arc::new);
         let own = feed_ends.into_iter().map(|feed| Own { feed, outlet: outlet.clone(), restore: restore.clone() });
-        let guards = crew.spawn(start.cell.as_ref(), own.collect()).map_err(EngineError::Start)?;
-        Ok(Self { feeds: reads.then_some(feeds), watermarks, commits, stop, guards: Some(guards) })
+        let guards = crew.spawn(own.collect()).map_err(EngineError::Start)?;
+        Ok(Self { feeds: Some(feeds), watermarks, commits, stop, guards: Some(guards) })
     }
 
     /// Hands in a record; waits while the worker's channel is full. Records of one partition come in offset order.
@@ -186,31 +158,22 @@ struct Crew {
     watermarks: Arc<Watermarks>,
     snapshots: Option<Sender<Cut>>,
     restored_at: u64,
-    pace: Option<Arc<dyn Pace>>,
 }
 
 /// What each worker takes for itself.
 struct Own {
-    feed: Option<Receiver<Feed>>,
+    feed: Receiver<Feed>,
     outlet: Outlet,
     restore: Option<Arc<Restore>>,
 }
 
 impl Crew {
-    fn spawn(self, cell: Option<&Cell>, own: Vec<Own>) -> Result<WorkerGuards<()>, String> {
-        let threads = self.settings.workers;
-        let communication = cell.map_or(CommunicationConfig::Process(threads), |cell| CommunicationConfig::Cluster {
-            threads,
-            process: cell.process,
-            addresses: cell.addresses.clone(),
-            report: false,
-            zerocopy: false,
-        });
-        let first = cell.map_or(0, |cell| cell.process) * threads;
+    fn spawn(self, own: Vec<Own>) -> Result<WorkerGuards<()>, String> {
+        let communication = timely::Config::process(self.settings.workers);
         let own: Vec<_> = own.into_iter().map(|own| Mutex::new(Some(own))).collect();
-        let config = timely::Config { worker: WorkerConfig::default(), communication };
+        let config = timely::Config { worker: WorkerConfig::default(), ..communication };
         timely::execute(config, move |worker| {
-            let own = own[worker.index() - first].lock().expect("no worker panics while it holds the lock").take();
+            let own = own[worker.index()].lock().expect("no worker panics while it holds the lock").take();
             self.work(worker, own.expect("each worker takes its own once"));
         })
     }
@@ -223,7 +186,6 @@ impl Crew {
             every_ms: self.settings.snapshot_every.millis(),
             worker: index,
             workers: worker.peers(),
-            stages: if feed.is_some() { STAGES } else { STAGES - 1 },
             out: self.snapshots.clone(),
             stop: Arc::clone(&stop),
             restored_at: self.restored_at,
@@ -231,22 +193,12 @@ impl Crew {
             ..Snapshots::default()
         });
         let probe = Probe::new();
-        let look_again = self.pace.is_none().then_some(LOOK_AGAIN);
-        let intakes = Intakes { feed, watermarks: Arc::clone(&self.watermarks), probe: probe.clone(), look_again };
+        let intakes = Intakes { feed, watermarks: Arc::clone(&self.watermarks), probe: probe.clone() };
         worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &self.settings, &snapshots));
         // The stages have taken what was theirs.
         snapshots.restore.take();
         while !stop.load(Ordering::Acquire) && !probe.done() {
-            match &self.pace {
-                None => _ = worker.step_or_park(Some(PARK)),
-                Some(pace) => {
-                    if !pace.turn(index) {
-                        break;
-                    }
-                    worker.step();
-                    pace.stepped(index);
-                }
-            }
+            worker.step_or_park(Some(PARK));
         }
         if !probe.done() {
             // Leaving with an open dataflow would make timely run it to its end.

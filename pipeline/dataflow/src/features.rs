@@ -26,7 +26,8 @@ pub(crate) fn features<'s>(
     let (tick_ms, every_ms) = (settings.tick.millis(), settings.features_every.millis());
     pairs.unary_frontier(Pipeline, "features", move |_, _| {
         let mut windows = Windows::new(tick_ms, &slots, &cutter);
-        move |(input, frontier), output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<FeatureRecord>>>| {
+        move |(input, frontier),
+              output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<FeatureRecord>>>| {
             input.for_each(|capability, data| {
                 let Some(&tick) = capability.least() else { return };
                 if let Some(at) = cutter.due(tick) {

@@ -14,9 +14,7 @@ use std::sync::Arc;
 
 use ::forecast::{Ensemble, EnsembleSettings, Prediction};
 use scaling::{Signal, Signals};
-use schemas::{
-    Anomaly, EventTime, ForecastRecord, Metric, QuantileValue, Resource, Role, Severity, V1, Workload,
-};
+use schemas::{Anomaly, EventTime, ForecastRecord, Metric, QuantileValue, Resource, Role, Severity, V1, Workload};
 use serde::{Deserialize, Serialize};
 use shadow::Learner;
 use timely::container::CapacityContainerBuilder;

@@ -37,16 +37,16 @@ pub(crate) enum Feed {
 
 /// What a source needs besides the scope.
 pub(crate) struct Intakes {
-    /// None where another process reads.
-    pub(crate) feed: Option<Receiver<Feed>>,
+    pub(crate) feed: Receiver<Feed>,
     pub(crate) watermarks: Arc<Watermarks>,
     pub(crate) probe: Probe<u64>,
-    /// How soon an idle source looks again; none for at once.
-    pub(crate) look_again: Option<Duration>,
 }
 
 /// Deliveries that one activation takes: bounds how long a worker is away from its other operators.
 const DELIVERIES_PER_ACTIVATION: usize = 64;
+
+/// How soon an idle source looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Rows after which an activation takes no further delivery: bounds a block's memory.
 const ROWS_PER_ACTIVATION: usize = 1 << 17;
@@ -76,10 +76,10 @@ pub(crate) fn ingest<'s>(
             receipts: Vec::new(),
         };
         reader.resume(cutter.restored_of_all(), |partition| owner(partition, workers as usize) == worker);
-        let mut held = intakes.feed.is_some().then_some(capability);
+        let mut held = Some(capability);
         move |output: &mut Output<'_>| {
-            let (Some(capability), Some(feed)) = (held.as_mut(), &intakes.feed) else { return };
-            let ended = reader.drain(feed, &intakes.probe, capability, output);
+            let Some(capability) = held.as_mut() else { return };
+            let ended = reader.drain(&intakes, capability, output);
             reader.send_block(capability, output);
             reader.send_receipts(capability, output);
             if let Some(frontier) = reader.watermarks.frontier()
@@ -94,10 +94,8 @@ pub(crate) fn ingest<'s>(
             }
             if ended {
                 held = None;
-            } else if let Some(look_again) = intakes.look_again {
-                activator.activate_after(look_again);
             } else {
-                activator.activate();
+                activator.activate_after(LOOK_AGAIN);
             }
         }
     })
@@ -158,18 +156,12 @@ impl Reader {
     }
 
     /// Takes a bounded number of deliveries; true when the feed has ended.
-    fn drain(
-        &mut self,
-        feed: &Receiver<Feed>,
-        probe: &Probe<u64>,
-        capability: &Capability<u64>,
-        output: &mut Output<'_>,
-    ) -> bool {
+    fn drain(&mut self, intakes: &Intakes, capability: &Capability<u64>, output: &mut Output<'_>) -> bool {
         for _ in 0..DELIVERIES_PER_ACTIVATION {
-            if self.too_far_ahead(probe) || self.block.len() >= ROWS_PER_ACTIVATION {
+            if self.too_far_ahead(&intakes.probe) || self.block.len() >= ROWS_PER_ACTIVATION {
                 return false;
             }
-            match feed.try_recv() {
+            match intakes.feed.try_recv() {
                 Ok(Feed::Delivery(delivery)) => self.read(delivery, capability, output),
                 Ok(Feed::Idle(partition, until)) => {
                     self.reaches.entry((Topic::Samples, partition)).or_default().rest(until);

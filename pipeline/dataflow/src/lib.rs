@@ -30,6 +30,6 @@ mod stash;
 mod watermarks;
 
 pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
-pub use engine::{Cell, Engine, EngineError, Pace, Start};
+pub use engine::{Engine, EngineError, Start};
 pub use measure::{Block, Depth, Feed, Tally, measure};
 pub use settings::EngineSettings;

@@ -128,7 +128,9 @@ mod tests {
     fn reading_begins_again_at_the_first_record_with_anything_to_say() {
         let mut reach = Reach::default();
         // Offset 2 falls behind offset 1; offset 4 says nothing.
-        for (offset, ticks) in [(0, vec![1_000]), (1, vec![1_000, 3_000]), (2, vec![2_000]), (3, vec![4_000]), (4, vec![])] {
+        for (offset, ticks) in
+            [(0, vec![1_000]), (1, vec![1_000, 3_000]), (2, vec![2_000]), (3, vec![4_000]), (4, vec![])]
+        {
             reach.begin(&delivery(offset));
             for tick in ticks {
                 reach.sample(tick);

@@ -49,7 +49,7 @@ pub enum Stage {
 }
 
 /// How many stages there are.
-pub(crate) const STAGES: usize = 7;
+const STAGES: usize = 7;
 
 /// What one stage of one worker remembers of one key range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,8 +148,6 @@ pub(crate) struct Snapshots {
     pub(crate) every_ms: u64,
     pub(crate) worker: usize,
     pub(crate) workers: usize,
-    /// How many of the stages this worker has: only some read inputs.
-    pub(crate) stages: usize,
     /// None where nobody keeps them.
     pub(crate) out: Option<Sender<Cut>>,
     pub(crate) stop: Arc<AtomicBool>,
@@ -223,7 +221,7 @@ impl Cutter {
         let mut cut = self.snapshots.cut.borrow_mut();
         let stages = cut.entry(at).or_default();
         *stages += 1;
-        if *stages == self.snapshots.stages {
+        if *stages == STAGES {
             // What some stage has passed over before will never be whole.
             *cut = cut.split_off(&(at + 1));
             drop(cut);

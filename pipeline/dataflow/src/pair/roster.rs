@@ -60,8 +60,11 @@ impl Roster {
         room: usize,
     ) -> Option<WorkloadId> {
         let strangers: Vec<&Arc<Identity>> = identities.filter(|identity| self.place(identity).is_none()).collect();
-        let names: BTreeSet<&WorkloadId> =
-            strangers.iter().map(|identity| &identity.workload).filter(|name| self.slots.find(name).is_none()).collect();
+        let names: BTreeSet<&WorkloadId> = strangers
+            .iter()
+            .map(|identity| &identity.workload)
+            .filter(|name| self.slots.find(name).is_none())
+            .collect();
         for name in names.iter().take(room) {
             self.slots.slot(name);
         }

@@ -65,7 +65,8 @@ pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     // Nobody reads the features of each second here: those of each minute are enough for `sql` over a kept log.
     let engine =
         EngineSettings { workers: arguments.workers, features_every: Span::from_secs(60), ..settings.engine.clone() };
-    let parts = Parts { group: "demo", engine: &engine, idle_after: IDLE_AFTER, clocked: false, history: None, shelf: None };
+    let parts =
+        Parts { group: "demo", engine: &engine, idle_after: IDLE_AFTER, clocked: false, history: None, shelf: None };
     let mut lockstep = Lockstep::new(log.as_ref(), &engine, arguments.seed, START)?;
     let pipeline = Pipeline::start(log.as_ref(), parts, stop.clone())?;
     let drawn = !arguments.json && !arguments.plain && std::io::stdout().is_terminal();

@@ -153,6 +153,7 @@ fn sample() -> Settings {
     let folder = |name| Some(Path::new("/var/lib/foreshadow").join(name));
     sample.embedded.folder = folder("log");
     sample.history.folder = folder("history");
+    sample.snapshots.folder = folder("snapshots");
     sample.profiler.source = schemas::SourceId::new("node-7").ok();
     let options =
         [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512"), ("sasl.username", "foreshadow")];

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use dataflow::snapshot::Cut;
 use schemas::EventTime;
 
-use super::shelf::{Part, Shelf};
+use super::shelf::{Draft, Place, Shelf};
 
 /// Pieces that may wait for the disk: a worker that cuts waits beyond it.
 const WAITING_MAX: usize = 256;
@@ -51,16 +51,16 @@ pub(super) struct Keeper {
     published: Reached,
     /// The oldest snapshot that a restart may begin from.
     oldest: Reached,
-    /// Parts under way, with how many workers have given all of theirs; none where the disk has failed.
-    open: BTreeMap<EventTime, (Option<Part>, usize)>,
-    /// Written, and waiting for the outputs and the other processes.
-    waiting: Option<EventTime>,
+    /// Drafts under way, with how many workers have given all of theirs; none where the disk has failed.
+    open: BTreeMap<EventTime, (Option<Draft>, usize)>,
+    /// Written, and waiting for the outputs.
+    waiting: Option<(EventTime, Vec<Place>)>,
 }
 
 /// What a keeper is told.
 pub(super) struct Kept {
     pub(super) shelf: Shelf,
-    /// Workers of this process.
+    /// Workers of the dataflow.
     pub(super) workers: usize,
     pub(super) retention: Retention,
     pub(super) published: Reached,
@@ -75,8 +75,7 @@ impl Keeper {
     pub(super) fn start(kept: Kept) -> std::io::Result<(Sender<Cut>, JoinHandle<()>)> {
         let (cuts, waiting) = bounded(WAITING_MAX);
         let Kept { shelf, workers, retention, published, oldest } = kept;
-        let keeper =
-            Self { shelf, workers, retention, published, oldest, open: BTreeMap::new(), waiting: None };
+        let keeper = Self { shelf, workers, retention, published, oldest, open: BTreeMap::new(), waiting: None };
         keeper.tidy();
         let body = move || keeper.run(&waiting);
         Ok((cuts, std::thread::Builder::new().name("keeper".to_owned()).spawn(body)?))
@@ -85,7 +84,7 @@ impl Keeper {
     fn run(mut self, cuts: &Receiver<Cut>) {
         loop {
             match cuts.recv_timeout(LOOK_EVERY) {
-                Ok(Cut::Piece(at, piece)) => self.write(at, |part| part.add(&piece)),
+                Ok(Cut::Piece(at, piece)) => self.write(at, |draft| draft.add(&piece)),
                 Ok(Cut::Whole(at, _)) => self.whole(at),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -94,14 +93,14 @@ impl Keeper {
         }
     }
 
-    /// Does something with a part, and gives it up where that fails.
-    fn write(&mut self, at: EventTime, act: impl FnOnce(&mut Part) -> anyhow::Result<()>) {
+    /// Does something with a draft, and gives it up where that fails.
+    fn write(&mut self, at: EventTime, act: impl FnOnce(&mut Draft) -> anyhow::Result<()>) {
         let shelf = &self.shelf;
-        let (part, _) = self.open.entry(at).or_insert_with(|| (told(at, shelf.begin(at)), 0));
-        if let Some(open) = part
+        let (draft, _) = self.open.entry(at).or_insert_with(|| (told(at, shelf.begin(at)), 0));
+        if let Some(open) = draft
             && told(at, act(open)).is_none()
         {
-            *part = None;
+            *draft = None;
         }
     }
 
@@ -116,24 +115,18 @@ impl Keeper {
         // What some stage has passed over before will never be whole.
         let newer = self.open.split_off(&at.plus(1));
         let mut done = std::mem::replace(&mut self.open, newer);
-        let part = done.remove(&at).and_then(|(part, _)| part);
-        if part.and_then(|part| told(at, part.finish())).is_some() {
-            self.waiting = Some(at);
+        let draft = done.remove(&at).and_then(|(draft, _)| draft);
+        if let Some(places) = draft.and_then(|draft| told(at, draft.finish())) {
+            self.waiting = Some((at, places));
         }
     }
 
     /// Lets a snapshot count once it may.
     fn seal(&mut self) {
-        let Some(at) = self.waiting.filter(|at| self.published.get() >= *at) else { return };
-        if !self.shelf.is_first() {
-            self.waiting = None;
-            return;
-        }
-        if !self.shelf.has_all_parts(at) {
-            return;
-        }
-        self.waiting = None;
-        if told(at, self.shelf.seal(at)).is_some() {
+        let published = self.published.get();
+        if let Some((at, places)) = self.waiting.take_if(|(at, _)| *at <= published)
+            && told(at, self.shelf.seal(at, places)).is_some()
+        {
             tracing::debug!(%at, "a snapshot is kept");
             self.tidy();
         }
@@ -141,9 +134,6 @@ impl Keeper {
 
     /// Removes what no restart would begin from.
     fn tidy(&self) {
-        if !self.shelf.is_first() {
-            return;
-        }
         let sealed = self.shelf.kept();
         let Some(newest) = sealed.last() else { return };
         let begins_slot = |at: &&EventTime| self.retention.slot_ms.is_some_and(|slot| at.millis().is_multiple_of(slot));

@@ -62,7 +62,15 @@ impl Publisher {
         stop: Stop,
     ) -> Self {
         published.set(progress.frontier);
-        Self { writer, progress, published, oldest, archive, stop, told: Told { at: Instant::now(), records: 0, decisions: 0 } }
+        Self {
+            writer,
+            progress,
+            published,
+            oldest,
+            archive,
+            stop,
+            told: Told { at: Instant::now(), records: 0, decisions: 0 },
+        }
     }
 
     /// Publishes.

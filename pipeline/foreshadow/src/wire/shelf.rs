@@ -1,13 +1,12 @@
 //! Snapshots on disk: written piece by piece, believed only as a whole.
 //!
 //! ```text
-//! FOLDER/1767225600000/part-0          the pieces of the first process's workers, one after the other
-//! FOLDER/1767225600000/part-0.index    where each piece lies, its length and its checksum
-//! FOLDER/1767225600000/manifest        written last: which parts there are, and what they belong to
+//! FOLDER/1767225600000/pieces      the pieces of all workers, one after the other
+//! FOLDER/1767225600000/manifest    written last: whose they are, where each lies, its length and its checksum
 //! ```
 //!
 //! Every file is written under another name, synced and renamed, and the folder synced after it, so a file is there whole
-//! or not at all. The index and the manifest begin with their own checksum. What cannot be believed is passed over, loudly,
+//! or not at all. The manifest begins with its own checksum. What cannot be believed is passed over, loudly,
 //! for the snapshot before it, and without one the inputs are read from their oldest records: slower, and the same.
 
 use std::fs::{self, File};
@@ -22,14 +21,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 const MANIFEST: &str = "manifest";
+const PIECES: &str = "pieces";
 
-/// Where a process's snapshots are, and what they must belong to.
+/// Where snapshots are, and what they must belong to.
 #[derive(Clone, Debug)]
 pub(crate) struct Shelf {
     folder: PathBuf,
     owner: Owner,
-    process: usize,
-    processes: usize,
 }
 
 /// What a snapshot belongs to: another owner must not begin from it.
@@ -45,13 +43,12 @@ struct Owner {
 struct Manifest {
     owner: Owner,
     at: EventTime,
-    /// How many parts there are, one a process.
-    parts: usize,
+    places: Vec<Place>,
 }
 
-/// Where a piece lies in its part.
+/// Where a piece lies.
 #[derive(Debug, Serialize, Deserialize)]
-struct Place {
+pub(crate) struct Place {
     stage: Stage,
     range: u32,
     offset: u64,
@@ -67,17 +64,7 @@ impl Shelf {
     pub(crate) fn open(folder: &Path, group: &str, settings: &EngineSettings) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("snapshots cannot be kept in {}", folder.display()))?;
         let owner = Owner { format: FORMAT, group: group.to_owned(), settings: fingerprint(settings) };
-        Ok(Self { folder: folder.to_owned(), owner, process: 0, processes: 1 })
-    }
-
-    /// The same folder as one process of a cell sees it.
-    pub(crate) fn of_process(self, process: usize, processes: usize) -> Self {
-        Self { process, processes, ..self }
-    }
-
-    /// Whether this process writes the manifest.
-    pub(crate) const fn is_first(&self) -> bool {
-        self.process == 0
+        Ok(Self { folder: folder.to_owned(), owner })
     }
 
     /// The newest snapshot that can be believed, no later than the published outputs reach and than `latest`; none without
@@ -108,30 +95,23 @@ impl Shelf {
         all.into_iter().filter(|at| self.folder_of(*at).join(MANIFEST).is_file()).collect()
     }
 
-    /// Begins this process's part of a snapshot.
+    /// Begins a snapshot.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn begin(&self, at: EventTime) -> anyhow::Result<Part> {
-        let folder = self.folder_of(at);
-        fs::create_dir_all(&folder)?;
-        let path = folder.join(format!("part-{}", self.process));
+    pub(crate) fn begin(&self, at: EventTime) -> anyhow::Result<Draft> {
+        let path = self.folder_of(at).join(PIECES);
+        fs::create_dir_all(self.folder_of(at))?;
         let file = BufWriter::with_capacity(1 << 20, File::create(path.with_extension("tmp"))?);
-        Ok(Part { path, file, offset: 0, places: Vec::new() })
-    }
-
-    /// Whether the parts of all processes are there.
-    pub(crate) fn has_all_parts(&self, at: EventTime) -> bool {
-        (0..self.processes).all(|process| self.folder_of(at).join(format!("part-{process}.index")).is_file())
+        Ok(Draft { path, file, offset: 0, places: Vec::new() })
     }
 
     /// Writes the manifest: from now on the snapshot counts.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn seal(&self, at: EventTime) -> anyhow::Result<()> {
-        let manifest = Manifest { owner: self.owner.clone(), at, parts: self.processes };
-        write_checked(&self.folder_of(at).join(MANIFEST), &manifest)?;
+    pub(crate) fn seal(&self, at: EventTime, places: Vec<Place>) -> anyhow::Result<()> {
+        write_checked(&self.folder_of(at).join(MANIFEST), &Manifest { owner: self.owner.clone(), at, places })?;
         sync(&self.folder)
     }
 
@@ -166,27 +146,23 @@ impl Shelf {
         ensure!(*group == self.owner.group, "it is of group {group}, this is {}", self.owner.group);
         ensure!(*settings == self.owner.settings, "it was made under other settings of the dataflow");
         ensure!(manifest.at == at, "its manifest is of {}", manifest.at);
-        let mut pieces = Vec::new();
-        for part in 0..manifest.parts {
-            let path = folder.join(format!("part-{part}"));
-            let mut file = File::open(&path).with_context(|| path.display().to_string())?;
-            for place in read_checked::<Vec<Place>>(&path.with_extension("index"))? {
-                pieces.push(read_piece(&mut file, &place).with_context(|| path.display().to_string())?);
-            }
-        }
+        let path = folder.join(PIECES);
+        let mut file = File::open(&path).with_context(|| path.display().to_string())?;
+        let pieces = manifest.places.iter().map(|place| read_piece(&mut file, place));
+        let pieces: Vec<Piece> = pieces.collect::<anyhow::Result<_>>().with_context(|| path.display().to_string())?;
         Ok(Restore::new(at, pieces))
     }
 }
 
-/// A process's part of a snapshot, while it is written.
-pub(crate) struct Part {
+/// A snapshot while it is written.
+pub(crate) struct Draft {
     path: PathBuf,
     file: BufWriter<File>,
     offset: u64,
     places: Vec<Place>,
 }
 
-impl Part {
+impl Draft {
     /// Adds a piece.
     ///
     /// # Errors
@@ -201,15 +177,15 @@ impl Part {
         Ok(())
     }
 
-    /// Makes it durable: the pieces, then the index that tells of them.
+    /// Makes the pieces durable; where they lie.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn finish(self) -> anyhow::Result<()> {
+    pub(crate) fn finish(self) -> anyhow::Result<Vec<Place>> {
         let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.sync_all()?;
         fs::rename(self.path.with_extension("tmp"), &self.path)?;
-        write_checked(&self.path.with_extension("index"), &self.places)
+        Ok(self.places)
     }
 }
 
