@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench kafka clean-cache
+.PHONY: help demo test check bench bench-peers kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,9 +30,13 @@ bench: ## measures what the profiler costs on this machine, in CPU time a sample
 	@deploy/setup build
 	cargo test --release -p profiler --test cost -- --ignored --nocapture --test-threads 1
 
+bench-peers: ## runs the same windows in Flink and Bytewax and compares; ARGS="--help" lists what it takes
+	@deploy/setup test
+	tests/peers/run $(ARGS)
+
 kafka: ## runs a Kafka broker on 127.0.0.1:9092 until Ctrl-C; its data stay
 	@deploy/setup test
 	deploy/kafka/broker start "$(TARGET)/kafka" 9092
 
 clean-cache: ## removes what was fetched and built outside this folder
-	rm -rf "$(CACHE)"/kafka-* "$(CACHE)/target"
+	rm -rf "$(CACHE)"/kafka-* "$(CACHE)/peers" "$(CACHE)/target"
