@@ -105,7 +105,7 @@ fn block(builder: &mut Builder, (series, samples): (u64, u64), layout: Layout, t
 
 /// Within 1 and 1.5, on a grid that single floats hold exactly: SplitMix64 of the series and the reading's number.
 fn value(series: u64, index: u64) -> f64 {
-    let mut z = (series << 32 | index).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = ((series << 32) | index).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^= z >> 31;
