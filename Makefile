@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench kills kafka clean-cache
+.PHONY: help demo test check bench bench-peers kills kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,9 +35,13 @@ kills: ## kills the pipeline 200 times at random instants and compares its outpu
 	FORESHADOW_KILLS=$(or $(KILLS),200) FORESHADOW_SEED=$(or $(SEED),1) \
 		cargo test --release -p end-to-end --test crash -- --nocapture
 
+bench-peers: ## runs the same windows in Flink and Bytewax and compares; ARGS="--help" lists what it takes
+	@deploy/setup test
+	tests/peers/run $(ARGS)
+
 kafka: ## runs a Kafka broker on 127.0.0.1:9092 until Ctrl-C; its data stay
 	@deploy/setup test
 	deploy/kafka/broker start "$(TARGET)/kafka" 9092
 
 clean-cache: ## removes what was fetched and built outside this folder
-	rm -rf "$(CACHE)"/kafka-* "$(CACHE)/target"
+	rm -rf "$(CACHE)"/kafka-* "$(CACHE)/peers" "$(CACHE)/target"

@@ -31,5 +31,5 @@ mod watermarks;
 
 pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
 pub use engine::{Engine, EngineError, Start};
-pub use measure::{Block, Depth, Feed, Tally, measure};
+pub use measure::{Block, Depth, Feed, Tally, Watch, measure, measure_watched};
 pub use settings::EngineSettings;

@@ -7,16 +7,20 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use schemas::{Metric, Noun, Samples, Workload};
+use schemas::{FeatureRecord, Metric, Noun, Reject, Samples, Workload};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::Inspect;
+use timely::dataflow::operators::core::OkErr;
 use timely::dataflow::operators::generic::{OutputBuilderSession, source};
 use timely::dataflow::operators::probe::{Handle as Probe, Probe as _};
 use timely::dataflow::{ProbeHandle, Scope};
 
 use crate::control::control;
-use crate::graph::stages;
+use crate::features::features;
+use crate::graph::{Stages, stages};
+use crate::pair::pair;
 use crate::records::{Change, ControlNoun, Rows, Stream};
+use crate::slots::Slots;
 use crate::snapshot::{Snapshots, Stage};
 use crate::{EngineError, EngineSettings};
 
@@ -29,11 +33,16 @@ pub type Block = (u64, Arc<Samples>);
 /// Gives a worker its next block. It is told up to which tick everything has been worked off; `None` ends the run.
 pub type Feed = Box<dyn FnMut(u64) -> Option<Block> + Send>;
 
+/// Is shown every feature record of a worker: what is measured can be compared with what others make of the same samples.
+pub type Watch = Box<dyn FnMut(&FeatureRecord) + Send>;
+
 /// How much of the dataflow is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Every reading is read once, and dropped: what no engine can do without.
     Null,
+    /// Pairs, and features of every window: what other engines can be given to do as well.
+    Features,
     /// Pairs, features of every window, detectors, forecasts and the input of the decision law.
     Stages,
 }
@@ -70,21 +79,41 @@ pub fn measure(
     workloads: &[Workload],
     feeds: Vec<Feed>,
 ) -> Result<Tally, EngineError> {
+    let unwatched = feeds.into_iter().map(|feed| (feed, Box::new(|_: &FeatureRecord| ()) as Watch));
+    measure_watched(settings, depth, workloads, unwatched.collect())
+}
+
+/// As [`measure`], and shows each worker's feature records.
+///
+/// # Errors
+/// As [`Engine::start`](crate::Engine::start).
+pub fn measure_watched(
+    settings: &EngineSettings,
+    depth: Depth,
+    workloads: &[Workload],
+    feeds: Vec<(Feed, Watch)>,
+) -> Result<Tally, EngineError> {
     let faults = settings.faults();
     if !faults.is_empty() {
         return Err(EngineError::Settings(faults));
     }
     let config = timely::Config::process(feeds.len());
-    let feeds: Vec<Mutex<Option<Feed>>> = feeds.into_iter().map(|feed| Mutex::new(Some(feed))).collect();
+    let feeds: Vec<Mutex<Option<(Feed, Watch)>>> = feeds.into_iter().map(|feed| Mutex::new(Some(feed))).collect();
     let (settings, workloads) = (settings.clone(), workloads.to_vec());
     let guards = timely::execute(config, move |worker| {
         let feed = feeds[worker.index()].lock().expect("no worker panics while it holds the lock").take();
-        let feed = feed.expect("each worker takes its feed once");
+        let (feed, mut watch) = feed.expect("each worker takes its feed once");
         let tally = Rc::new(RefCell::new(Tally::default()));
         let probe = Probe::new();
         let registered = if worker.index() == 0 { workloads.clone() } else { Vec::new() };
+        let (slots, unkept) = (Rc::new(Slots::default()), Rc::new(Snapshots::default()));
         worker.dataflow::<u64, _, _>(|scope| {
             let rows = blocks(scope, feed, probe.clone(), Rc::clone(&tally));
+            let watched = Rc::clone(&tally);
+            let watch = move |record: &FeatureRecord| {
+                watched.borrow_mut().windows += record.rows.len() as u64;
+                watch(record);
+            };
             match depth {
                 Depth::Null => {
                     rows.inspect(|rows| {
@@ -92,7 +121,18 @@ pub fn measure(
                     })
                     .probe_with(&probe);
                 }
-                Depth::Stages => build(scope, rows, registered, &settings, &tally, &probe),
+                Depth::Features => {
+                    let at = |stage| (Rc::clone(&slots), unkept.of(stage));
+                    let control = control(changes(scope, registered), unkept.of(Stage::Control));
+                    let (pairs, _): (_, Stream<'_, Box<Reject>>) =
+                        pair(rows, control.workloads, at(Stage::Pair)).ok_err(|paired| paired);
+                    features(pairs, &settings, at(Stage::Features)).inspect(watch).probe_with(&probe);
+                }
+                Depth::Stages => {
+                    let control = control(changes(scope, registered), unkept.of(Stage::Control));
+                    let stages = stages(rows, control.workloads, &settings, &unkept);
+                    count(stages, watch, &tally, &probe);
+                }
             }
         });
         while worker.step() {}
@@ -112,23 +152,18 @@ fn sum(samples: &Samples) -> f64 {
     columns.map(|column| column.iter().filter(|value| !value.is_nan()).sum::<f64>()).sum()
 }
 
-fn build(
-    scope: Scope<'_, u64>,
-    rows: Stream<'_, Rows>,
-    registered: Vec<Workload>,
-    settings: &EngineSettings,
+/// Counts what the stages give, and shows the features.
+fn count(
+    stages: Stages<'_>,
+    watch: impl FnMut(&FeatureRecord) + 'static,
     tally: &Rc<RefCell<Tally>>,
     probe: &ProbeHandle<u64>,
 ) {
-    let unkept = Rc::new(Snapshots::default());
-    let control = control(changes(scope, registered), unkept.of(Stage::Control));
-    let stages = stages(rows, control.workloads, settings, &unkept);
     let count = |add: fn(&mut Tally, u64)| {
         let tally = Rc::clone(tally);
         move |number: u64| add(&mut tally.borrow_mut(), number)
     };
-    let windows = count(|tally, number| tally.windows += number);
-    stages.features.inspect(move |record| windows(record.rows.len() as u64)).probe_with(probe);
+    stages.features.inspect(watch).probe_with(probe);
     let anomalies = count(|tally, number| tally.anomalies += number);
     stages.anomalies.inspect(move |_| anomalies(1)).probe_with(probe);
     let signals = count(|tally, number| tally.signals += number);
