@@ -3,9 +3,15 @@
 //! Every rate stands beside a null baseline of the same run: the same samples through the same harness, each reading read
 //! once and dropped. CPU time stands beside wall time, which lies on a shared machine.
 
+mod end_to_end;
 mod engine;
+mod ground;
 mod load;
 mod memory;
+mod messages;
+mod produce;
+mod subject;
+mod sustain;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -25,8 +31,13 @@ enum Measure {
     Engine(engine::Engine),
     /// The same with two workers, and with up to a million series: what more cores and more series do.
     Scale(engine::Scale),
+    /// Points a second from a producer through a real broker and the running pipeline, and back onto the broker.
+    EndToEnd(end_to_end::EndToEnd),
     /// Bytes that the windows of a series take, settled.
     Memory(memory::Memory),
+    /// The generator of the measures with a broker: a process that they start.
+    #[command(hide = true)]
+    Generate,
 }
 
 /// Measures.
@@ -37,7 +48,9 @@ pub(crate) fn run(arguments: &Bench, settings: &Settings) -> anyhow::Result<()> 
     match &arguments.measure {
         Measure::Engine(arguments) => engine::run(arguments, settings),
         Measure::Scale(arguments) => engine::scale(arguments, settings),
+        Measure::EndToEnd(arguments) => end_to_end::run(arguments, settings),
         Measure::Memory(arguments) => memory::run(arguments),
+        Measure::Generate => produce::generate(),
     }
 }
 

@@ -151,7 +151,13 @@ fn record(workload: usize) -> Workload {
     }
 }
 
-struct Who {
+/// Every instance: of each workload the primary, then the shadow.
+pub(super) fn instances(workloads: usize, draw: &mut Draw) -> Vec<Who> {
+    (0..workloads).flat_map(|workload| who(workload, draw)).collect()
+}
+
+/// An instance that is read.
+pub(super) struct Who {
     workload: WorkloadId,
     instance: InstanceId,
     role: Role,
@@ -180,11 +186,17 @@ fn who(workload: usize, draw: &mut Draw) -> [Who; ROLES.len()] {
 impl Who {
     /// Limits stand; the rest varies by a fifth either way.
     fn read(&self, time_ms: u64, draw: &mut Draw) -> Sample {
+        self.read_at(1.0, time_ms, draw)
+    }
+
+    /// The same where `load` times the usual is asked of it. Memory does not follow.
+    pub(super) fn read_at(&self, load: f64, time_ms: u64, draw: &mut Draw) -> Sample {
         let mut sample = Sample::new(EventTime::from_millis(time_ms), self.workload.clone());
         (sample.instance, sample.role) = (Some(self.instance.clone()), self.role);
         for (metric, level) in METRICS.into_iter().zip(self.levels) {
             let steady = matches!(metric, Metric::CpuLimit | Metric::MemoryLimit);
-            let value = if steady { level } else { level * (0.8 + 0.4 * draw.unit()) };
+            let load = if metric == Metric::MemoryWorkingSet { 1.0 } else { load };
+            let value = if steady { level } else { level * load * (0.8 + 0.4 * draw.unit()) };
             sample.set(metric, Some(value));
         }
         sample
@@ -203,7 +215,7 @@ fn shares(workloads: usize, skew: Skew) -> Vec<f64> {
 }
 
 /// Numbers that look drawn, the same in each run: SplitMix64.
-struct Draw(u64);
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
     fn unit(&mut self) -> f64 {
