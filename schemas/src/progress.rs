@@ -22,19 +22,20 @@ pub struct Progress {
     pub frontier: EventTime,
     /// How many commits the group has made.
     pub sequence: u64,
-    /// How much of the control plane had been taken in when the frontier was reached.
+    /// How much of the inputs had been taken in when the frontier was reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken_in: Vec<TakenIn>,
-    /// Records of the control plane that came after their own tick had closed: a replay counts them from the same tick.
+    /// Records that count from a tick that depends on how far the others had come: changes of the control plane whose own tick
+    /// had closed, and samples of a partition that had been idle. A replay counts them from the same tick.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<LateChange>,
 }
 
-/// How far a partition of the control plane was read.
+/// How far a partition of an input was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakenIn {
-    /// The topic's short name: `workloads`, `pools` or `outcomes`.
+    /// The topic's short name: `samples`, `workloads`, `pools` or `outcomes`.
     pub noun: String,
     /// The partition.
     pub partition: i32,
@@ -42,7 +43,7 @@ pub struct TakenIn {
     pub next_offset: i64,
 }
 
-/// A record of the control plane that counts from a later tick than its own.
+/// A record that counts from a tick that is not its own alone to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LateChange {

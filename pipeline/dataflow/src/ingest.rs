@@ -6,6 +6,8 @@
 //! columns, of which each tick and worker gets its rows. The source stops taking deliveries while too many ticks are open,
 //! which fills the bounded channel and so holds back whoever feeds it.
 
+mod change;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +21,10 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::{OutputBuilderSession, source};
 use timely::dataflow::operators::probe::Handle as Probe;
 
+use self::change::change;
 use crate::keys::{RANGES, range};
 use crate::reach::Reach;
-use crate::records::{Change, ControlNoun, Intake, Rows, Stream};
+use crate::records::{ControlNoun, Intake, Rows, Stream};
 use crate::snapshot::{Cutter, Pieces, Resume};
 use crate::watermarks::Watermarks;
 use crate::{Delivery, EngineSettings, Receipt};
@@ -411,33 +414,4 @@ impl Reader {
 
 fn index(partition: i32) -> usize {
     usize::try_from(partition).expect("partitions count from zero")
-}
-
-/// A record of the control plane, checked, with the log's time where it has none of its own.
-fn change(delivery: &Delivery, noun: ControlNoun) -> Result<Change, String> {
-    use schemas::{Noun, Outcome, Pool, Workload};
-    let mut change =
-        Change { noun, key: delivery.key.clone(), time: delivery.time.millis(), offset: delivery.offset, value: None };
-    let Some(value) = &delivery.value else { return Ok(change) };
-    let timed = |time: EventTime| if time == EventTime::default() { delivery.time } else { time };
-    let checked = |faults: Vec<String>| if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) };
-    let (key, time, json) = match noun {
-        ControlNoun::Workloads => {
-            let record = Workload::from_json(value).map_err(|error| error.to_string())?;
-            checked(record.faults())?;
-            (record.workload.to_string(), timed(record.time), record.to_json())
-        }
-        ControlNoun::Pools => {
-            let record = Pool::from_json(value).map_err(|error| error.to_string())?;
-            checked(record.faults())?;
-            (record.pool.to_string(), timed(record.time), record.to_json())
-        }
-        ControlNoun::Outcomes => {
-            let record = Outcome::from_json(value).map_err(|error| error.to_string())?;
-            (record.workload.to_string(), timed(record.time), record.to_json())
-        }
-    };
-    (change.key, change.time) = (key, time.millis());
-    change.value = Some(String::from_utf8(json).expect("JSON is UTF-8"));
-    Ok(change)
 }

@@ -238,3 +238,80 @@ fn fingerprint(settings: &EngineSettings) -> u32 {
     };
     crc32fast::hash(&serde_json::to_vec(&state).expect("settings are JSON"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: EventTime = EventTime::from_millis(60_000);
+
+    fn shelf(folder: &Path) -> Shelf {
+        Shelf::open(folder, "main", &EngineSettings::default()).expect("the temporary folder can be written")
+    }
+
+    /// Keeps a snapshot at each of two ticks.
+    fn two(shelf: &Shelf) {
+        for at in [EventTime::from_millis(30_000), SECOND] {
+            let mut draft = shelf.begin(at).expect("room");
+            for (range, bytes) in [(3, b"three".to_vec()), (5, b"five".to_vec())] {
+                draft.add(&Piece { stage: Stage::Pair, range, bytes }).expect("room");
+            }
+            let places = draft.finish().expect("room");
+            shelf.seal(at, places).expect("room");
+        }
+    }
+
+    /// The tick that a restart begins from, after something was done to the newer snapshot's folder.
+    fn begins_from(act: impl FnOnce(&Path)) -> Option<u64> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let shelf = shelf(folder.path());
+        two(&shelf);
+        act(&shelf.folder_of(SECOND));
+        shelf.newest(SECOND, EventTime::MAX).map(|restore| restore.at().millis())
+    }
+
+    fn spoil(path: &Path, at: usize) {
+        let mut bytes = fs::read(path).expect("it was written");
+        bytes[at] ^= 1;
+        fs::write(path, bytes).expect("it can be written");
+    }
+
+    #[test]
+    fn what_cannot_be_believed_is_passed_over_for_the_one_before() {
+        assert_eq!(begins_from(|_| ()), Some(60_000), "nothing was done");
+        assert_eq!(begins_from(|folder| spoil(&folder.join(PIECES), 6)), Some(30_000), "a bit is wrong");
+        assert_eq!(begins_from(|folder| spoil(&folder.join(MANIFEST), 30)), Some(30_000), "a bit of the manifest is");
+        let cut_short = |folder: &Path| fs::write(folder.join(PIECES), b"thr").expect("it can be written");
+        assert_eq!(begins_from(cut_short), Some(30_000));
+        assert_eq!(begins_from(|folder| fs::remove_file(folder.join(PIECES)).expect("it is there")), Some(30_000));
+        assert_eq!(begins_from(|folder| fs::remove_file(folder.join(MANIFEST)).expect("it is there")), Some(30_000));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_format_group_or_setting_is_not_used() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        two(&shelf(folder.path()));
+        let newest = |shelf: &Shelf| shelf.newest(SECOND, EventTime::MAX).is_some();
+        let old = Shelf { owner: Owner { format: FORMAT - 1, ..shelf(folder.path()).owner }, ..shelf(folder.path()) };
+        assert!(!newest(&old));
+        let settings = EngineSettings { workers: 4, ..EngineSettings::default() };
+        assert!(newest(&Shelf::open(folder.path(), "main", &settings).expect("it is there")), "workers may change");
+        let settings = EngineSettings { dwell: schemas::Span::from_secs(90), ..EngineSettings::default() };
+        assert!(!newest(&Shelf::open(folder.path(), "main", &settings).expect("it is there")));
+        assert!(!newest(&Shelf::open(folder.path(), "other", &EngineSettings::default()).expect("it is there")));
+    }
+
+    #[test]
+    fn nothing_later_than_the_published_outputs_is_used() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let shelf = shelf(folder.path());
+        two(&shelf);
+        let at = |published: u64, latest: u64| {
+            let restore = shelf.newest(EventTime::from_millis(published), EventTime::from_millis(latest));
+            restore.map(|restore| restore.at().millis())
+        };
+        assert_eq!(at(59_999, 90_000), Some(30_000));
+        assert_eq!(at(90_000, 45_000), Some(30_000));
+        assert_eq!(at(29_999, 90_000), None);
+    }
+}

@@ -48,6 +48,7 @@ impl Subject {
             idle_after: settings.idle_after.duration(),
             clocked: true,
             history: None,
+            shelf: None,
         };
         let progress = Following::new(ground.log.as_ref(), Start::Latest)?;
         let pipeline = Pipeline::start(ground.log.as_ref(), parts, stop.clone())?;
