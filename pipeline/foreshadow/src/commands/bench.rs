@@ -3,9 +3,11 @@
 //! Every rate stands beside a null baseline of the same run: the same samples through the same harness, each reading read
 //! once and dropped. CPU time stands beside wall time, which lies on a shared machine.
 
+mod arrivals;
 mod end_to_end;
 mod engine;
 mod ground;
+mod latency;
 mod load;
 mod memory;
 mod messages;
@@ -33,6 +35,8 @@ enum Measure {
     Scale(engine::Scale),
     /// Points a second from a producer through a real broker and the running pipeline, and back onto the broker.
     EndToEnd(end_to_end::EndToEnd),
+    /// How long a decision takes from the sample that completes its tick to a consumer of the decisions.
+    Latency(latency::Latency),
     /// Bytes that the windows of a series take, settled.
     Memory(memory::Memory),
     /// The generator of the measures with a broker: a process that they start.
@@ -49,6 +53,7 @@ pub(crate) fn run(arguments: &Bench, settings: &Settings) -> anyhow::Result<()> 
         Measure::Engine(arguments) => engine::run(arguments, settings),
         Measure::Scale(arguments) => engine::scale(arguments, settings),
         Measure::EndToEnd(arguments) => end_to_end::run(arguments, settings),
+        Measure::Latency(arguments) => latency::run(arguments, settings),
         Measure::Memory(arguments) => memory::run(arguments),
         Measure::Generate => produce::generate(),
     }

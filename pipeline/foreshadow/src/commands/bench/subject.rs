@@ -81,6 +81,11 @@ impl Subject {
         Ok((now_ms() - done_ms as f64).max(0.0) / 1_000.0)
     }
 
+    /// Up to which event time it is done.
+    pub(super) fn done_ms(&self) -> u64 {
+        self.done_ms.load(Ordering::Relaxed)
+    }
+
     /// Ends it.
     ///
     /// # Errors

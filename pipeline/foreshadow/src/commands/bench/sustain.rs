@@ -37,7 +37,7 @@ pub(super) struct Measured {
 }
 
 /// Before a span counts: a new rate has reached the end of the pipeline.
-const WARM_UP: Duration = Duration::from_secs(4);
+pub(super) const WARM_UP: Duration = Duration::from_secs(4);
 
 /// Length of a trial.
 const TRIAL: Duration = Duration::from_secs(10);
@@ -52,9 +52,11 @@ const BACKLOG_MAX_SECONDS: f64 = 4.0;
 /// what a burst of one tick's outputs makes. It is the same for longer spans, where it is less than a hundredth.
 const GROWTH_MAX_SECONDS: f64 = 0.4;
 
-/// A backlog that counts as none, before another trial begins, and how long that may take.
+/// A backlog that counts as none, for how long there must be none before another trial begins, and how long all of that
+/// may take.
 const DRAINED_SECONDS: f64 = 1.0;
-const DRAIN_MAX: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_secs(3);
+const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Narrowings of the gap: from a factor of 2 to one of 1.19.
 const NARROWINGS: usize = 2;
@@ -73,7 +75,7 @@ impl Stand<'_> {
     /// # Errors
     /// When a part of the stand ends, or nothing is kept up with.
     pub(super) fn highest(&mut self, first: f64, span: Duration) -> anyhow::Result<Measured> {
-        self.drain()?;
+        self.settle()?;
         let (mut kept, mut missed) = (None, None);
         let mut rate = first;
         while kept.is_none() || missed.is_none() {
@@ -102,10 +104,10 @@ impl Stand<'_> {
     ///
     /// # Errors
     /// As [`Stand::highest`].
-    pub(super) fn prove(&mut self, mut rate: f64, span: Duration) -> anyhow::Result<Measured> {
+    fn prove(&mut self, mut rate: f64, span: Duration) -> anyhow::Result<Measured> {
         for _ in 0..ATTEMPTS {
             let measured = self.measure(rate, span)?;
-            self.drain()?;
+            self.settle()?;
             if measured.sustained {
                 return Ok(measured);
             }
@@ -117,9 +119,14 @@ impl Stand<'_> {
     fn trial(&mut self, rate: f64) -> anyhow::Result<bool> {
         let measured = self.measure(rate, TRIAL)?;
         if !measured.sustained {
-            self.drain()?;
+            self.settle()?;
         }
         Ok(measured.sustained)
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.drain()?, "a backlog is not worked off within {DRAIN_MAX:?}");
+        Ok(())
     }
 
     /// Offers a rate for a span.
@@ -167,18 +174,24 @@ impl Stand<'_> {
         Ok(false)
     }
 
-    /// Goes slowly until what waits is worked off.
+    /// Goes slowly until what waits is worked off; false when that takes too long.
     ///
     /// # Errors
-    /// When that takes too long.
-    pub(super) fn drain(&mut self) -> anyhow::Result<()> {
+    /// When a part of the stand ends, or the user wishes it.
+    pub(super) fn drain(&mut self) -> anyhow::Result<bool> {
         self.producer.go(self.easy)?;
         let begun = Instant::now();
-        while self.subject.backlog_seconds()? > DRAINED_SECONDS {
+        let mut quiet_since = begun;
+        while quiet_since.elapsed() < QUIET {
             anyhow::ensure!(!self.stop.wait(LOOK_EVERY), "stopped");
-            anyhow::ensure!(begun.elapsed() < DRAIN_MAX, "a backlog is not worked off within {DRAIN_MAX:?}");
+            if self.subject.backlog_seconds()? > DRAINED_SECONDS {
+                quiet_since = Instant::now();
+            }
+            if begun.elapsed() > DRAIN_MAX {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn mark(&mut self) -> anyhow::Result<Mark> {
