@@ -7,6 +7,7 @@
 //! which fills the bounded channel and so holds back whoever feeds it.
 
 mod change;
+mod fault;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use schemas::samples::Builder;
-use schemas::{EventTime, Reject, RejectReason, Topic, V1};
+use schemas::{EventTime, RejectReason, Topic};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Capability;
@@ -22,6 +23,7 @@ use timely::dataflow::operators::generic::{OutputBuilderSession, source};
 use timely::dataflow::operators::probe::Handle as Probe;
 
 use self::change::change;
+use self::fault::Fault;
 use crate::keys::{RANGES, range};
 use crate::reach::Reach;
 use crate::records::{ControlNoun, Intake, Rows, Stream};
@@ -108,13 +110,6 @@ pub(crate) fn ingest<'s>(
 /// frontier waits for it alike.
 pub(crate) fn owner(partition: i32, workers: usize) -> usize {
     index(partition) % workers
-}
-
-/// What is wrong with a delivery, or with a row of it.
-struct Fault {
-    row: Option<usize>,
-    reason: RejectReason,
-    detail: String,
 }
 
 struct Reader {
@@ -367,26 +362,11 @@ impl Reader {
     }
 
     fn refuse(&mut self, delivery: &Delivery, fault: Fault, capability: &Capability<u64>, output: &mut Output<'_>) {
-        let Fault { row, reason, detail } = fault;
-        let value = delivery.value.as_deref().unwrap_or_default();
-        let reject = Reject {
-            version: V1,
-            time: delivery.time,
-            source: delivery.key.clone(),
-            topic: delivery.topic.name().to_owned(),
-            partition: delivery.partition,
-            offset: delivery.offset,
-            row: row.map(|row| row as u64),
-            reason,
-            detail,
-            length_bytes: value.len() as u64,
-            excerpt_base64: if row.is_none() { Reject::excerpt(value) } else { String::new() },
-        };
         let at = self.reject_tick(delivery).max(Self::floor(delivery, capability).millis());
         if at >= self.folded_before {
             let at = at.max(*capability.time());
             self.reach(delivery).mark(at);
-            output.session(&capability.delayed(&at)).give(Intake::Error(Box::new(reject)));
+            output.session(&capability.delayed(&at)).give(Intake::Error(Box::new(fault.about(delivery))));
         }
     }
 

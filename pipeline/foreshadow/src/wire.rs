@@ -86,7 +86,7 @@ impl Pipeline {
         }
         let partitions = log.partitions(Topic::Samples)?;
         let count = usize::try_from(partitions).context("partitions")?;
-        let start = Start { partitions: count, snapshots, restore, ..Start::default() };
+        let start = Start { partitions: count, snapshots, restore };
         let engine = Engine::start_with(parts.engine, start)?;
         let commits = engine.commits().clone();
         let (archive, archiving) = parts.history.map(Archive::start).transpose()?.unzip();
