@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &EndToEnd, settings: &Settings) -> anyhow::Result<(
 }
 
 fn case(mix: Mix, series: usize, span: Duration, settings: &Settings, stop: &Stop) -> anyhow::Result<Row> {
-    let null = measure(mix, span / 4, settings, stop, |ground| Subject::null(ground))?;
+    let null = measure(mix, span / 4, settings, stop, Subject::null)?;
     let piped = measure(mix, span, settings, stop, |ground| Subject::pipeline(ground, settings))?;
     let points = METRICS.len() as f64;
     let per_million = |seconds: f64, measured: &Measured| 1e6 * seconds / (measured.samples * points);
