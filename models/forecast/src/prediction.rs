@@ -64,9 +64,9 @@ mod tests {
             })
         };
         let at = || Levels { asked: 0.7, of_peaks: 0.8, of_time: 0.6 };
-        let prediction = Prediction::new("holt", 1.0, at(), crossed).expect("it always answers");
+        let prediction = Prediction::new(ExpertName::Holt, 1.0, at(), crossed).expect("it always answers");
         assert_eq!(prediction.quantiles, [(0.5, 0.0), (0.7, 4.0), (0.9, 4.0), (0.95, 4.0)]);
         assert_eq!((prediction.calibrated, prediction.of_time), (3.0, 4.0));
-        assert_eq!(Prediction::new("holt", 1.0, at(), |_| None), None);
+        assert_eq!(Prediction::new(ExpertName::Holt, 1.0, at(), |_| None), None);
     }
 }
