@@ -24,11 +24,11 @@ use topics::{Consumer, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, lates
 const CHUNK_MS: u64 = 10_000;
 const CHUNK_PAUSE: Duration = Duration::from_millis(166);
 /// Kills without `FORESHADOW_KILLS`.
-const KILLS: u64 = 5;
+const KILLS: u64 = 8;
 /// From a start to the kill: from before the log is read to well within the catching up and beyond it.
 const LIFE_MS: std::ops::Range<u64> = 30..3_000;
-/// Chunks after the last kill, and the event time that the whole may take.
-const CHUNKS_AFTER: u64 = 20;
+/// Chunks after the last kill, and the event time that a kill may take.
+const CHUNKS_AFTER: u64 = 60;
 const EVENT_TIME_A_KILL_MS: u64 = 300_000;
 /// Workers of each life in turn.
 const WORKERS: [&str; 3] = ["1", "2", "4"];
@@ -64,7 +64,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     println!("FORESHADOW_KILLS={kills} FORESHADOW_SEED={seed}");
     let mut random = seed;
     let mut run = start();
-    let mut town = Town::new(&log, kills * EVENT_TIME_A_KILL_MS);
+    let mut town = Town::new(&log, kills * EVENT_TIME_A_KILL_MS + CHUNKS_AFTER * CHUNK_MS);
     for _ in 0..kills {
         let life = Duration::from_millis(LIFE_MS.start + splitmix(&mut random) % (LIFE_MS.end - LIFE_MS.start));
         let begun = std::time::Instant::now();
