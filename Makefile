@@ -32,7 +32,7 @@ bench: ## measures what the profiler costs on this machine, in CPU time a sample
 
 kills: ## kills the pipeline 200 times at random instants and compares its outputs; KILLS=N SEED=S
 	@deploy/setup test
-	FORESHADOW_KILLS=$(or $(KILLS),200) FORESHADOW_SEED=$(or $(SEED),1) \
+	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) \
 		cargo test --release -p end-to-end --test crash -- --nocapture
 
 bench-peers: ## runs the same windows in Flink and Bytewax and compares; ARGS="--help" lists what it takes

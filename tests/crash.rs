@@ -6,7 +6,7 @@
 //! the log is read once more by an engine in this process, without a snapshot, and every output topic is compared with
 //! what that engine says.
 //!
-//! `FORESHADOW_KILLS` says how many kills (`make kills`: 200), `FORESHADOW_SEED` with which seed; a failure prints both.
+//! `KILLS` says how many kills (`make kills`: 200), `SEED` with which seed; a failure prints both.
 
 #![allow(clippy::disallowed_methods, reason = "an edge test: it waits for real processes on the machine's clock")]
 
@@ -23,7 +23,7 @@ use topics::{Consumer, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, lates
 /// Event time that is written at once, and how long the test waits after it: a minute of event time a second.
 const CHUNK_MS: u64 = 10_000;
 const CHUNK_PAUSE: Duration = Duration::from_millis(166);
-/// Kills without `FORESHADOW_KILLS`.
+/// Kills without `KILLS`.
 const KILLS: u64 = 8;
 /// From a start to the kill: from before the log is read to well within the catching up and beyond it.
 const LIFE_MS: std::ops::Range<u64> = 30..3_000;
@@ -60,8 +60,8 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     let log = Kafka::connect(kafka).expect("the broker serves");
     log.ensure(Topic::ALL, 2).expect("topics can be made");
 
-    let (kills, seed) = (number("FORESHADOW_KILLS").unwrap_or(KILLS), number("FORESHADOW_SEED").unwrap_or(1));
-    println!("FORESHADOW_KILLS={kills} FORESHADOW_SEED={seed}");
+    let (kills, seed) = (number("KILLS").unwrap_or(KILLS), number("SEED").unwrap_or(1));
+    println!("KILLS={kills} SEED={seed}");
     let mut random = seed;
     let mut run = start();
     let mut town = Town::new(&log, kills * EVENT_TIME_A_KILL_MS + CHUNKS_AFTER * CHUNK_MS);
