@@ -26,7 +26,8 @@ const CHUNK_PAUSE: Duration = Duration::from_millis(166);
 /// Kills without `KILLS`.
 const KILLS: u64 = 8;
 /// From a start to the kill: from before the log is read to well within the catching up and beyond it.
-const LIFE_MS: std::ops::Range<u64> = 30..3_000;
+const LIFE_MIN: Duration = Duration::from_millis(30);
+const LIFE_MAX: Duration = Duration::from_secs(3);
 /// Chunks after the last kill, and the event time that a kill may take.
 const CHUNKS_AFTER: u64 = 60;
 const EVENT_TIME_A_KILL_MS: u64 = 300_000;
@@ -62,11 +63,10 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
 
     let (kills, seed) = (number("KILLS").unwrap_or(KILLS), number("SEED").unwrap_or(1));
     println!("KILLS={kills} SEED={seed}");
-    let mut random = seed;
     let mut run = start();
     let mut town = Town::new(&log, kills * EVENT_TIME_A_KILL_MS + CHUNKS_AFTER * CHUNK_MS);
-    for _ in 0..kills {
-        let life = Duration::from_millis(LIFE_MS.start + splitmix(&mut random) % (LIFE_MS.end - LIFE_MS.start));
+    for kill in 0..kills {
+        let life = LIFE_MIN + (LIFE_MAX - LIFE_MIN).mul_f64(plant::noise::uniform(seed, 0, kill));
         let begun = std::time::Instant::now();
         while let Some(left) = life.checked_sub(begun.elapsed()) {
             town.live_on();
@@ -114,14 +114,6 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text}: give a number")))
-}
-
-/// The next of a row of numbers that look random, by Steele, Lea and Flood's SplitMix64.
-fn splitmix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// A key's records in their order: tick and value.

@@ -320,7 +320,7 @@ fn run_on(workers: usize, restore: Option<Restore>) -> (Vec<OutputRecord>, Vec<R
 /// The snapshots of which every worker has given all pieces, oldest first.
 fn whole(cuts: &[Cut], workers: usize) -> Vec<Restore> {
     let mut complete = BTreeMap::<EventTime, usize>::new();
-    let wholes = cuts.iter().filter_map(|cut| if let Cut::Whole(at, _) = cut { Some(*at) } else { None });
+    let wholes = cuts.iter().filter_map(|cut| if let Cut::Whole(at) = cut { Some(*at) } else { None });
     wholes.for_each(|at| *complete.entry(at).or_default() += 1);
     let of = |at: EventTime| {
         let pieces = cuts.iter().filter_map(move |cut| match cut {

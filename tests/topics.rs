@@ -341,6 +341,21 @@ fn a_record_that_the_broker_refuses_is_left_out_and_the_writer_goes_on() {
     assert_eq!(values(&read_count(&log, Topic::Samples, 2)), [1, 1]);
 }
 
+#[test]
+fn what_was_removed_is_gone_and_can_be_removed_again() {
+    let log = kafka("removed");
+    log.ensure(&[Topic::Samples, Topic::Progress], 1).expect("topics");
+    log.remove(&[Topic::Samples, Topic::Pools]).expect("one is there, one never was");
+    // A broker forgets a topic a moment after it has said so.
+    let gone = |_| {
+        std::thread::sleep(SOON);
+        matches!(log.partitions(Topic::Samples), Err(Error::UnknownTopic { .. }))
+    };
+    assert!((0..POLLS_MAX).any(gone), "it is still there");
+    log.remove(&[Topic::Samples]).expect("it is gone already");
+    assert_eq!(log.partitions(Topic::Progress).expect("it was left"), 1);
+}
+
 fn progress(group: &str, sequence: u64) -> Progress {
     Progress { group: group.to_owned(), frontier: now(), sequence, ..Progress::default() }
 }

@@ -169,9 +169,9 @@ struct Own {
 
 impl Crew {
     fn spawn(self, own: Vec<Own>) -> Result<WorkerGuards<()>, String> {
-        let communication = timely::Config::process(self.settings.workers);
         let own: Vec<_> = own.into_iter().map(|own| Mutex::new(Some(own))).collect();
-        let config = timely::Config { worker: WorkerConfig::default(), ..communication };
+        let config =
+            timely::Config { worker: WorkerConfig::default(), ..timely::Config::process(self.settings.workers) };
         timely::execute(config, move |worker| {
             let own = own[worker.index()].lock().expect("no worker panics while it holds the lock").take();
             self.work(worker, own.expect("each worker takes its own once"));

@@ -70,16 +70,9 @@ impl Windows {
                 (role, metric, bank.restore(saved).expect("a snapshot of other settings is not used"))
             });
             let restored = restored.collect();
-            *windows.of(slots.slot(&workload)) = restored;
+            *at(&mut windows.workloads, slots.slot(&workload)) = restored;
         }
         windows
-    }
-
-    fn of(&mut self, slot: usize) -> &mut Vec<(Role, Metric, usize)> {
-        if self.workloads.len() <= slot {
-            self.workloads.resize_with(slot + 1, Vec::new);
-        }
-        &mut self.workloads[slot]
     }
 
     fn cut(&self, slots: &Slots, pieces: &mut Pieces) {
@@ -92,8 +85,7 @@ impl Windows {
 
     /// Folds a workload's tick; series that were not read slide on too.
     fn fold(&mut self, pairs: &Pairs, pair: &Pair, tick: u64) {
-        self.of(pair.slot);
-        let known = &mut self.workloads[pair.slot];
+        let known = at(&mut self.workloads, pair.slot);
         self.bank.touch(known.iter().map(|&(_, _, number)| number), tick);
         let mut at = 0;
         for series in pairs.series(pair) {
@@ -129,6 +121,14 @@ impl Windows {
             rows,
         }
     }
+}
+
+/// What lies at a slot; room is made where there was none.
+fn at<T>(known: &mut Vec<Vec<T>>, slot: usize) -> &mut Vec<T> {
+    if known.len() <= slot {
+        known.resize_with(slot + 1, Vec::new);
+    }
+    &mut known[slot]
 }
 
 fn row(role: Role, metric: Metric, window_ms: u64, features: &Features) -> FeatureRow {

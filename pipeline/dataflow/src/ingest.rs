@@ -1,8 +1,8 @@
 //! Ingest: deliveries into samples, changes of the control plane, and errors, each at its event time.
 //!
 //! Key: none; a partition is read by one worker. Time: a sample is sent at its own tick; the capability follows the
-//! least watermark of all partitions. State: how far each partition has come, see [`Reach`]. Late, too early and impossible samples
-//! become dead letters, never silence. Cost: one decode a message; the deliveries of one activation become one block of
+//! least watermark of all partitions. State: how far each partition has come, see [`Reach`]. Late, too early and
+//! impossible samples become dead letters, never silence. Cost: one decode a message; the deliveries of one activation become one block of
 //! columns, of which each tick and worker gets its rows. The source stops taking deliveries while too many ticks are open,
 //! which fills the bounded channel and so holds back whoever feeds it.
 
@@ -78,7 +78,6 @@ pub(crate) fn ingest<'s>(
             watermarks: Arc::clone(&intakes.watermarks),
             block: Builder::default(),
             rows: BTreeMap::new(),
-            receipts: Vec::new(),
         };
         reader.resume(cutter.restored_of_all(), |partition| owner(partition, workers as usize) == worker);
         let mut held = Some(capability);
@@ -123,8 +122,6 @@ struct Reader {
     /// The samples of this activation, and which of their rows belong to each tick.
     block: Builder,
     rows: BTreeMap<u64, Vec<u32>>,
-    /// What of the samples was read in this activation.
-    receipts: Vec<Receipt>,
 }
 
 impl Reader {
@@ -185,38 +182,55 @@ impl Reader {
     }
 
     fn read(&mut self, delivery: Delivery, capability: &Capability<u64>, output: &mut Output<'_>) {
-        match delivery.topic {
-            Topic::Samples => self.read_samples(&delivery, capability, output),
-            Topic::Workloads => self.read_change(delivery, ControlNoun::Workloads, capability, output),
-            Topic::Pools => self.read_change(delivery, ControlNoun::Pools, capability, output),
-            Topic::Outcomes => self.read_change(delivery, ControlNoun::Outcomes, capability, output),
-            other => tracing::error!(topic = other.name(), "a delivery of a topic that is no input"),
+        // Out of the map while the delivery is read: its rows ask for it one by one.
+        let place = (delivery.topic, delivery.partition);
+        let mut reach = self.reaches.remove(&place).unwrap_or_default();
+        reach.begin(&delivery);
+        let noun = match delivery.topic {
+            Topic::Workloads => Some(ControlNoun::Workloads),
+            Topic::Pools => Some(ControlNoun::Pools),
+            Topic::Outcomes => Some(ControlNoun::Outcomes),
+            _ => None,
+        };
+        match noun {
+            Some(noun) => self.read_change(&delivery, &mut reach, noun, capability, output),
+            None if delivery.topic == Topic::Samples => self.read_samples(&delivery, &mut reach, capability, output),
+            None => return tracing::error!(topic = delivery.topic.name(), "a delivery of a topic that is no input"),
         }
+        self.reaches.insert(place, reach);
     }
 
-    fn read_samples(&mut self, delivery: &Delivery, capability: &Capability<u64>, output: &mut Output<'_>) {
-        self.reach(delivery).begin(delivery);
+    fn read_samples(
+        &mut self,
+        delivery: &Delivery,
+        reach: &mut Reach,
+        capability: &Capability<u64>,
+        output: &mut Output<'_>,
+    ) {
         let value = delivery.value.as_deref().unwrap_or_default();
         let first = self.block.len();
         match schemas::decode::append(delivery.content_type.as_deref(), value, delivery.time, &mut self.block) {
             Err(fault) => {
                 let fault = Fault { row: None, reason: fault.reason, detail: fault.detail };
-                self.refuse(delivery, fault, capability, output);
+                self.refuse(delivery, reach, fault, capability, output);
             }
             Ok(read) => {
                 for (place, row) in read.good().enumerate() {
-                    if let Err((reason, detail)) = self.admit(first + place, delivery, capability) {
-                        self.refuse(delivery, Fault { row: Some(row), reason, detail }, capability, output);
+                    if let Err((reason, detail)) = self.admit(first + place, delivery, reach, capability) {
+                        let fault = Fault { row: Some(row), reason, detail };
+                        self.refuse(delivery, reach, fault, capability, output);
                     }
                 }
                 for (row, detail) in read.faults {
                     let fault = Fault { row: Some(row), reason: RejectReason::Reading, detail };
-                    self.refuse(delivery, fault, capability, output);
+                    self.refuse(delivery, reach, fault, capability, output);
                 }
             }
         }
-        self.note_receipt(delivery, capability);
-        let reach = self.reach(delivery);
+        if reach.was_at_rest() {
+            let late = Some(Self::floor(delivery, capability));
+            output.session(capability).give(receipt(delivery.topic, delivery.partition, delivery.offset, late));
+        }
         let watermark = if reach.idle() {
             // Nothing but dead letters came: they must not hold the others back.
             reach.until().map(EventTime::millis)
@@ -227,31 +241,20 @@ impl Reader {
         self.watermarks.set(index(delivery.partition), watermark);
     }
 
-    /// How far the delivery's partition has come.
-    fn reach(&mut self, delivery: &Delivery) -> &mut Reach {
-        self.reaches.entry((delivery.topic, delivery.partition)).or_default()
-    }
-
     /// The first tick that a delivery can count in, beside what its own partition says.
     fn floor(delivery: &Delivery, capability: &Capability<u64>) -> EventTime {
         let settled = delivery.counts_from.unwrap_or_default();
         if delivery.settled { settled } else { settled.max(EventTime::from_millis(*capability.time())) }
     }
 
-    /// Notes that the delivery was read, and how far the others had come where that mattered.
-    fn note_receipt(&mut self, delivery: &Delivery, capability: &Capability<u64>) {
-        let late = self.reach(delivery).was_at_rest().then(|| Self::floor(delivery, capability));
-        let partition = delivery.partition;
-        // One receipt for a row of records that no other had a part in.
-        if late.is_none() {
-            self.receipts.retain(|receipt| receipt.partition != partition || receipt.late.is_some());
-        }
-        let noun = delivery.topic.noun().to_owned();
-        self.receipts.push(Receipt { noun, partition, offset: delivery.offset, late });
-    }
-
+    /// Says how far each partition was read in this activation.
     fn send_receipts(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
-        output.session(capability).give_iterator(self.receipts.drain(..).map(Intake::Receipt));
+        let mut session = output.session(capability);
+        for ((topic, partition), reach) in &mut self.reaches {
+            if let Some(offset) = reach.receipt() {
+                session.give(receipt(*topic, *partition, offset, None));
+            }
+        }
     }
 
     /// Takes a row of the block into its tick, or says why its time cannot be used.
@@ -259,6 +262,7 @@ impl Reader {
         &mut self,
         row: usize,
         delivery: &Delivery,
+        reach: &mut Reach,
         capability: &Capability<u64>,
     ) -> Result<(), (RejectReason, String)> {
         let time = EventTime::from_millis(self.block.time_ms(row));
@@ -277,7 +281,7 @@ impl Reader {
             return Err((RejectReason::Past, detail));
         }
         let tick = time.tick(self.settings.tick.millis()).millis();
-        let own = self.reach(delivery).newest().map_or(0, |newest| self.watermark(newest));
+        let own = reach.newest().map_or(0, |newest| self.watermark(newest));
         let closed = own.max(Self::floor(delivery, capability).millis());
         // What is in the snapshot was taken in by the run that made it.
         let folded = tick < self.folded_before;
@@ -286,7 +290,6 @@ impl Reader {
                 format!("time {time} came after its tick was closed: raise `lateness`, now {}", self.settings.lateness);
             return Err((RejectReason::Late, detail));
         }
-        let reach = self.reach(delivery);
         reach.mark(tick);
         if reach.sample(time.millis()) {
             self.watermarks.reach(tick + self.settings.tick.millis());
@@ -327,52 +330,53 @@ impl Reader {
     }
 
     fn read_change(
-        &mut self,
-        delivery: Delivery,
+        &self,
+        delivery: &Delivery,
+        reach: &mut Reach,
         noun: ControlNoun,
         capability: &Capability<u64>,
         output: &mut Output<'_>,
     ) {
-        self.reach(&delivery).begin(&delivery);
-        let open = *capability.time();
-        let mut receipt = Receipt {
-            noun: delivery.topic.noun().to_owned(),
-            partition: delivery.partition,
-            offset: delivery.offset,
-            late: None,
-        };
-        match change(&delivery, noun) {
+        match change(delivery, noun) {
             Ok(change) => {
                 let own = EventTime::from_millis(change.time).tick(self.settings.tick.millis());
                 let settled = own.max(delivery.counts_from.unwrap_or_default());
                 // A change that comes after its tick was closed counts from the first open one.
-                let tick = settled.max(EventTime::from_millis(open));
-                receipt.late = (tick > own).then_some(tick);
-                self.reach(&delivery).mark(tick.millis());
+                let tick = settled.max(EventTime::from_millis(*capability.time()));
+                reach.mark(tick.millis());
+                if tick > own {
+                    let late = receipt(delivery.topic, delivery.partition, delivery.offset, Some(tick));
+                    output.session(capability).give(late);
+                }
                 if !(delivery.settled && settled.millis() < self.folded_before) {
                     output.session(&capability.delayed(&tick.millis())).give(Intake::Change(change));
                 }
             }
             Err(detail) => {
                 let fault = Fault { row: None, reason: RejectReason::Schema, detail };
-                self.refuse(&delivery, fault, capability, output);
+                self.refuse(delivery, reach, fault, capability, output);
             }
         }
-        output.session(capability).give(Intake::Receipt(receipt));
     }
 
-    fn refuse(&mut self, delivery: &Delivery, fault: Fault, capability: &Capability<u64>, output: &mut Output<'_>) {
-        let at = self.reject_tick(delivery).max(Self::floor(delivery, capability).millis());
+    fn refuse(
+        &self,
+        delivery: &Delivery,
+        reach: &mut Reach,
+        fault: Fault,
+        capability: &Capability<u64>,
+        output: &mut Output<'_>,
+    ) {
+        let at = self.reject_tick(delivery, reach).max(Self::floor(delivery, capability).millis());
         if at >= self.folded_before {
             let at = at.max(*capability.time());
-            self.reach(delivery).mark(at);
+            reach.mark(at);
             output.session(&capability.delayed(&at)).give(Intake::Error(Box::new(fault.about(delivery))));
         }
     }
 
     /// The tick with which a dead letter leaves, by the log alone: so a replay knows which were published.
-    fn reject_tick(&mut self, delivery: &Delivery) -> u64 {
-        let reach = self.reach(delivery);
+    fn reject_tick(&self, delivery: &Delivery, reach: &Reach) -> u64 {
         match reach.newest().filter(|_| delivery.topic == Topic::Samples && !reach.idle()) {
             Some(newest) => self.watermark(newest),
             None => {
@@ -394,4 +398,8 @@ impl Reader {
 
 fn index(partition: i32) -> usize {
     usize::try_from(partition).expect("partitions count from zero")
+}
+
+fn receipt(topic: Topic, partition: i32, offset: i64, late: Option<EventTime>) -> Intake {
+    Intake::Receipt(Receipt { noun: topic.noun().to_owned(), partition, offset, late })
 }

@@ -19,6 +19,8 @@ pub(crate) struct Reach {
     before: Point,
     /// Where each highest tick began.
     marks: VecDeque<(u64, Point)>,
+    /// The offset up to which it was said that it was read.
+    receipted: i64,
     /// While it is idle: where a run before this one had come when it spoke again.
     until: Option<EventTime>,
 }
@@ -84,6 +86,12 @@ impl Reach {
         }
     }
 
+    /// The offset up to which it was read; none when that was said before.
+    pub(crate) fn receipt(&mut self) -> Option<i64> {
+        let next_offset = self.now.next_offset;
+        (std::mem::replace(&mut self.receipted, next_offset) < next_offset).then(|| next_offset - 1)
+    }
+
     /// Forgets what lies before a tick.
     pub(crate) fn forget(&mut self, before: u64) {
         while self.marks.front().is_some_and(|(tick, _)| *tick < before) {
@@ -102,7 +110,7 @@ impl Reach {
 impl From<Resume> for Reach {
     fn from(Resume { offset, newest, handed_on, idle, .. }: Resume) -> Self {
         let now = Point { next_offset: offset, newest, handed_on, idle };
-        Self { now, before: now, ..Self::default() }
+        Self { now, before: now, receipted: offset, ..Self::default() }
     }
 }
 

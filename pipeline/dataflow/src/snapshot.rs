@@ -67,8 +67,8 @@ pub struct Piece {
 pub enum Cut {
     /// A piece of the snapshot at a tick.
     Piece(EventTime, Piece),
-    /// All pieces of a worker at a tick have come.
-    Whole(EventTime, usize),
+    /// All pieces of one more worker at a tick have come.
+    Whole(EventTime),
 }
 
 /// Where a partition of an input is read from after a restart.
@@ -225,7 +225,7 @@ impl Cutter {
             // What some stage has passed over before will never be whole.
             *cut = cut.split_off(&(at + 1));
             drop(cut);
-            self.snapshots.send(Cut::Whole(time, self.snapshots.worker));
+            self.snapshots.send(Cut::Whole(time));
         }
     }
 

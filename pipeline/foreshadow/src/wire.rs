@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! log ─ Intake (merge) ─► Engine ─ commits ─► Publisher ─► log, one transaction per closed ticks
-//!          │                 └─ pieces ─► Keeper (shelf)│
+//!          │                └─ pieces ─► Keeper ─► Shelf
 //!          └──────────── Archive ◄───────────────┘
 //! ```
 //!
-//! One thread reads, one publishes, one archives, one keeps snapshots; the engine has its own. Every channel between them is bounded, so a
-//! slow end holds back the beginning. A fault that cannot be tried again ends all of them.
+//! One thread reads, one publishes, one archives, one keeps snapshots; the engine has its own. Every channel between them
+//! is bounded, so a slow end holds back the beginning. A fault that cannot be tried again ends all of them.
 
 mod archive;
 mod intake;
@@ -30,7 +30,7 @@ use topics::{Delivery, Log, latest};
 use crate::stop::Stop;
 use archive::Archive;
 use intake::{Intake, Sources};
-use keeper::{Keeper, Kept, Reached, Retention};
+use keeper::{Keeper, Reached};
 use publish::Publisher;
 use settled::Settled;
 pub(crate) use shelf::Shelf;
@@ -77,10 +77,9 @@ impl Pipeline {
         let mut beside = Vec::new();
         let mut snapshots = None;
         if let Some(shelf) = parts.shelf {
-            let retention = Retention { slot_ms: parts.history.as_ref().map(History::slot_ms) };
-            let (published, oldest) = (published.clone(), oldest.clone());
-            let kept = Kept { shelf, workers: parts.engine.workers, retention, published, oldest };
-            let (cuts, keeper) = Keeper::start(kept)?;
+            let slot_ms = parts.history.as_ref().map(History::slot_ms);
+            let keeper = Keeper::new(shelf, parts.engine.workers, slot_ms, published.clone(), oldest.clone());
+            let (cuts, keeper) = keeper.start()?;
             snapshots = Some(cuts);
             beside.push(("keeper", keeper));
         }

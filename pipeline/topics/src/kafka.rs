@@ -53,6 +53,14 @@ impl Kafka {
         }
         Ok(Self { cluster: Arc::new(cluster) })
     }
+
+    /// Removes topics with all that they hold; what is not there is as good as removed.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Denied`], or the log's own refusal.
+    pub fn remove(&self, topics: &[Topic]) -> Result<(), Error> {
+        topics::remove(&self.cluster, topics)
+    }
 }
 
 impl Log for Kafka {

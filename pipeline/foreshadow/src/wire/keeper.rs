@@ -18,6 +18,9 @@ use super::shelf::{Draft, Place, Shelf};
 /// Pieces that may wait for the disk: a worker that cuts waits beyond it.
 const WAITING_MAX: usize = 256;
 
+/// Snapshots that are kept: the last but one too, in case the disk spoils the last.
+const KEPT: usize = 2;
+
 /// How often it is looked whether the outputs have come far enough.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -35,18 +38,12 @@ impl Reached {
     }
 }
 
-/// Which snapshots are kept beside the newest: those that begin a slot of history, where history is written, since it has to
-/// be written again from there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Retention {
-    pub(super) slot_ms: Option<u64>,
-}
-
 /// Keeps snapshots.
 pub(super) struct Keeper {
     shelf: Shelf,
     workers: usize,
-    retention: Retention,
+    /// Length of a slot of history, where it is written: a restart begins where a slot does, to write it again.
+    slot_ms: Option<u64>,
     /// How far the outputs are published.
     published: Reached,
     /// The oldest snapshot that a restart may begin from.
@@ -57,27 +54,23 @@ pub(super) struct Keeper {
     waiting: Option<(EventTime, Vec<Place>)>,
 }
 
-/// What a keeper is told.
-pub(super) struct Kept {
-    pub(super) shelf: Shelf,
-    /// Workers of the dataflow.
-    pub(super) workers: usize,
-    pub(super) retention: Retention,
-    pub(super) published: Reached,
-    pub(super) oldest: Reached,
-}
-
 impl Keeper {
+    /// A keeper for so many workers; what a crash has left unfinished is removed.
+    pub(super) fn new(shelf: Shelf, workers: usize, slot_ms: Option<u64>, published: Reached, oldest: Reached) -> Self {
+        let sealed = shelf.kept();
+        shelf.ticks().into_iter().filter(|at| !sealed.contains(at)).for_each(|at| shelf.remove(at));
+        let keeper = Self { shelf, workers, slot_ms, published, oldest, open: BTreeMap::new(), waiting: None };
+        keeper.tidy();
+        keeper
+    }
+
     /// Starts the thread that writes; it ends with the last sender.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(super) fn start(kept: Kept) -> std::io::Result<(Sender<Cut>, JoinHandle<()>)> {
+    pub(super) fn start(self) -> std::io::Result<(Sender<Cut>, JoinHandle<()>)> {
         let (cuts, waiting) = bounded(WAITING_MAX);
-        let Kept { shelf, workers, retention, published, oldest } = kept;
-        let keeper = Self { shelf, workers, retention, published, oldest, open: BTreeMap::new(), waiting: None };
-        keeper.tidy();
-        let body = move || keeper.run(&waiting);
+        let body = move || self.run(&waiting);
         Ok((cuts, std::thread::Builder::new().name("keeper".to_owned()).spawn(body)?))
     }
 
@@ -85,7 +78,7 @@ impl Keeper {
         loop {
             match cuts.recv_timeout(LOOK_EVERY) {
                 Ok(Cut::Piece(at, piece)) => self.write(at, |draft| draft.add(&piece)),
-                Ok(Cut::Whole(at, _)) => self.whole(at),
+                Ok(Cut::Whole(at)) => self.whole(at),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -93,7 +86,7 @@ impl Keeper {
         }
     }
 
-    /// Does something with a draft, and gives it up where that fails.
+    /// Does something with a draft. Where that fails it is given up, and the disk gets its room back.
     fn write(&mut self, at: EventTime, act: impl FnOnce(&mut Draft) -> anyhow::Result<()>) {
         let shelf = &self.shelf;
         let (draft, _) = self.open.entry(at).or_insert_with(|| (told(at, shelf.begin(at)), 0));
@@ -101,6 +94,7 @@ impl Keeper {
             && told(at, act(open)).is_none()
         {
             *draft = None;
+            shelf.remove(at);
         }
     }
 
@@ -116,8 +110,11 @@ impl Keeper {
         let newer = self.open.split_off(&at.plus(1));
         let mut done = std::mem::replace(&mut self.open, newer);
         let draft = done.remove(&at).and_then(|(draft, _)| draft);
-        if let Some(places) = draft.and_then(|draft| told(at, draft.finish())) {
-            self.waiting = Some((at, places));
+        done.into_keys().for_each(|passed_over| self.shelf.remove(passed_over));
+        let Some(draft) = draft else { return };
+        match told(at, draft.finish()) {
+            Some(places) => self.waiting = Some((at, places)),
+            None => self.shelf.remove(at),
         }
     }
 
@@ -136,16 +133,18 @@ impl Keeper {
     fn tidy(&self) {
         let sealed = self.shelf.kept();
         let Some(newest) = sealed.last() else { return };
-        let begins_slot = |at: &&EventTime| self.retention.slot_ms.is_some_and(|slot| at.millis().is_multiple_of(slot));
-        // The last but one, in case the disk spoils the last; and the slots' last two, since the newer may not be written yet.
-        let mut keep: Vec<EventTime> = sealed.iter().rev().take(2).copied().collect();
-        keep.extend(sealed.iter().rev().filter(begins_slot).take(2));
+        let begins_slot = |at: &&EventTime| self.slot_ms.is_some_and(|slot| at.millis().is_multiple_of(slot));
+        // And the slots' last two, since the newer may not be written yet.
+        let mut keep: Vec<EventTime> = sealed.iter().rev().take(KEPT).copied().collect();
+        keep.extend(sealed.iter().rev().filter(begins_slot).take(KEPT));
         for at in self.shelf.ticks() {
             if at < *newest && !keep.contains(&at) {
                 self.shelf.remove(at);
             }
         }
-        self.oldest.set(keep.into_iter().min().unwrap_or_default());
+        // Until two slots have begun, a restart may have to write history from its beginning.
+        let bound = self.slot_ms.is_none() || keep.len() == KEPT + KEPT;
+        self.oldest.set(keep.into_iter().min().filter(|_| bound).unwrap_or_default());
     }
 }
 
@@ -157,5 +156,67 @@ fn told<T>(at: EventTime, outcome: anyhow::Result<T>) -> Option<T> {
             tracing::error!(%at, "a snapshot could not be kept; the next one is tried, and the pipeline goes on: {error:#}");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataflow::EngineSettings;
+    use dataflow::snapshot::{Piece, Stage};
+
+    use super::*;
+
+    fn at(second: u64) -> EventTime {
+        EventTime::from_millis(second * 1000)
+    }
+
+    fn cuts(second: u64) -> [Cut; 2] {
+        let piece = Piece { stage: Stage::Pair, range: 0, bytes: vec![1] };
+        [Cut::Piece(at(second), piece), Cut::Whole(at(second))]
+    }
+
+    fn ticks(shelf: &Shelf) -> Vec<u64> {
+        shelf.ticks().into_iter().map(|at| at.millis() / 1000).collect()
+    }
+
+    #[test]
+    fn a_snapshot_counts_only_once_the_outputs_before_it_are_published() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let shelf = Shelf::open(folder.path(), "main", &EngineSettings::default()).expect("it can be written");
+        let published = Reached::default();
+        let mut keeper = Keeper::new(shelf.clone(), 1, None, published.clone(), Reached::default());
+        for cut in cuts(30) {
+            match cut {
+                Cut::Piece(at, piece) => keeper.write(at, |draft| draft.add(&piece)),
+                Cut::Whole(at) => keeper.whole(at),
+            }
+        }
+        published.set(at(30).minus(1));
+        keeper.seal();
+        assert_eq!(shelf.kept(), []);
+        published.set(at(30));
+        keeper.seal();
+        assert_eq!(shelf.kept(), [at(30)]);
+    }
+
+    #[test]
+    fn what_a_crash_left_unfinished_and_what_nobody_needs_is_removed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let shelf = Shelf::open(folder.path(), "main", &EngineSettings::default()).expect("it can be written");
+        for second in [10, 20, 30, 40, 50] {
+            let draft = shelf.begin(at(second)).expect("room");
+            let places = draft.finish().expect("room");
+            if second < 50 {
+                shelf.seal(at(second), places).expect("room");
+            }
+        }
+        let oldest = Reached::default();
+        // A slot of history begins each 20 seconds.
+        Keeper::new(shelf.clone(), 1, Some(20_000), Reached::default(), oldest.clone());
+        assert_eq!(ticks(&shelf), [20, 30, 40]);
+        assert_eq!(oldest.get(), at(20));
+        Keeper::new(shelf.clone(), 1, None, Reached::default(), oldest.clone());
+        assert_eq!(ticks(&shelf), [30, 40]);
+        assert_eq!(oldest.get(), at(30));
     }
 }

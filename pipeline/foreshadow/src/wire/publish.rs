@@ -30,6 +30,9 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How often the progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
+/// What came late is remembered up to so many even where a snapshot holds it, for a restart that cannot believe any.
+const LATE_SPARED: usize = 1_000;
+
 /// Late changes that are remembered. A healthy log has a few a day; past this many the oldest are forgotten, and a
 /// replay may count those from their own tick.
 const LATE_MAX: usize = 10_000;
@@ -123,9 +126,11 @@ impl Publisher {
         self.progress.sequence += 1;
         self.told.records += outgoing.len() as u64;
         self.told.decisions += outgoing.iter().filter(|record| record.topic == Topic::Decisions).count() as u64;
-        // No restart begins before the oldest snapshot: what had been late by then is in it.
-        let oldest = self.oldest.get();
-        self.progress.late.retain(|late| late.counts_from >= oldest);
+        if self.progress.late.len() > LATE_SPARED {
+            // No restart that believes a snapshot begins before the oldest: what had been late by then is in it.
+            let oldest = self.oldest.get();
+            self.progress.late.retain(|late| late.counts_from >= oldest);
+        }
         outgoing.push(Outgoing::of(&self.progress));
         if self.append(&outgoing)? {
             self.published.set(frontier);

@@ -120,7 +120,9 @@ impl Shelf {
         let folder = self.folder_of(at);
         // What cannot be removed now is removed with the next: it is never believed without its manifest.
         let _ = fs::remove_file(folder.join(MANIFEST));
-        if let Err(error) = fs::remove_dir_all(&folder) {
+        if let Err(error) = fs::remove_dir_all(&folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
             tracing::warn!(folder = %folder.display(), %error, "an old snapshot cannot be removed");
         }
     }

@@ -1,4 +1,4 @@
-//! Making the topics that are missing.
+//! Making the topics that are missing, and removing topics.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -45,9 +45,7 @@ fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Re
         if kept { new.set("retention.ms", RECORD_RETENTION_MS) } else { new }
     });
     let new: Vec<NewTopic<'_>> = new.collect();
-    let admin: AdminClient<Context> = cluster.settings.create(&cluster.settings.asking(), Context::default())?;
-    let options =
-        AdminOptions::new().request_timeout(Some(cluster.timeout())).operation_timeout(Some(cluster.timeout()));
+    let (admin, options) = admin(cluster)?;
     let results = wait(admin.create_topics(&new, &options));
     for result in cluster.answer("create topics", results)? {
         match result {
@@ -58,6 +56,29 @@ fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Re
         }
     }
     Ok(())
+}
+
+/// Removes topics with all that they hold; one that is not there is as good as removed.
+pub(super) fn remove(cluster: &Cluster, topics: &[Topic]) -> Result<(), Error> {
+    let names: Vec<String> = topics.iter().map(|&topic| cluster.name(topic)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (admin, options) = admin(cluster)?;
+    let results = wait(admin.delete_topics(&names, &options));
+    for result in cluster.answer("remove topics", results)? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((name, code)) => {
+                return cluster.answer(&format!("remove topic {name}"), Err(KafkaError::AdminOp(code)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn admin(cluster: &Cluster) -> Result<(AdminClient<Context>, AdminOptions), Error> {
+    let admin = cluster.settings.create(&cluster.settings.asking(), Context::default())?;
+    let timeout = Some(cluster.timeout());
+    Ok((admin, AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)))
 }
 
 /// A new topic is known to a broker before its partitions have leaders, and before those lead; until then writes and

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use schemas::Topic;
-use topics::{Delivery, Outgoing, Reader, Start};
+use topics::{Delivery, Log, Outgoing, Reader, Start};
 
 use super::ground::Ground;
 use super::produce::now_ms;

@@ -2,7 +2,8 @@
 //!
 //! Open loop: each sample is due at an instant, and decisions are timed from there, so nothing that is slow hides what
 //! waits behind it. The load of each workload rises and falls, those of different agents at different times, and the law
-//! is set to follow at once: so each tick has decisions. What is published beside them stays as the user has set it.
+//! is set to follow at once, so that there are decisions to time. What is published beside them stays as the user has set
+//! it.
 
 use std::time::{Duration, Instant};
 
@@ -47,13 +48,14 @@ struct Row {
     asked_hz: u32,
     offered_points_per_second: f64,
     features_every_ms: u64,
-    p50_ms: f64,
-    p99_ms: f64,
-    p999_ms: f64,
+    /// Of the decisions; none where too few lie beyond to tell.
+    p50_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    p999_ms: Option<f64>,
     max_ms: f64,
     decisions: u64,
-    null_p50_ms: f64,
-    null_p99_ms: f64,
+    null_p50_ms: Option<f64>,
+    null_p99_ms: Option<f64>,
     cpu_seconds_per_million_points: f64,
     backlog_seconds: f64,
 }
@@ -69,6 +71,9 @@ const FIRST_SPAN: Duration = Duration::from_secs(40);
 
 /// Rates that are tried below the one that was asked for.
 const LOWER_HZ: [u32; 3] = [5, 2, 1];
+
+/// Decisions that must have taken longer than a quantile says, or it is an accident.
+const BEYOND_MIN: f64 = 10.0;
 
 /// How long the last decisions of a span are waited for.
 const LAST_MAX: Duration = Duration::from_secs(30);
@@ -126,7 +131,10 @@ fn measure(case: Case, asked_hz: u32, settings: &Settings, stop: &Stop) -> anyho
         return Ok(None);
     };
     let null = null(case, &settings, stop)?;
-    let of = |histogram: &Histogram<u64>, quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+    let of = |histogram: &Histogram<u64>, quantile: f64| {
+        let beyond = histogram.len() as f64 * (1.0 - quantile);
+        (beyond >= BEYOND_MIN).then(|| histogram.value_at_quantile(quantile) as f64 / 1_000.0)
+    };
     let points = METRICS.len() as f64;
     Ok(Some(Row {
         workloads: case.workloads,
@@ -240,18 +248,20 @@ fn print(row: &Row) {
     if row.hz < row.asked_hz {
         println!("{} Hz are not kept up with; the highest rate that is:", row.asked_hz);
     }
+    let told =
+        |quantile: Option<f64>| quantile.map_or_else(|| "too few to tell".to_owned(), |ms| format!("{ms:.1} ms"));
     println!(
-        "{} workloads at {} Hz ({:.2} M points/s): half of {} decisions within {:.1} ms, 99 % {:.1}, 99.9 % {:.1}, all \
-         {:.1}, beyond tick and lateness; null {:.1} and 99 % {:.1}",
+        "{} workloads at {} Hz ({:.2} M points/s): of {} decisions half within {}, 99 % {}, 99.9 % {}, all {:.1} ms, \
+         beyond tick and lateness; null half {} and 99 % {}",
         row.workloads,
         row.hz,
         row.offered_points_per_second / 1e6,
         row.decisions,
-        row.p50_ms,
-        row.p99_ms,
-        row.p999_ms,
+        told(row.p50_ms),
+        told(row.p99_ms),
+        told(row.p999_ms),
         row.max_ms,
-        row.null_p50_ms,
-        row.null_p99_ms
+        told(row.null_p50_ms),
+        told(row.null_p99_ms)
     );
 }

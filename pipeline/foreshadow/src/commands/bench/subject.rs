@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use schemas::samples::Builder;
 use schemas::{Progress, Topic};
-use topics::{Reader, Start};
+use topics::{Log, Reader, Start};
 
 use super::ground::Ground;
 use super::produce::now_ms;
@@ -50,8 +50,8 @@ impl Subject {
             history: None,
             shelf: None,
         };
-        let progress = Following::new(ground.log.as_ref(), Start::Latest)?;
-        let pipeline = Pipeline::start(ground.log.as_ref(), parts, stop.clone())?;
+        let progress = Following::new(&ground.log, Start::Latest)?;
+        let pipeline = Pipeline::start(&ground.log, parts, stop.clone())?;
         let done_ms = Arc::new(AtomicU64::new(0));
         let (done, ended) = (Arc::clone(&done_ms), stop.clone());
         let thread = std::thread::spawn(move || follow(progress, &done, &ended));

@@ -91,8 +91,7 @@ impl Stand<'_> {
                 rate /= 2.0;
             }
         }
-        let (mut kept, missed) = (kept.unwrap_or(first), missed.unwrap_or(RATE_MAX));
-        let mut missed = missed;
+        let (mut kept, mut missed) = (kept.unwrap_or(first), missed.unwrap_or(RATE_MAX));
         for _ in 0..NARROWINGS {
             let between = (kept * missed).sqrt();
             if self.trial(between)? { kept = between } else { missed = between }
