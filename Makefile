@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers kills kafka clean-cache
+.PHONY: help demo test check bench bench-peers kills simulate kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,11 @@ kills: ## kills the pipeline 200 times at random instants and compares its outpu
 	@deploy/setup test
 	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) \
 		cargo test --release -p end-to-end --test crash -- --nocapture
+
+simulate: ## runs 10000 simulated worlds of crashes, outages and late data against the oracle; SEEDS=N SEED=S
+	@deploy/setup build
+	SEEDS=$(or $(SEEDS),10000) SEED=$(or $(SEED),1) \
+		cargo test --release -p end-to-end --test simulation no_world -- --nocapture
 
 bench-peers: ## runs the same windows in Flink and Bytewax and compares; ARGS="--help" lists what it takes
 	@deploy/setup test

@@ -295,7 +295,7 @@ fn run_on(workers: usize, restore: Option<Restore>) -> (Vec<OutputRecord>, Vec<R
     let settings = EngineSettings { workers, ticks_in_flight_max: 10_000, ..EngineSettings::default() };
     let resumes = restore.as_ref().map(Restore::resumes).unwrap_or_default();
     let (snapshots, cuts) = crossbeam_channel::unbounded();
-    let start = Start { partitions: PARTITIONS as usize, snapshots: Some(snapshots), restore };
+    let start = Start { partitions: PARTITIONS as usize, snapshots: Some(snapshots), restore, stepped: false };
     let mut engine = Engine::start_with(&settings, start).expect("the settings are sound");
     let commits = engine.commits().clone();
     let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());

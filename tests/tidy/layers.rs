@@ -16,7 +16,7 @@ pub(crate) struct Crate {
 const FEATURES_MAX: usize = 5;
 
 /// Our crates, lowest layer first, and which of ours each may use.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("schemas", &[]),
     ("features", &["schemas"]),
     ("anomaly", &["schemas"]),
@@ -26,6 +26,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("shadow", &["schemas", "features"]),
     ("dataflow", &["schemas", "features", "anomaly", "forecast", "scaling", "shadow"]),
     ("topics", &["schemas"]),
+    ("wire", &["schemas", "dataflow", "topics"]),
     ("profiler", &["schemas"]),
     ("query", &["schemas"]),
     ("orchestrators", &["schemas", "plant"]),

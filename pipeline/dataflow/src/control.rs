@@ -69,14 +69,15 @@ fn of(rows: VecCollection<'_, u64, Row>, noun: ControlNoun) -> VecCollection<'_,
     rows.flat_map(move |(of, key, record)| (of == noun).then_some((key, record)))
 }
 
-/// Keeps the newest record of each key, as exact changes. What a snapshot held comes again at its tick, and differential
-/// arranges it anew.
+/// Keeps the newest record of each key, as exact changes. What a snapshot held comes again just before its tick, and
+/// differential arranges it anew: at the tick itself a removal would cancel it, and the stages behind, which remember it, would
+/// never hear of the removal.
 fn newest(changes: Stream<'_, Change>, mut cutter: Cutter) -> Stream<'_, Update<Row>> {
     changes.unary_frontier(Exchange::new(|change: &Change| range(&change.key)), "newest", |capability, _| {
         let mut stash = Stash::new();
         let held = cutter.restored::<Change>().into_iter().map(|change| ((change.noun, change.key.clone()), change));
         let mut held: Held = held.collect();
-        let mut restored = Some(capability.delayed(&cutter.restored_at()));
+        let mut restored = Some(capability.delayed(&cutter.restored_at().saturating_sub(1)));
         move |(input, frontier),
               output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<Update<Row>>>>| {
             if let Some(capability) = restored.take() {

@@ -86,19 +86,25 @@ pub(crate) fn egress(leaving: Stream<'_, Leaving>, outlet: Outlet, probe: &Probe
 
 /// Adds what left a closed tick to a commit.
 fn close(tick: u64, closed: Vec<Leaving>, commit: &mut Commit) {
-    let mut records = Vec::new();
+    let (mut records, mut receipts) = (Vec::new(), Vec::new());
     for leaving in closed {
         match leaving {
             Leaving::Record { noun, key, value, headers } => {
                 records.push(OutputRecord { tick, noun, key, value, headers });
             }
-            Leaving::Receipt(receipt) => commit.receipts.push(receipt),
+            Leaving::Receipt(receipt) => receipts.push(receipt),
         }
     }
     // Invariant: the order within a tick is a function of its records alone, and ticks come in order, so it does not
     // matter where one commit ends and the next begins.
     records.sort();
     commit.records.extend(records);
+    // What is said of a record itself goes before how far the partition was read.
+    receipts.sort_by(|a, b| {
+        let place = |of: &Receipt| (of.partition, of.offset, of.late.is_none());
+        a.noun.cmp(&b.noun).then_with(|| place(a).cmp(&place(b)))
+    });
+    commit.receipts.extend(receipts);
 }
 
 fn reached(frontier: &MutableAntichain<u64>) -> EventTime {

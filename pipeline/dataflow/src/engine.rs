@@ -23,6 +23,9 @@ use crate::{Commit, Delivery, EngineSettings};
 /// How long a worker sleeps at most while nothing happens.
 const PARK: Duration = Duration::from_millis(2);
 
+/// How soon a source without deliveries looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Why the engine could not start, or takes nothing more.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -47,6 +50,23 @@ pub struct Engine {
     commits: Receiver<Commit>,
     stop: Arc<AtomicBool>,
     guards: Option<WorkerGuards<()>>,
+    /// By worker, where they step on command only.
+    batons: Vec<Baton>,
+}
+
+/// One end of what passes between the engine and a worker that steps on command: the baton goes there for a step, and
+/// back once it is done.
+struct Baton {
+    out: Sender<()>,
+    back: Receiver<()>,
+}
+
+impl Baton {
+    /// Both ends.
+    fn pair() -> (Self, Self) {
+        let ((out, there), (here, back)) = (bounded(1), bounded(1));
+        (Self { out, back }, Self { out: here, back: there })
+    }
 }
 
 /// What an engine is started with beside its settings.
@@ -58,6 +78,8 @@ pub struct Start {
     pub snapshots: Option<Sender<Cut>>,
     /// The snapshot to begin from.
     pub restore: Option<Restore>,
+    /// Whether workers take a step only when [`Engine::step`] says so, one at a time, whatever the clock.
+    pub stepped: bool,
 }
 
 impl Engine {
@@ -93,9 +115,29 @@ impl Engine {
         };
         // What a worker takes for itself is let go with it: the commits end with the workers, a snapshot with their start.
         let restore = start.restore.map(Arc::new);
-        let own = feed_ends.into_iter().map(|feed| Own { feed, outlet: outlet.clone(), restore: restore.clone() });
+        let mut batons = Vec::new();
+        let own = feed_ends.into_iter().map(|feed| {
+            let baton = start.stepped.then(|| {
+                let (ours, theirs) = Baton::pair();
+                batons.push(ours);
+                theirs
+            });
+            Own { feed, outlet: outlet.clone(), restore: restore.clone(), baton }
+        });
         let guards = crew.spawn(own.collect()).map_err(EngineError::Start)?;
-        Ok(Self { feeds: Some(feeds), watermarks, commits, stop, guards: Some(guards) })
+        // The first step finds all stages of all workers built.
+        batons.iter().for_each(|baton| _ = baton.back.recv());
+        Ok(Self { feeds: Some(feeds), watermarks, commits, stop, guards: Some(guards), batons })
+    }
+
+    /// Lets a worker that steps on command take one step, and waits for it; false once it has ended.
+    ///
+    /// # Panics
+    /// If there is no such worker, or the engine was not started so.
+    #[must_use]
+    pub fn step(&self, worker: usize) -> bool {
+        let Baton { out, back } = &self.batons[worker];
+        out.send(()).is_ok() && back.recv().is_ok()
     }
 
     /// Hands in a record; waits while the worker's channel is full. Records of one partition come in offset order.
@@ -135,6 +177,7 @@ impl Engine {
     pub fn stop(&mut self) {
         self.stop.store(true, Ordering::Release);
         self.feeds = None;
+        self.batons.clear();
         if let Some(guards) = self.guards.take() {
             drop(guards);
         }
@@ -165,6 +208,7 @@ struct Own {
     feed: Receiver<Feed>,
     outlet: Outlet,
     restore: Option<Arc<Restore>>,
+    baton: Option<Baton>,
 }
 
 impl Crew {
@@ -180,7 +224,7 @@ impl Crew {
 
     /// The life of a worker.
     fn work(&self, worker: &mut Worker, own: Own) {
-        let Own { feed, outlet, restore } = own;
+        let Own { feed, outlet, restore, baton } = own;
         let (stop, index) = (Arc::clone(&outlet.stop), worker.index());
         let snapshots = Rc::new(Snapshots {
             every_ms: self.settings.snapshot_every.millis(),
@@ -193,12 +237,27 @@ impl Crew {
             ..Snapshots::default()
         });
         let probe = Probe::new();
-        let intakes = Intakes { feed, watermarks: Arc::clone(&self.watermarks), probe: probe.clone() };
+        let look_again = if baton.is_some() { Duration::ZERO } else { LOOK_AGAIN };
+        let watermarks = Arc::clone(&self.watermarks);
+        let intakes = Intakes { feed, watermarks, probe: probe.clone(), look_again };
         worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &self.settings, &snapshots));
         // The stages have taken what was theirs.
         snapshots.restore.take();
-        while !stop.load(Ordering::Acquire) && !probe.done() {
-            worker.step_or_park(Some(PARK));
+        let ended = || stop.load(Ordering::Acquire) || probe.done();
+        match baton {
+            None => {
+                while !ended() {
+                    worker.step_or_park(Some(PARK));
+                }
+            }
+            Some(Baton { out, back }) => {
+                let _ = out.send(());
+                for () in back.iter().take_while(|()| !ended()) {
+                    worker.step();
+                    // Where nobody takes it back, none will come again either.
+                    let _ = out.send(());
+                }
+            }
         }
         if !probe.done() {
             // Leaving with an open dataflow would make timely run it to its end.

@@ -45,13 +45,12 @@ pub(crate) struct Intakes {
     pub(crate) feed: Receiver<Feed>,
     pub(crate) watermarks: Arc<Watermarks>,
     pub(crate) probe: Probe<u64>,
+    /// How soon the source looks for deliveries again.
+    pub(crate) look_again: Duration,
 }
 
 /// Deliveries that one activation takes: bounds how long a worker is away from its other operators.
 const DELIVERIES_PER_ACTIVATION: usize = 64;
-
-/// How soon an idle source looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Rows after which an activation takes no further delivery: bounds a block's memory.
 const ROWS_PER_ACTIVATION: usize = 1 << 17;
@@ -99,7 +98,7 @@ pub(crate) fn ingest<'s>(
             if ended {
                 held = None;
             } else {
-                activator.activate_after(LOOK_AGAIN);
+                activator.activate_after(intakes.look_again);
             }
         }
     })
@@ -133,13 +132,17 @@ impl Reader {
                 if !own(resume.partition) {
                     continue;
                 }
-                // What is idle holds the frontier where it is until the reader says how long.
-                let watermark = resume.newest.filter(|_| !resume.idle).map(|newest| self.watermark(newest));
-                self.watermarks.set(index(resume.partition), Some(watermark.unwrap_or(self.folded_before)));
             } else if !own(0) {
                 continue;
             }
-            self.reaches.insert((topic, resume.partition), Reach::from(resume));
+            let partition = resume.partition;
+            let reach = Reach::from(resume);
+            if topic == Topic::Samples {
+                // What is idle holds the frontier where it is until the reader says how long.
+                let watermark = if reach.idle() { self.folded_before } else { self.watermark(&reach) };
+                self.watermarks.set(index(partition), Some(watermark));
+            }
+            self.reaches.insert((topic, partition), reach);
         }
     }
 
@@ -207,6 +210,13 @@ impl Reader {
         capability: &Capability<u64>,
         output: &mut Output<'_>,
     ) {
+        let floor = Self::floor(delivery, capability).millis();
+        if reach.was_at_rest() || floor > self.watermark(reach) {
+            // What the partition alone does not tell is said, so that a replay judges alike.
+            let late = Some(EventTime::from_millis(floor));
+            output.session(capability).give(receipt(delivery.topic, delivery.partition, delivery.offset, late));
+            reach.raise(floor);
+        }
         let value = delivery.value.as_deref().unwrap_or_default();
         let first = self.block.len();
         match schemas::decode::append(delivery.content_type.as_deref(), value, delivery.time, &mut self.block) {
@@ -227,17 +237,8 @@ impl Reader {
                 }
             }
         }
-        if reach.was_at_rest() {
-            let late = Some(Self::floor(delivery, capability));
-            output.session(capability).give(receipt(delivery.topic, delivery.partition, delivery.offset, late));
-        }
-        let watermark = if reach.idle() {
-            // Nothing but dead letters came: they must not hold the others back.
-            reach.until().map(EventTime::millis)
-        } else {
-            let Some(newest) = reach.newest() else { return };
-            Some(self.watermark(newest))
-        };
+        // While it is idle nothing but dead letters came: they must not hold the others back.
+        let watermark = if reach.idle() { reach.until().map(EventTime::millis) } else { Some(self.watermark(reach)) };
         self.watermarks.set(index(delivery.partition), watermark);
     }
 
@@ -281,8 +282,7 @@ impl Reader {
             return Err((RejectReason::Past, detail));
         }
         let tick = time.tick(self.settings.tick.millis()).millis();
-        let own = reach.newest().map_or(0, |newest| self.watermark(newest));
-        let closed = own.max(Self::floor(delivery, capability).millis());
+        let closed = self.watermark(reach);
         // What is in the snapshot was taken in by the run that made it.
         let folded = tick < self.folded_before;
         if tick < closed || (tick < *capability.time() && !folded) {
@@ -367,7 +367,7 @@ impl Reader {
         capability: &Capability<u64>,
         output: &mut Output<'_>,
     ) {
-        let at = self.reject_tick(delivery, reach).max(Self::floor(delivery, capability).millis());
+        let at = self.reject_tick(delivery, reach, capability, output);
         if at >= self.folded_before {
             let at = at.max(*capability.time());
             reach.mark(at);
@@ -375,24 +375,37 @@ impl Reader {
         }
     }
 
-    /// The tick with which a dead letter leaves, by the log alone: so a replay knows which were published.
-    fn reject_tick(&self, delivery: &Delivery, reach: &Reach) -> u64 {
-        match reach.newest().filter(|_| delivery.topic == Topic::Samples && !reach.idle()) {
-            Some(newest) => self.watermark(newest),
-            None => {
-                // A log time far ahead must not hide the dead letter until that day.
-                let ahead = self.settings.lateness.millis() + self.settings.future_max.millis();
-                let soon = self.watermarks.frontier().map_or(u64::MAX, |frontier| frontier + ahead);
-                delivery.time.tick(self.settings.tick.millis()).millis().min(soon)
-            }
+    /// The tick with which a dead letter leaves, by the log and what was said of it alone: so a replay knows which were
+    /// published.
+    fn reject_tick(
+        &self,
+        delivery: &Delivery,
+        reach: &Reach,
+        capability: &Capability<u64>,
+        output: &mut Output<'_>,
+    ) -> u64 {
+        let own = delivery.time.tick(self.settings.tick.millis()).millis();
+        if delivery.topic == Topic::Samples {
+            let watermark = self.watermark(reach);
+            return if watermark == 0 { own } else { watermark };
         }
+        if delivery.settled {
+            return delivery.counts_from.map_or(own, EventTime::millis);
+        }
+        // A log time far ahead must not hide the dead letter until that day.
+        let ahead = self.settings.lateness.millis() + self.settings.future_max.millis();
+        let soon = self.watermarks.frontier().map_or(u64::MAX, |frontier| frontier + ahead);
+        let at = own.min(soon).max(Self::floor(delivery, capability).millis());
+        if at != own {
+            let late = Some(EventTime::from_millis(at));
+            output.session(capability).give(receipt(delivery.topic, delivery.partition, delivery.offset, late));
+        }
+        at
     }
 
-    /// The first tick that a partition whose newest sample is `newest` leaves open.
-    fn watermark(&self, newest: u64) -> u64 {
-        EventTime::from_millis(newest.saturating_sub(self.settings.lateness.millis()))
-            .tick(self.settings.tick.millis())
-            .millis()
+    /// The first tick that is still open to a partition.
+    fn watermark(&self, reach: &Reach) -> u64 {
+        reach.watermark(self.settings.lateness.millis(), self.settings.tick.millis())
     }
 }
 

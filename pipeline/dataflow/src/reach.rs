@@ -30,14 +30,22 @@ pub(crate) struct Reach {
 struct Point {
     next_offset: i64,
     newest: Option<u64>,
+    floor: u64,
     handed_on: EventTime,
     idle: bool,
 }
 
 impl Reach {
-    /// The newest sample's event time, in milliseconds.
-    pub(crate) const fn newest(&self) -> Option<u64> {
-        self.now.newest
+    /// The first tick that is still open to it: by its newest sample, less the lateness, and by how far the others had come
+    /// when it was heard last after a rest or a restart.
+    pub(crate) fn watermark(&self, lateness_ms: u64, tick_ms: u64) -> u64 {
+        let newest = self.now.newest.map(|newest| EventTime::from_millis(newest.saturating_sub(lateness_ms)));
+        newest.map_or(0, |newest| newest.tick(tick_ms).millis()).max(self.now.floor)
+    }
+
+    /// Closes every tick before `floor` to it.
+    pub(crate) fn raise(&mut self, floor: u64) {
+        self.now.floor = self.now.floor.max(floor);
     }
 
     /// Whether it was declared idle, and has brought no sample since.
@@ -102,14 +110,15 @@ impl Reach {
     /// Where to read from when everything before `at` is known; what lies before is forgotten.
     pub(crate) fn resume(&mut self, at: u64, topic: Topic, partition: i32) -> Resume {
         self.forget(at);
-        let Point { next_offset, newest, handed_on, idle } = self.marks.front().map_or(self.now, |(_, point)| *point);
-        Resume { noun: topic.noun().to_owned(), partition, offset: next_offset, newest, handed_on, idle }
+        let Point { next_offset, newest, floor, handed_on, idle } =
+            self.marks.front().map_or(self.now, |(_, point)| *point);
+        Resume { noun: topic.noun().to_owned(), partition, offset: next_offset, newest, floor, handed_on, idle }
     }
 }
 
 impl From<Resume> for Reach {
-    fn from(Resume { offset, newest, handed_on, idle, .. }: Resume) -> Self {
-        let now = Point { next_offset: offset, newest, handed_on, idle };
+    fn from(Resume { offset, newest, floor, handed_on, idle, .. }: Resume) -> Self {
+        let now = Point { next_offset: offset, newest, floor, handed_on, idle };
         Self { now, before: now, receipted: offset, ..Self::default() }
     }
 }

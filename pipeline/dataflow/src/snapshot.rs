@@ -23,7 +23,7 @@ use timely::progress::frontier::MutableAntichain;
 use crate::keys::RANGES;
 
 /// The version of what the pieces hold: raised whenever a stage's state changes its form.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How often a worker that waits for the keeper looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -82,6 +82,8 @@ pub struct Resume {
     pub offset: i64,
     /// The newest sample before it, in milliseconds of event time.
     pub newest: Option<u64>,
+    /// The first tick that it could still count in, by how far the others had come.
+    pub floor: u64,
     /// The newest log time before it.
     pub handed_on: EventTime,
     /// Whether the partition had been declared idle before it.

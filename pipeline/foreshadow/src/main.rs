@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "what a command prints is its result")]
 
 mod amount;
+mod archive;
 mod batches;
 mod cli;
 mod commands;
@@ -17,7 +18,6 @@ mod pace;
 mod settings;
 mod stop;
 mod telling;
-mod wire;
 mod words;
 
 use std::process::ExitCode;

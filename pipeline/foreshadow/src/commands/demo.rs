@@ -19,11 +19,11 @@ use schemas::{EventTime, Span, Topic};
 use topics::{Embedded, EmbeddedSettings, Log};
 
 use crate::settings::Settings;
-use crate::stop::Stop;
-use crate::wire::{Parts, Pipeline};
+use crate::stop::{self, Stop};
 use lockstep::Lockstep;
 use picture::Picture;
 use screen::Screen;
+use wire::{Parts, Pipeline};
 
 /// A Monday, midnight UTC.
 const START: EventTime = EventTime::from_millis(1_767_571_200_000);
@@ -61,12 +61,11 @@ pub(crate) struct Demo {
 /// Runs the demonstration until its time is up, or until it is interrupted; then the table.
 pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     let log = log(arguments.keep.as_ref(), settings.embedded.log.clone())?;
-    let stop = Stop::on_signals()?;
+    let stop = stop::on_signals()?;
     // Nobody reads the features of each second here: those of each minute are enough for `sql` over a kept log.
     let engine =
         EngineSettings { workers: arguments.workers, features_every: Span::from_secs(60), ..settings.engine.clone() };
-    let parts =
-        Parts { group: "demo", engine: &engine, idle_after: IDLE_AFTER, clocked: false, history: None, shelf: None };
+    let parts = Parts { clocked: false, ..Parts::new("demo", &engine, IDLE_AFTER) };
     let mut lockstep = Lockstep::new(log.as_ref(), &engine, arguments.seed, START)?;
     let pipeline = Pipeline::start(log.as_ref(), parts, stop.clone())?;
     let drawn = !arguments.json && !arguments.plain && std::io::stdout().is_terminal();

@@ -20,7 +20,7 @@ use crate::instant;
 use crate::outbox::{self, Outbox};
 use crate::pace::Pace;
 use crate::settings::Settings;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 use roster::Roster;
 
 /// What the command takes.
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Profile, settings: &Settings) -> anyhow::Result<()
     if arguments.once {
         return once::print(arguments.over, arguments.json, &settings.profiler);
     }
-    let stop = Stop::on_signals()?;
+    let stop = stop::on_signals()?;
     let log = connect_with_topics(settings)?;
     let host = arguments.host || settings.profiler.host;
     let mut stream = Stream::start(log.as_ref(), &ProfilerSettings { host, ..settings.profiler.clone() })?;

@@ -1,14 +1,16 @@
 //! `run`: the pipeline between the topics.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use query::History;
 
+use crate::archive;
 use crate::connect::connect_with_topics;
 use crate::settings::Settings;
-use crate::stop::Stop;
-use crate::wire::{Parts, Pipeline, Shelf};
+use crate::stop;
+use wire::{LocalDisk, Parts, Pipeline, Shelf};
 
 /// What the command takes.
 #[derive(Args, Debug)]
@@ -32,17 +34,15 @@ pub(crate) fn run(arguments: &Run, settings: &Settings) -> anyhow::Result<()> {
     let folder = arguments.history.as_ref().or(settings.history.folder.as_ref());
     let history = folder.map(|folder| History::open(folder, &settings.history.cut)).transpose()?;
     let folder = arguments.snapshots.as_ref().or(settings.snapshots.folder.as_ref());
-    let shelf = folder.map(|folder| Shelf::open(folder, &settings.group, &settings.engine)).transpose()?;
+    let shelf =
+        folder.map(|folder| Shelf::open(Arc::new(LocalDisk), folder, &settings.group, &settings.engine)).transpose()?;
     let log = connect_with_topics(&settings)?;
     let parts = Parts {
-        group: &settings.group,
-        engine: &settings.engine,
-        idle_after: settings.idle_after.duration(),
-        clocked: true,
-        history,
+        history: history.map(archive::start).transpose()?,
         shelf,
+        ..Parts::new(&settings.group, &settings.engine, settings.idle_after.duration())
     };
-    let pipeline = Pipeline::start(log.as_ref(), parts, Stop::on_signals()?)?;
+    let pipeline = Pipeline::start(log.as_ref(), parts, stop::on_signals()?)?;
     tracing::info!(group = settings.group, workers = settings.engine.workers, "the pipeline runs; Ctrl-C stops it");
     pipeline.join()
 }

@@ -11,7 +11,7 @@ use schemas::Topic;
 use topics::{Action, Error, Log, Reader, Record, Start};
 
 use crate::settings::Settings;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 use crate::{connect, instant, output};
 
 /// Most records of a poll: what a person sees at once is fewer.
@@ -55,7 +55,7 @@ pub(crate) struct Tap {
 /// `tap`: a topic, printed live.
 pub(crate) fn run(arguments: &Tap, settings: &Settings) -> anyhow::Result<()> {
     let log = connect::connect_to_read(settings)?;
-    let stop = Stop::on_signals()?;
+    let stop = stop::on_signals()?;
     let alone = settings.embedded.folder.is_some();
     let from = arguments.from.unwrap_or(if alone { Start::Earliest } else { Start::Latest });
     if from == Start::Latest {

@@ -23,7 +23,7 @@ use crate::instant;
 use crate::outbox::{self, Outbox};
 use crate::pace::Pace;
 use crate::settings::Settings;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 
 /// What the simulated fleet takes.
 #[derive(Args, Debug)]
@@ -68,7 +68,7 @@ const TAIL_OFFSETS: usize = 256;
 
 /// Hosts the fleet until it is asked to stop.
 pub(crate) fn host(arguments: &Fleet, settings: &Settings) -> anyhow::Result<()> {
-    let stop = Stop::on_signals()?;
+    let stop = stop::on_signals()?;
     let log = connect_with_topics(settings)?;
     let mut hosted = Hosted::start(log.as_ref(), arguments, settings.engine.scaling.decision_ttl)?;
     let ran = hosted.run(&stop, arguments.duration);

@@ -17,7 +17,7 @@ use super::produce::{Plan, Producer};
 use super::subject::Subject;
 use super::sustain::{Measured, Stand};
 use crate::settings::Settings;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 
 /// What `bench end-to-end` takes.
 #[derive(Args, Debug)]
@@ -71,7 +71,7 @@ const EASY_MESSAGES: usize = 32;
 /// # Errors
 /// When there is no broker, or a part of a case ends before its time.
 pub(super) fn run(arguments: &EndToEnd, settings: &Settings) -> anyhow::Result<()> {
-    let stop = Stop::on_signals()?;
+    let stop = stop::on_signals()?;
     anyhow::ensure!(arguments.shapes.iter().all(|rows| (1..=8192).contains(rows)), "--shapes: 1 to 8192 samples");
     let mut rows = Vec::new();
     for &lane in &arguments.lanes {

@@ -21,7 +21,7 @@ use super::produce::{Plan, Producer, now_ms};
 use super::subject::Subject;
 use super::sustain::{Measured, Stand, WARM_UP};
 use crate::settings::Settings;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 
 /// What `bench latency` takes.
 #[derive(Args, Debug)]
@@ -84,7 +84,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// # Errors
 /// When there is no broker, or not even one sample a second is kept up with.
 pub(super) fn run(arguments: &Latency, settings: &Settings) -> anyhow::Result<()> {
-    let stop = Stop::on_signals()?;
+    let stop = stop::on_signals()?;
     let rates = std::iter::once(arguments.hz).chain(LOWER_HZ.into_iter().filter(|hz| *hz < arguments.hz));
     for hz in rates {
         let case = Case { workloads: arguments.workloads, hz, span: Duration::from_secs(arguments.seconds) };

@@ -17,7 +17,7 @@ use super::produce::now_ms;
 use crate::following::Following;
 use crate::settings::Settings;
 use crate::stop::Stop;
-use crate::wire::{Parts, Pipeline};
+use wire::{Parts, Pipeline};
 
 /// A running pipeline or a running baseline.
 pub(super) struct Subject {
@@ -42,14 +42,7 @@ impl Subject {
     /// As [`Pipeline::start`].
     pub(super) fn pipeline(ground: &Ground, settings: &Settings) -> anyhow::Result<Self> {
         let stop = Stop::default();
-        let parts = Parts {
-            group: "bench",
-            engine: &settings.engine,
-            idle_after: settings.idle_after.duration(),
-            clocked: true,
-            history: None,
-            shelf: None,
-        };
+        let parts = Parts::new("bench", &settings.engine, settings.idle_after.duration());
         let progress = Following::new(&ground.log, Start::Latest)?;
         let pipeline = Pipeline::start(&ground.log, parts, stop.clone())?;
         let done_ms = Arc::new(AtomicU64::new(0));

@@ -4,31 +4,20 @@
 //! the engine says again what it had said; what the progress covers is not published again.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use dataflow::{Commit, OutputRecord, Receipt};
 use schemas::{EventTime, LateChange, Progress, TakenIn, Topic};
 use topics::{Action, Outgoing, Writer};
 
-use super::archive::Archive;
-use super::keeper::Reached;
-use crate::stop::Stop;
+use crate::archive::Archive;
+use crate::keeper::Reached;
 
 /// Bytes of values after which no further commit joins a transaction: it stays well below a broker's limits, and a
 /// replay, which closes many ticks at once, needs few transactions.
 const APPEND_BYTES_MAX: usize = 4 << 20;
-
-/// How often the publisher looks whether it should end.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Pauses between attempts of one append: doubled from the first to the last.
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-
-/// How often the progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What came late is remembered up to so many even where a snapshot holds it, for a restart that cannot believe any.
 const LATE_SPARED: usize = 1_000;
@@ -37,74 +26,77 @@ const LATE_SPARED: usize = 1_000;
 /// replay may count those from their own tick.
 const LATE_MAX: usize = 10_000;
 
-/// Publishes commits until it is stopped or the engine ends.
-pub(super) struct Publisher {
+/// Publishes commits.
+pub struct Publisher {
     writer: Box<dyn Writer>,
     progress: Progress,
+    /// What is on its way to the log: tried again until the log takes it.
+    pending: Option<Vec<Outgoing>>,
     /// How far the outputs are published, for the keeper of snapshots, and the oldest snapshot that it keeps.
     published: Reached,
     oldest: Reached,
-    archive: Option<Archive>,
-    stop: Stop,
-    told: Told,
+    archive: Option<Arc<dyn Archive>>,
 }
 
-/// What was published since the last line about it.
-struct Told {
-    at: Instant,
-    records: u64,
-    decisions: u64,
+/// What a turn of the publisher has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// So many records, so many of them decisions.
+    Records(usize, usize),
+    /// Nothing yet: the log takes it only later.
+    Later,
 }
 
 impl Publisher {
-    pub(super) fn new(
+    pub(crate) fn new(
         writer: Box<dyn Writer>,
         progress: Progress,
         (published, oldest): (Reached, Reached),
-        archive: Option<Archive>,
-        stop: Stop,
+        archive: Option<Arc<dyn Archive>>,
     ) -> Self {
         published.set(progress.frontier);
-        Self {
-            writer,
-            progress,
-            published,
-            oldest,
-            archive,
-            stop,
-            told: Told { at: Instant::now(), records: 0, decisions: 0 },
-        }
+        Self { writer, progress, pending: None, published, oldest, archive }
     }
 
-    /// Publishes.
+    /// Up to which tick the outputs are published, or about to be.
+    #[must_use]
+    pub const fn frontier(&self) -> EventTime {
+        self.progress.frontier
+    }
+
+    /// Whether the log has yet to take what was handed in.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Publishes a commit and those that wait behind it, as one; what waits for the log goes before them.
     ///
     /// # Errors
     /// When the log takes nothing more from this writer, such as when another one took over.
-    pub(super) fn run(mut self, commits: &Receiver<Commit>) -> anyhow::Result<()> {
-        let outcome = loop {
-            if self.stop.requested() {
-                break Ok(());
+    pub fn turn(&mut self, first: Option<Commit>, commits: &Receiver<Commit>) -> anyhow::Result<Published> {
+        debug_assert!(first.is_none() || self.pending.is_none(), "what waits for the log goes first");
+        if let Some(first) = first {
+            self.gather(first, commits);
+        }
+        let Some(pending) = &self.pending else { return Ok(Published::Records(0, 0)) };
+        match self.writer.append(pending) {
+            Ok(()) => {}
+            Err(error) if error.action() == Action::Retry => {
+                tracing::warn!(%error, "publishing is tried again");
+                return Ok(Published::Later);
             }
-            match commits.recv_timeout(LOOK_EVERY) {
-                Ok(first) => {
-                    if let Err(error) = self.publish(first, commits) {
-                        break Err(error);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break Ok(()),
-            }
-            self.tell();
-        };
-        self.stop.request();
-        // The intake may wait for room in the engine, and the engine for room here: what still comes is dropped, a restart
-        // says it again.
-        commits.iter().for_each(drop);
-        outcome
+            Err(error) => return Err(error).context("the outputs cannot be published"),
+        }
+        self.published.set(self.progress.frontier);
+        let decisions = pending.iter().filter(|record| record.topic == Topic::Decisions).count();
+        let published = Published::Records(pending.len(), decisions);
+        self.pending = None;
+        Ok(published)
     }
 
-    /// Publishes a commit and those that wait behind it, as one.
-    fn publish(&mut self, first: Commit, commits: &Receiver<Commit>) -> anyhow::Result<()> {
+    /// Makes one transaction of a commit and those that wait behind it.
+    fn gather(&mut self, first: Commit, commits: &Receiver<Commit>) {
         let (mut outgoing, mut bytes, mut next) = (Vec::new(), 0, Some(first));
         let mut frontier = EventTime::default();
         while let Some(commit) = next {
@@ -120,22 +112,17 @@ impl Publisher {
             archive.close(frontier);
         }
         if frontier <= self.progress.frontier {
-            return Ok(());
+            return;
         }
         self.progress.frontier = frontier;
         self.progress.sequence += 1;
-        self.told.records += outgoing.len() as u64;
-        self.told.decisions += outgoing.iter().filter(|record| record.topic == Topic::Decisions).count() as u64;
         if self.progress.late.len() > LATE_SPARED {
             // No restart that believes a snapshot begins before the oldest: what had been late by then is in it.
             let oldest = self.oldest.get();
             self.progress.late.retain(|late| late.counts_from >= oldest);
         }
         outgoing.push(Outgoing::of(&self.progress));
-        if self.append(&outgoing)? {
-            self.published.set(frontier);
-        }
-        Ok(())
+        self.pending = Some(outgoing);
     }
 
     /// A record as it goes onto the log; none when it went there before a restart. History gets it in any case, since
@@ -178,31 +165,6 @@ impl Publisher {
         if progress.late.len() > LATE_MAX {
             tracing::error!(LATE_MAX, "too many changes came late: a replay may count the oldest from another tick");
             progress.late.drain(..progress.late.len() - LATE_MAX);
-        }
-    }
-
-    /// Appends; false when it was stopped before it could.
-    fn append(&mut self, records: &[Outgoing]) -> anyhow::Result<bool> {
-        let mut pause = RETRY_MIN;
-        loop {
-            let Err(error) = self.writer.append(records) else { return Ok(true) };
-            if error.action() != Action::Retry {
-                return Err(error).context("the outputs cannot be published");
-            }
-            tracing::warn!(%error, "publishing is tried again in {pause:?}");
-            if self.stop.wait(pause) {
-                // Not published and not counted as such: the next run says it again.
-                return Ok(false);
-            }
-            pause = (pause * 2).min(RETRY_MAX);
-        }
-    }
-
-    fn tell(&mut self) {
-        if self.told.at.elapsed() >= TELL_EVERY {
-            let Told { records, decisions, .. } = self.told;
-            tracing::info!(frontier = %self.progress.frontier, records, decisions, "published");
-            self.told = Told { at: Instant::now(), records: 0, decisions: 0 };
         }
     }
 }

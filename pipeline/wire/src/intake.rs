@@ -1,6 +1,7 @@
 //! From the log into the engine: the control plane first, then samples beside its changes.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use dataflow::snapshot::Resume;
@@ -8,10 +9,9 @@ use dataflow::{Delivery, Engine};
 use schemas::Topic;
 use topics::{Action, Error, Log, Reader, Record, Start};
 
-use super::archive::Archive;
-use super::merge::{Merge, Step};
-use super::settled::Settled;
-use crate::stop::Stop;
+use crate::archive::Archive;
+use crate::merge::{Merge, Step};
+use crate::settled::Settled;
 
 /// The topics that say what runs and what pays for it.
 const CONTROL: [Topic; 3] = [Topic::Workloads, Topic::Pools, Topic::Outcomes];
@@ -22,34 +22,35 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 /// Most records of one poll: bounds how long the control plane waits for its turn.
 const POLL_RECORDS_MAX: usize = 1024;
 
-/// How long a reader rests after the log could not be read.
+/// How long to rest after the log could not be read.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Reads the inputs and hands them to the engine, until it is stopped.
-pub(super) struct Intake {
+/// Reads the inputs and hands them to the engine.
+pub struct Intake {
     engine: Engine,
     control: Box<dyn Reader>,
     samples: Box<dyn Reader>,
     /// Partitions of the samples that are behind the end that they had at the start, with that end.
     behind: Vec<(i32, i64)>,
     merge: Merge,
+    /// Whether the control plane was read to its end: decisions must not depend on whether a workload or its samples are
+    /// read first.
+    control_known: bool,
     /// What had been taken in before a restart.
     settled: Settled,
-    archive: Option<Archive>,
-    stop: Stop,
+    archive: Option<Arc<dyn Archive>>,
 }
 
 /// What an intake needs.
-pub(super) struct Sources<'a> {
-    pub(super) log: &'a dyn Log,
-    pub(super) engine: Engine,
-    pub(super) partitions: u32,
-    pub(super) idle_after: Duration,
-    pub(super) settled: Settled,
+pub(crate) struct Sources<'a> {
+    pub(crate) log: &'a dyn Log,
+    pub(crate) engine: Engine,
+    pub(crate) partitions: u32,
+    pub(crate) idle_after: Duration,
+    pub(crate) settled: Settled,
     /// Where a snapshot says that partitions are read from; the others are read from their oldest record.
-    pub(super) resumes: Vec<Resume>,
-    pub(super) archive: Option<Archive>,
-    pub(super) stop: Stop,
+    pub(crate) resumes: Vec<Resume>,
+    pub(crate) archive: Option<Arc<dyn Archive>>,
 }
 
 impl Intake {
@@ -57,7 +58,7 @@ impl Intake {
     ///
     /// # Errors
     /// As [`Log::reader`]; when the engine is gone.
-    pub(super) fn new(sources: Sources<'_>) -> anyhow::Result<Self> {
+    pub(crate) fn new(sources: Sources<'_>) -> anyhow::Result<Self> {
         let partitions = i32::try_from(sources.partitions).expect("partitions are numbered by an i32");
         let resume = |topic, partition| sources.resumes.iter().find(|resume| resume.is_of(topic, partition));
         let start = |topic, partition| {
@@ -87,57 +88,61 @@ impl Intake {
             samples: sources.log.reader(&samples)?,
             behind,
             merge,
+            control_known: false,
             settled: sources.settled,
             archive: sources.archive,
-            stop: sources.stop,
         })
     }
 
-    /// Reads until it is stopped; then the engine is stopped too. What is in flight is dropped: a restart reads it again.
+    /// The engine that it feeds.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Stops the engine. What is in flight is dropped: a restart reads it again.
+    pub fn stop(&mut self) {
+        self.engine.stop();
+    }
+
+    /// Reads what has come and hands it on: the control plane first, then samples beside its changes. `elapsed` is how long
+    /// ago the turn before was, where silence is measured by the clock. How long to rest before the next.
     ///
     /// # Errors
     /// When the log or the engine is gone for good.
-    pub(super) fn run(mut self, clocked: bool) -> anyhow::Result<()> {
-        let outcome = self.catch_up_with_control().and_then(|()| self.read_on(clocked));
-        // Whatever ended the reading ends the whole pipeline.
-        self.stop.request();
-        self.engine.stop();
-        outcome
+    pub fn turn(&mut self, elapsed: Option<Duration>) -> anyhow::Result<Duration> {
+        let read_all = if self.control_known { self.read_on(elapsed)? } else { self.catch_up_with_control()? };
+        Ok(if read_all { Duration::ZERO } else { RETRY_AFTER })
     }
 
-    /// Decisions must not depend on whether a workload or its samples are read first.
-    fn catch_up_with_control(&mut self) -> anyhow::Result<()> {
-        while !self.stop.requested() {
-            let records = read(self.control.as_mut(), POLL_TIMEOUT)?;
-            let ended = records.is_empty() && answered(self.control.caught_up())?.unwrap_or(false);
-            records.into_iter().try_for_each(|record| self.deliver(record))?;
-            if ended {
-                return Ok(());
-            }
+    /// Reads the control plane to its end; false where the log did not answer.
+    fn catch_up_with_control(&mut self) -> anyhow::Result<bool> {
+        let Some(records) = read(self.control.as_mut(), POLL_TIMEOUT)? else { return Ok(false) };
+        if records.is_empty() {
+            let Some(ended) = answered(self.control.caught_up())? else { return Ok(false) };
+            self.control_known = ended;
         }
-        Ok(())
+        records.into_iter().try_for_each(|record| self.deliver(record))?;
+        Ok(true)
     }
 
-    fn read_on(&mut self, clocked: bool) -> anyhow::Result<()> {
-        let mut looked = Instant::now();
-        while !self.stop.requested() {
-            let samples = read(self.samples.as_mut(), POLL_TIMEOUT)?;
-            // Changes that were written before the samples count before them.
-            let changes = read(self.control.as_mut(), Duration::ZERO)?;
-            changes.into_iter().try_for_each(|record| self.deliver(record))?;
-            self.merge.take_in(samples);
-            self.catch_up();
-            while let Some(step) = self.merge.next() {
-                self.take(step)?;
-            }
-            if clocked {
-                let elapsed = looked.elapsed();
-                looked += elapsed;
-                self.merge.silent_for(elapsed).into_iter().try_for_each(|step| self.take(step))?;
-            }
-            self.hold_back()?;
+    /// Reads samples and the control plane's changes; false where the log did not answer.
+    fn read_on(&mut self, elapsed: Option<Duration>) -> anyhow::Result<bool> {
+        let samples = read(self.samples.as_mut(), POLL_TIMEOUT)?;
+        // Changes that were written before the samples count before them.
+        let changes = read(self.control.as_mut(), Duration::ZERO)?;
+        let read_all = samples.is_some() && changes.is_some();
+        changes.into_iter().flatten().try_for_each(|record| self.deliver(record))?;
+        self.merge.take_in(samples.unwrap_or_default());
+        self.catch_up();
+        while let Some(step) = self.merge.next() {
+            self.take(step)?;
         }
-        Ok(())
+        if let Some(elapsed) = elapsed {
+            self.merge.silent_for(elapsed).into_iter().try_for_each(|step| self.take(step))?;
+        }
+        self.hold_back()?;
+        Ok(read_all)
     }
 
     fn take(&mut self, step: Step) -> anyhow::Result<()> {
@@ -198,8 +203,8 @@ impl Intake {
 }
 
 /// The next records; none after an error that a later poll may not meet.
-fn read(reader: &mut dyn Reader, timeout: Duration) -> anyhow::Result<Vec<Record>> {
-    Ok(answered(reader.poll(timeout, POLL_RECORDS_MAX))?.unwrap_or_default())
+fn read(reader: &mut dyn Reader, timeout: Duration) -> anyhow::Result<Option<Vec<Record>>> {
+    answered(reader.poll(timeout, POLL_RECORDS_MAX))
 }
 
 /// An answer of the log; none after an error that a later call may not meet.
@@ -209,7 +214,6 @@ fn answered<T>(answer: Result<T, Error>) -> anyhow::Result<Option<T>> {
         Err(error) => match error.action() {
             Action::Retry => {
                 tracing::warn!(%error, "reading is tried again");
-                std::thread::sleep(RETRY_AFTER);
                 Ok(None)
             }
             Action::Skip => {

@@ -9,9 +9,9 @@
 //! or not at all. The manifest begins with its own checksum. What cannot be believed is passed over, loudly,
 //! for the snapshot before it, and without one the inputs are read from their oldest records: slower, and the same.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use dataflow::EngineSettings;
@@ -20,12 +20,15 @@ use schemas::EventTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::{Disk, DiskFile};
+
 const MANIFEST: &str = "manifest";
 const PIECES: &str = "pieces";
 
 /// Where snapshots are, and what they must belong to.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelf {
+pub struct Shelf {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     owner: Owner,
 }
@@ -61,15 +64,21 @@ impl Shelf {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(crate) fn open(folder: &Path, group: &str, settings: &EngineSettings) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("snapshots cannot be kept in {}", folder.display()))?;
+    pub fn open(disk: Arc<dyn Disk>, folder: &Path, group: &str, settings: &EngineSettings) -> anyhow::Result<Self> {
+        let made = disk.make_folder(folder).and_then(|()| {
+            // A folder is there after a crash once the one above it knows it.
+            let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+            disk.sync_folder(above.unwrap_or_else(|| Path::new(".")))
+        });
+        made.with_context(|| format!("snapshots cannot be kept in {}", folder.display()))?;
         let owner = Owner { format: FORMAT, group: group.to_owned(), settings: fingerprint(settings) };
-        Ok(Self { folder: folder.to_owned(), owner })
+        Ok(Self { disk, folder: folder.to_owned(), owner })
     }
 
     /// The newest snapshot that can be believed, no later than the published outputs reach and than `latest`; none without
     /// one. What had to be passed over is told.
-    pub(crate) fn newest(&self, published: EventTime, latest: EventTime) -> Option<Restore> {
+    #[must_use]
+    pub fn newest(&self, published: EventTime, latest: EventTime) -> Option<Restore> {
         for at in self.kept().into_iter().rev() {
             if at > published {
                 tracing::warn!(%at, %published, "a snapshot lies beyond the published outputs: it is of another log");
@@ -90,9 +99,10 @@ impl Shelf {
     }
 
     /// The ticks of the snapshots that have a manifest, oldest first.
-    pub(crate) fn kept(&self) -> Vec<EventTime> {
+    #[must_use]
+    pub fn kept(&self) -> Vec<EventTime> {
         let all = self.ticks();
-        all.into_iter().filter(|at| self.folder_of(*at).join(MANIFEST).is_file()).collect()
+        all.into_iter().filter(|at| self.disk.holds(&self.folder_of(*at).join(MANIFEST))).collect()
     }
 
     /// Begins a snapshot.
@@ -101,9 +111,9 @@ impl Shelf {
     /// When it cannot be written.
     pub(crate) fn begin(&self, at: EventTime) -> anyhow::Result<Draft> {
         let path = self.folder_of(at).join(PIECES);
-        fs::create_dir_all(self.folder_of(at))?;
-        let file = BufWriter::with_capacity(1 << 20, File::create(path.with_extension("tmp"))?);
-        Ok(Draft { path, file, offset: 0, places: Vec::new() })
+        self.disk.make_folder(&self.folder_of(at))?;
+        let file = self.disk.create(&path.with_extension("tmp"))?;
+        Ok(Draft { disk: Arc::clone(&self.disk), path, file, offset: 0, places: Vec::new() })
     }
 
     /// Writes the manifest: from now on the snapshot counts.
@@ -111,27 +121,26 @@ impl Shelf {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn seal(&self, at: EventTime, places: Vec<Place>) -> anyhow::Result<()> {
-        write_checked(&self.folder_of(at).join(MANIFEST), &Manifest { owner: self.owner.clone(), at, places })?;
-        sync(&self.folder)
+        let manifest = Manifest { owner: self.owner.clone(), at, places };
+        write_checked(self.disk.as_ref(), &self.folder_of(at).join(MANIFEST), &manifest)?;
+        Ok(self.disk.sync_folder(&self.folder)?)
     }
 
     /// Removes a snapshot, whole or not: its manifest first.
     pub(crate) fn remove(&self, at: EventTime) {
         let folder = self.folder_of(at);
         // What cannot be removed now is removed with the next: it is never believed without its manifest.
-        let _ = fs::remove_file(folder.join(MANIFEST));
-        if let Err(error) = fs::remove_dir_all(&folder)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        let _ = self.disk.remove_file(&folder.join(MANIFEST));
+        if let Err(error) = self.disk.remove_folder(&folder) {
             tracing::warn!(folder = %folder.display(), %error, "an old snapshot cannot be removed");
         }
     }
 
     /// The ticks of all snapshots, also of unfinished ones, oldest first.
     pub(crate) fn ticks(&self) -> Vec<EventTime> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let ticks = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(EventTime::from_millis));
-        let mut ticks: Vec<_> = ticks.collect();
+        let names = self.disk.names(&self.folder);
+        let mut ticks: Vec<_> =
+            names.iter().filter_map(|name| Some(EventTime::from_millis(name.parse().ok()?))).collect();
         ticks.sort_unstable();
         ticks
     }
@@ -140,17 +149,20 @@ impl Shelf {
         self.folder.join(at.millis().to_string())
     }
 
-    fn read(&self, at: EventTime) -> anyhow::Result<Restore> {
+    /// Reads a snapshot.
+    ///
+    /// # Errors
+    /// Why it cannot be believed.
+    pub fn read(&self, at: EventTime) -> anyhow::Result<Restore> {
         let folder = self.folder_of(at);
-        let manifest: Manifest = read_checked(&folder.join(MANIFEST))?;
+        let manifest: Manifest = read_checked(self.disk.as_ref(), &folder.join(MANIFEST))?;
         let Owner { format, group, settings } = &manifest.owner;
         ensure!(*format == self.owner.format, "it is of format {format}, this is {}", self.owner.format);
         ensure!(*group == self.owner.group, "it is of group {group}, this is {}", self.owner.group);
         ensure!(*settings == self.owner.settings, "it was made under other settings of the dataflow");
         ensure!(manifest.at == at, "its manifest is of {}", manifest.at);
         let path = folder.join(PIECES);
-        let mut file = File::open(&path).with_context(|| path.display().to_string())?;
-        let pieces = manifest.places.iter().map(|place| read_piece(&mut file, place));
+        let pieces = manifest.places.iter().map(|place| read_piece(self.disk.as_ref(), &path, place));
         let pieces: Vec<Piece> = pieces.collect::<anyhow::Result<_>>().with_context(|| path.display().to_string())?;
         Ok(Restore::new(at, pieces))
     }
@@ -158,8 +170,9 @@ impl Shelf {
 
 /// A snapshot while it is written.
 pub(crate) struct Draft {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: BufWriter<File>,
+    file: Box<dyn DiskFile>,
     offset: u64,
     places: Vec<Place>,
 }
@@ -183,46 +196,40 @@ impl Draft {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn finish(self) -> anyhow::Result<Vec<Place>> {
-        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(self.path.with_extension("tmp"), &self.path)?;
+    pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Place>> {
+        self.file.sync()?;
+        self.disk.rename(&self.path.with_extension("tmp"), &self.path)?;
         Ok(self.places)
     }
 }
 
-fn read_piece(file: &mut File, place: &Place) -> anyhow::Result<Piece> {
+fn read_piece(disk: &dyn Disk, file: &Path, place: &Place) -> anyhow::Result<Piece> {
     let Place { stage, range, offset, length, checksum } = *place;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(length)?);
-    file.take(length).read_to_end(&mut bytes)?;
+    let bytes = disk.read(file, offset, length)?;
     ensure!(bytes.len() as u64 == length, "the piece of {stage:?} {range} is cut short");
     ensure!(crc32fast::hash(&bytes) == checksum, "the piece of {stage:?} {range} is damaged");
     Ok(Piece { stage, range, bytes })
 }
 
 /// JSON behind a line with its checksum, whole or not at all.
-fn write_checked<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
+fn write_checked<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> anyhow::Result<()> {
     let json = serde_json::to_vec(value)?;
     let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
+    let mut file = disk.create(&temporary)?;
     writeln!(file, "{:08x}", crc32fast::hash(&json))?;
     file.write_all(&json)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync(path.parent().expect("a snapshot's files lie in its folder"))
+    file.sync()?;
+    disk.rename(&temporary, path)?;
+    Ok(disk.sync_folder(path.parent().expect("a snapshot's files lie in its folder"))?)
 }
 
-fn read_checked<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+fn read_checked<T: DeserializeOwned>(disk: &dyn Disk, path: &Path) -> anyhow::Result<T> {
+    let bytes = disk.read(path, 0, u64::MAX).with_context(|| path.display().to_string())?;
+    let text = String::from_utf8(bytes).with_context(|| path.display().to_string())?;
     let Some((checksum, json)) = text.split_once('\n') else { bail!("{} is cut short", path.display()) };
     let intact = u32::from_str_radix(checksum, 16).is_ok_and(|checksum| checksum == crc32fast::hash(json.as_bytes()));
     ensure!(intact, "{} is damaged", path.display());
     Ok(serde_json::from_str(json)?)
-}
-
-fn sync(folder: &Path) -> anyhow::Result<()> {
-    Ok(File::open(folder)?.sync_all()?)
 }
 
 /// A checksum of what the state depends on: not of how it is divided, queued or published.
@@ -243,12 +250,19 @@ fn fingerprint(settings: &EngineSettings) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::disk::LocalDisk;
 
     const SECOND: EventTime = EventTime::from_millis(60_000);
 
     fn shelf(folder: &Path) -> Shelf {
-        Shelf::open(folder, "main", &EngineSettings::default()).expect("the temporary folder can be written")
+        of(folder, "main", &EngineSettings::default())
+    }
+
+    fn of(folder: &Path, group: &str, settings: &EngineSettings) -> Shelf {
+        Shelf::open(Arc::new(LocalDisk), folder, group, settings).expect("the temporary folder can be written")
     }
 
     /// Keeps a snapshot at each of two ticks.
@@ -297,10 +311,10 @@ mod tests {
         let old = Shelf { owner: Owner { format: FORMAT - 1, ..shelf(folder.path()).owner }, ..shelf(folder.path()) };
         assert!(!newest(&old));
         let settings = EngineSettings { workers: 4, ..EngineSettings::default() };
-        assert!(newest(&Shelf::open(folder.path(), "main", &settings).expect("it is there")), "workers may change");
+        assert!(newest(&of(folder.path(), "main", &settings)), "workers may change");
         let settings = EngineSettings { dwell: schemas::Span::from_secs(90), ..EngineSettings::default() };
-        assert!(!newest(&Shelf::open(folder.path(), "main", &settings).expect("it is there")));
-        assert!(!newest(&Shelf::open(folder.path(), "other", &EngineSettings::default()).expect("it is there")));
+        assert!(!newest(&of(folder.path(), "main", &settings)));
+        assert!(!newest(&of(folder.path(), "other", &EngineSettings::default())));
     }
 
     #[test]

@@ -6,40 +6,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use dataflow::snapshot::Cut;
 use schemas::EventTime;
 
-use super::shelf::{Draft, Place, Shelf};
-
-/// Pieces that may wait for the disk: a worker that cuts waits beyond it.
-const WAITING_MAX: usize = 256;
+use crate::shelf::{Draft, Place, Shelf};
 
 /// Snapshots that are kept: the last but one too, in case the disk spoils the last.
 const KEPT: usize = 2;
 
-/// How often it is looked whether the outputs have come far enough.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
 /// How far something has come, shared between threads.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reached(Arc<AtomicU64>);
+pub(crate) struct Reached(Arc<AtomicU64>);
 
 impl Reached {
-    pub(super) fn set(&self, frontier: EventTime) {
+    pub(crate) fn set(&self, frontier: EventTime) {
         self.0.store(frontier.millis(), Ordering::Release);
     }
 
-    pub(super) fn get(&self) -> EventTime {
+    pub(crate) fn get(&self) -> EventTime {
         EventTime::from_millis(self.0.load(Ordering::Acquire))
     }
 }
 
 /// Keeps snapshots.
-pub(super) struct Keeper {
+pub struct Keeper {
     shelf: Shelf,
     workers: usize,
     /// Length of a slot of history, where it is written: a restart begins where a slot does, to write it again.
@@ -56,7 +47,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// A keeper for so many workers; what a crash has left unfinished is removed.
-    pub(super) fn new(shelf: Shelf, workers: usize, slot_ms: Option<u64>, published: Reached, oldest: Reached) -> Self {
+    pub(crate) fn new(shelf: Shelf, workers: usize, slot_ms: Option<u64>, published: Reached, oldest: Reached) -> Self {
         let sealed = shelf.kept();
         shelf.ticks().into_iter().filter(|at| !sealed.contains(at)).for_each(|at| shelf.remove(at));
         let keeper = Self { shelf, workers, slot_ms, published, oldest, open: BTreeMap::new(), waiting: None };
@@ -64,26 +55,14 @@ impl Keeper {
         keeper
     }
 
-    /// Starts the thread that writes; it ends with the last sender.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub(super) fn start(self) -> std::io::Result<(Sender<Cut>, JoinHandle<()>)> {
-        let (cuts, waiting) = bounded(WAITING_MAX);
-        let body = move || self.run(&waiting);
-        Ok((cuts, std::thread::Builder::new().name("keeper".to_owned()).spawn(body)?))
-    }
-
-    fn run(mut self, cuts: &Receiver<Cut>) {
-        loop {
-            match cuts.recv_timeout(LOOK_EVERY) {
-                Ok(Cut::Piece(at, piece)) => self.write(at, |draft| draft.add(&piece)),
-                Ok(Cut::Whole(at)) => self.whole(at),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            self.seal();
+    /// Takes in what has been cut, if anything, and lets a snapshot count once it may.
+    pub fn turn(&mut self, cut: Option<Cut>) {
+        match cut {
+            Some(Cut::Piece(at, piece)) => self.write(at, |draft| draft.add(&piece)),
+            Some(Cut::Whole(at)) => self.whole(at),
+            None => {}
         }
+        self.seal();
     }
 
     /// Does something with a draft. Where that fails it is given up, and the disk gets its room back.
@@ -165,9 +144,14 @@ mod tests {
     use dataflow::snapshot::{Piece, Stage};
 
     use super::*;
+    use crate::disk::LocalDisk;
 
     fn at(second: u64) -> EventTime {
         EventTime::from_millis(second * 1000)
+    }
+
+    fn shelf(folder: &std::path::Path) -> Shelf {
+        Shelf::open(Arc::new(LocalDisk), folder, "main", &EngineSettings::default()).expect("it can be written")
     }
 
     fn cuts(second: u64) -> [Cut; 2] {
@@ -182,27 +166,22 @@ mod tests {
     #[test]
     fn a_snapshot_counts_only_once_the_outputs_before_it_are_published() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let shelf = Shelf::open(folder.path(), "main", &EngineSettings::default()).expect("it can be written");
+        let shelf = shelf(folder.path());
         let published = Reached::default();
         let mut keeper = Keeper::new(shelf.clone(), 1, None, published.clone(), Reached::default());
-        for cut in cuts(30) {
-            match cut {
-                Cut::Piece(at, piece) => keeper.write(at, |draft| draft.add(&piece)),
-                Cut::Whole(at) => keeper.whole(at),
-            }
-        }
+        cuts(30).into_iter().for_each(|cut| keeper.turn(Some(cut)));
         published.set(at(30).minus(1));
-        keeper.seal();
+        keeper.turn(None);
         assert_eq!(shelf.kept(), []);
         published.set(at(30));
-        keeper.seal();
+        keeper.turn(None);
         assert_eq!(shelf.kept(), [at(30)]);
     }
 
     #[test]
     fn what_a_crash_left_unfinished_and_what_nobody_needs_is_removed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let shelf = Shelf::open(folder.path(), "main", &EngineSettings::default()).expect("it can be written");
+        let shelf = shelf(folder.path());
         for second in [10, 20, 30, 40, 50] {
             let draft = shelf.begin(at(second)).expect("room");
             let places = draft.finish().expect("room");

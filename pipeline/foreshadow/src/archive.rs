@@ -3,13 +3,14 @@
 //! A thread of its own decodes and writes, behind a bounded channel. A disk that fails costs history and nothing else.
 
 use std::collections::BTreeMap;
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use dataflow::OutputRecord;
 use query::{History, Value, batch_of};
 use schemas::{EventTime, Topic};
 use topics::Record;
+use wire::Archived;
 
 /// Values that may wait for the archive; the pipeline waits while it is full. A second of a busy cell.
 const WAITING_MAX: usize = 4096;
@@ -17,9 +18,8 @@ const WAITING_MAX: usize = 4096;
 /// Values that are decoded at once: enough to make columns of, few enough to hold.
 const BATCH_MAX: usize = 1024;
 
-/// The way into the archive. Clones lead into the same one, which ends with the last of them.
-#[derive(Clone)]
-pub(super) struct Archive {
+/// The way into the archive.
+struct Archive {
     entries: Sender<Entry>,
 }
 
@@ -34,35 +34,35 @@ struct Kept {
     log_time: EventTime,
 }
 
-impl Archive {
-    /// Starts the thread that writes.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub(super) fn start(history: History) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (entries, waiting) = bounded(WAITING_MAX);
-        let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || write(history, &waiting))?;
-        Ok((Self { entries }, thread))
-    }
+/// Starts the thread that writes.
+///
+/// # Errors
+/// When history's folder cannot be read, or the thread cannot be started.
+pub(crate) fn start(history: History) -> anyhow::Result<Archived> {
+    let (slot_ms, written) = (history.slot_ms(), history.written()?.unwrap_or_default());
+    let (entries, waiting) = bounded(WAITING_MAX);
+    let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || write(history, &waiting))?;
+    Ok(Archived { archive: Arc::new(Archive { entries }), slot_ms, written, thread })
+}
 
-    /// Keeps an input.
-    pub(super) fn keep_input(&self, record: &Record) {
+impl wire::Archive for Archive {
+    fn keep_input(&self, record: &Record) {
         let Some(bytes) = record.value.clone() else { return };
         let content_type = record.header("content-type").map(str::to_owned);
         self.send(Entry::Keep(record.topic, Kept { bytes, content_type, log_time: record.time }));
     }
 
-    /// Keeps an output.
-    pub(super) fn keep_output(&self, topic: Topic, record: &OutputRecord) {
+    fn keep_output(&self, topic: Topic, record: &OutputRecord) {
         let log_time = EventTime::from_millis(record.tick);
         self.send(Entry::Keep(topic, Kept { bytes: record.value.clone(), content_type: None, log_time }));
     }
 
-    /// Tells that nothing of before the frontier comes any more.
-    pub(super) fn close(&self, frontier: EventTime) {
+    fn close(&self, frontier: EventTime) {
         self.send(Entry::Close(frontier));
     }
+}
 
+impl Archive {
     fn send(&self, entry: Entry) {
         // The thread ends only after the last sender: a failed send means that it panicked, which its join tells.
         let _ = self.entries.send(entry);

@@ -1,0 +1,121 @@
+//! The parts of a pipeline, connected and at rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, bounded};
+use dataflow::snapshot::{Cut, Restore};
+use dataflow::{Commit, Engine, EngineSettings, Start};
+use schemas::{EventTime, Progress, Topic};
+use topics::{Delivery, Log, latest};
+
+use crate::archive::Archived;
+use crate::intake::{Intake, Sources};
+use crate::keeper::{Keeper, Reached};
+use crate::publish::Publisher;
+use crate::settled::Settled;
+use crate::shelf::Shelf;
+
+/// Pieces of snapshots that may wait for the disk: a worker that cuts waits beyond it.
+const CUTS_MAX: usize = 256;
+
+/// What a pipeline is made of, besides the log.
+pub struct Parts<'a> {
+    /// The worker group; it writes under this name, and a second pipeline of the same name takes over.
+    pub group: &'a str,
+    /// The dataflow's settings.
+    pub engine: &'a EngineSettings,
+    /// After how long a silent partition no longer counts.
+    pub idle_after: Duration,
+    /// Whether silence is also measured by the clock: not where the log's times are simulated.
+    pub clocked: bool,
+    /// Where history goes.
+    pub history: Option<Archived>,
+    /// Where snapshots are kept.
+    pub shelf: Option<Shelf>,
+    /// Whether workers step on command only, and pieces wait without bound: for a simulation, which drives all of it from one
+    /// thread.
+    pub stepped: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// A pipeline by the clock, without history and snapshots.
+    #[must_use]
+    pub const fn new(group: &'a str, engine: &'a EngineSettings, idle_after: Duration) -> Self {
+        Self { group, engine, idle_after, clocked: true, history: None, shelf: None, stepped: false }
+    }
+}
+
+/// Reader, workers, publisher and keeper: whoever holds them gives each its turns.
+pub struct Machine {
+    /// Reads and feeds the workers.
+    pub intake: Intake,
+    /// What the workers have closed.
+    pub commits: Receiver<Commit>,
+    /// Publishes it.
+    pub publisher: Publisher,
+    /// Keeps what the workers cut.
+    pub keeper: Option<(Keeper, Receiver<Cut>)>,
+    /// The snapshot that it has begun from.
+    pub restored: Option<EventTime>,
+}
+
+impl Machine {
+    /// Takes the group over, reads how far its outputs reach, and starts the workers.
+    ///
+    /// # Errors
+    /// As [`Log::writer`], [`Log::reader`] and [`Engine::start`].
+    pub fn assemble(log: &dyn Log, parts: &Parts<'_>) -> anyhow::Result<Self> {
+        // Invariant: the progress is read after the predecessor has lost the right to write.
+        let writer = log.writer(Delivery::Transactional { id: format!("foreshadow-{}", parts.group) })?;
+        let progress = latest::<Progress>(log)?.nouns.remove(parts.group);
+        if let Some(progress) = &progress {
+            tracing::info!(frontier = %progress.frontier, commits = progress.sequence, "outputs reach up to here");
+        }
+        let settled = Settled::of(progress.as_ref());
+        let restore = restore(log, parts, progress.as_ref())?;
+        let restored = restore.as_ref().map(Restore::at);
+        let resumes = restore.as_ref().map(Restore::resumes).unwrap_or_default();
+        let (published, oldest) = (Reached::default(), Reached::default());
+        let slot_ms = parts.history.as_ref().map(|history| history.slot_ms);
+        let (snapshots, keeper) = parts
+            .shelf
+            .clone()
+            .map(|shelf| {
+                let (cut, cuts) = if parts.stepped { crossbeam_channel::unbounded() } else { bounded(CUTS_MAX) };
+                let keeper = Keeper::new(shelf, parts.engine.workers, slot_ms, published.clone(), oldest.clone());
+                (cut, (keeper, cuts))
+            })
+            .unzip();
+        let partitions = log.partitions(Topic::Samples)?;
+        let count = usize::try_from(partitions).context("partitions")?;
+        let start = Start { partitions: count, snapshots, restore, stepped: parts.stepped };
+        let engine = Engine::start_with(parts.engine, start)?;
+        let commits = engine.commits().clone();
+        let archive = || parts.history.as_ref().map(|history| Arc::clone(&history.archive));
+        let progress = progress.unwrap_or_else(|| Progress { group: parts.group.to_owned(), ..Progress::default() });
+        let publisher = Publisher::new(writer, progress, (published, oldest), archive());
+        let idle_after = parts.idle_after;
+        let sources = Sources { log, engine, partitions, idle_after, settled, resumes, archive: archive() };
+        Ok(Self { intake: Intake::new(sources)?, commits, publisher, keeper, restored })
+    }
+}
+
+/// The snapshot to begin from: none later than the published outputs, than the history that is written, or than the log.
+fn restore(log: &dyn Log, parts: &Parts<'_>, progress: Option<&Progress>) -> anyhow::Result<Option<Restore>> {
+    let (Some(shelf), Some(progress)) = (&parts.shelf, progress) else { return Ok(None) };
+    let written = parts.history.as_ref().map_or(EventTime::MAX, |history| history.written);
+    let Some(restore) = shelf.newest(progress.frontier, written) else { return Ok(None) };
+    for resume in restore.resumes() {
+        let Some(topic) = Topic::of_noun(&resume.noun) else { continue };
+        let (_, end) = log.watermarks(topic, resume.partition)?;
+        if resume.offset > end {
+            let (at, partition, offset) = (restore.at(), resume.partition, resume.offset);
+            tracing::warn!(%at, topic = topic.name(), partition, offset, end, "the snapshot is of another log: it is passed over");
+            return Ok(None);
+        }
+    }
+    tracing::info!(at = %restore.at(), "begins from a snapshot");
+    Ok(Some(restore))
+}
