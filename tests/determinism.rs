@@ -1,9 +1,10 @@
 //! The determinism law: identical bytes on every output topic for 1, 2 and 4 workers and three orders of arrival.
 
 use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream};
 
 use dataflow::snapshot::{Cut, Restore};
-use dataflow::{Commit, Delivery, Engine, EngineSettings, OutputRecord, Start};
+use dataflow::{Cell, Commit, Delivery, Engine, EngineSettings, OutputRecord, Start};
 use schemas::{
     Allocation, Decision, EventTime, FeatureRecord, Metric, Money, Noun, Offer, OfferKind, Pool, PoolId, Profile, Role,
     Sample, ShadowSettings, Topic, V1, Workload, WorkloadId,
@@ -63,6 +64,26 @@ fn a_snapshot_goes_on_with_another_number_of_workers() {
             }
             assert_eq!(found.len(), expected.len(), "from snapshot {number} at {at} with {workers} workers");
         }
+    }
+}
+
+#[test]
+fn a_cell_of_two_processes_says_the_same_and_takes_snapshots_over() {
+    let (whole, snapshots) = run_on(2, None);
+    let half = snapshots[snapshots.len() / 2].clone();
+    let at = half.at();
+    for restore in [None, Some(half)] {
+        let from = restore.as_ref().map_or(0, |restore| restore.at().millis());
+        let (found, of_cell) = run_in_cell(2, 2, restore);
+        let expected: Vec<_> = whole.iter().filter(|record| record.tick >= from).collect();
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(&found, expected, "in a cell, from {from}");
+        }
+        assert_eq!(found.len(), expected.len(), "in a cell, from {from}");
+        let made = of_cell.iter().find(|made| made.at() > at).expect("a snapshot of the cell").clone();
+        let (found, _) = run_on(1, Some(made.clone()));
+        let expected: Vec<_> = whole.iter().filter(|record| record.tick >= made.at().millis()).collect();
+        assert!(found.iter().eq(expected), "alone, from the cell's snapshot at {}", made.at());
     }
 }
 
@@ -292,10 +313,33 @@ fn run(workers: usize, arrival: Arrival) -> Vec<OutputRecord> {
 
 /// Runs with offsets as a log gives them, from the beginning or from a snapshot; what comes out, and the snapshots made.
 fn run_on(workers: usize, restore: Option<Restore>) -> (Vec<OutputRecord>, Vec<Restore>) {
+    run_as(workers, workers, Start { restore, ..Start::default() })
+}
+
+/// The same with several processes, which here are threads that meet over TCP.
+fn run_in_cell(processes: usize, workers: usize, restore: Option<Restore>) -> (Vec<OutputRecord>, Vec<Restore>) {
+    let mut cells: Vec<Cell> =
+        (0..processes).map(|process| Cell { process, sockets: (0..processes).map(|_| None).collect() }).collect();
+    for (one, other) in (0..processes).flat_map(|other| (0..other).map(move |one| (one, other))) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let there = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        cells[one].sockets[other] = Some(listener.accept().expect("a connection waits").0);
+        cells[other].sockets[one] = Some(there);
+    }
+    let first = cells.remove(0);
+    std::thread::scope(|scope| {
+        for cell in cells {
+            scope.spawn(move || dataflow::serve(cell, workers).expect("the others are there"));
+        }
+        run_as(workers, processes * workers, Start { restore, cell: Some(first), ..Start::default() })
+    })
+}
+
+fn run_as(workers: usize, workers_in_all: usize, start: Start) -> (Vec<OutputRecord>, Vec<Restore>) {
     let settings = EngineSettings { workers, ticks_in_flight_max: 10_000, ..EngineSettings::default() };
-    let resumes = restore.as_ref().map(Restore::resumes).unwrap_or_default();
+    let resumes = start.restore.as_ref().map(Restore::resumes).unwrap_or_default();
     let (snapshots, cuts) = crossbeam_channel::unbounded();
-    let start = Start { partitions: PARTITIONS as usize, snapshots: Some(snapshots), restore, stepped: false };
+    let start = Start { partitions: PARTITIONS as usize, snapshots: Some(snapshots), ..start };
     let mut engine = Engine::start_with(&settings, start).expect("the settings are sound");
     let commits = engine.commits().clone();
     let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());
@@ -314,7 +358,7 @@ fn run_on(workers: usize, restore: Option<Restore>) -> (Vec<OutputRecord>, Vec<R
     engine.finish();
     let records = reader.join().expect("the reader only collects");
     drop(engine);
-    (records, whole(&cuts.iter().collect::<Vec<_>>(), workers))
+    (records, whole(&cuts.iter().collect::<Vec<_>>(), workers_in_all))
 }
 
 /// The snapshots of which every worker has given all pieces, oldest first.

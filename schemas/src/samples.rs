@@ -95,6 +95,29 @@ impl Samples {
         Self { times_ms, columns: Arc::clone(&self.columns) }
     }
 
+    /// Some of the rows, in their order, with the names that they need.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let Columns { who, identities, readings } = &*self.columns;
+        let mut places = vec![None; identities.len()];
+        let mut own = Columns::default();
+        for &row in rows {
+            let name = who[row as usize] as usize;
+            let place = *places[name].get_or_insert_with(|| {
+                own.identities.push(Arc::clone(&identities[name]));
+                own.identities.len() as u32 - 1
+            });
+            own.who.push(place);
+        }
+        for (own, column) in own.readings.iter_mut().zip(readings).filter(|(_, column)| !column.is_empty()) {
+            own.extend(rows.iter().map(|&row| column[row as usize]));
+        }
+        Self { times_ms: rows.iter().map(|&row| self.times_ms[row as usize]).collect(), columns: Arc::new(own) }
+    }
+
     /// One row as a sample.
     ///
     /// # Panics

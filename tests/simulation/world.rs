@@ -185,9 +185,10 @@ impl World {
         if self.log.away() {
             return Ok(());
         }
-        let parts =
+        let mut parts =
             Parts { shelf: Some(self.shelf()), stepped: true, ..Parts::new("main", &self.settings, IDLE_AFTER) };
-        let machine = Machine::assemble(&self.log, &parts).map_err(|error| format!("it does not start: {error:#}"))?;
+        let machine =
+            Machine::assemble(&self.log, &mut parts).map_err(|error| format!("it does not start: {error:#}"))?;
         let from = machine.restored;
         self.tell(|| format!("a process with {} workers begins from {from:?}", parts.engine.workers));
         self.seen.restored += usize::from(from.is_some());

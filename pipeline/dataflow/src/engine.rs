@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use schemas::{EventTime, Topic};
-use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::dataflow::operators::probe::Handle as Probe;
+use timely::execute::execute_from;
 use timely::worker::Worker;
+use timely::{CommunicationConfig, WorkerConfig};
 
+use crate::cell::{Cell, Given, bring_cuts, hand_out};
 use crate::egress::Outlet;
 use crate::graph::build;
 use crate::ingest::{Feed, Intakes, owner};
@@ -50,6 +52,7 @@ pub struct Engine {
     commits: Receiver<Commit>,
     stop: Arc<AtomicBool>,
     guards: Option<WorkerGuards<()>>,
+    in_cell: bool,
     /// By worker, where they step on command only.
     batons: Vec<Baton>,
 }
@@ -80,6 +83,8 @@ pub struct Start {
     pub restore: Option<Restore>,
     /// Whether workers take a step only when [`Engine::step`] says so, one at a time, whatever the clock.
     pub stepped: bool,
+    /// Its place, where the workers are those of a cell: the first process's, since the others [`serve`].
+    pub cell: Option<Cell>,
 }
 
 impl Engine {
@@ -107,8 +112,10 @@ impl Engine {
         let outlet = Outlet { commits: commit_end, stop: Arc::clone(&stop) };
         let restored_at = start.restore.as_ref().map_or(0, |restore| restore.at().millis());
         let watermarks = Arc::new(Watermarks::new(start.partitions, restored_at));
+        let in_cell = start.cell.is_some();
         let crew = Crew {
             settings: settings.clone(),
+            in_cell,
             watermarks: Arc::clone(&watermarks),
             snapshots: start.snapshots,
             restored_at,
@@ -124,10 +131,10 @@ impl Engine {
             });
             Own { feed, outlet: outlet.clone(), restore: restore.clone(), baton }
         });
-        let guards = crew.spawn(own.collect()).map_err(EngineError::Start)?;
+        let guards = crew.spawn(own.collect(), start.cell).map_err(EngineError::Start)?;
         // The first step finds all stages of all workers built.
         batons.iter().for_each(|baton| _ = baton.back.recv());
-        Ok(Self { feeds: Some(feeds), watermarks, commits, stop, guards: Some(guards), batons })
+        Ok(Self { feeds: Some(feeds), watermarks, commits, stop, guards: Some(guards), in_cell, batons })
     }
 
     /// Lets a worker that steps on command take one step, and waits for it; false once it has ended.
@@ -178,8 +185,10 @@ impl Engine {
         self.stop.store(true, Ordering::Release);
         self.feeds = None;
         self.batons.clear();
-        if let Some(guards) = self.guards.take() {
-            drop(guards);
+        match self.guards.take() {
+            // Those of another process would be waited for, and may be gone: the process is to end now.
+            Some(guards) if self.in_cell => std::mem::forget(guards),
+            guards => drop(guards),
         }
     }
 
@@ -195,9 +204,51 @@ impl Drop for Engine {
     }
 }
 
+/// Runs the workers of a process of a cell that is not its first, until the cell ends.
+///
+/// # Errors
+/// [`EngineError::Start`] when the others cannot be reached.
+///
+/// # Panics
+/// In a thread of its own, when another process is gone: the whole cell has to begin again.
+pub fn serve(cell: Cell, workers: usize) -> Result<(), EngineError> {
+    let (builders, connections) = cell.builders(workers).map_err(EngineError::Start)?;
+    let guards = execute_from(builders, connections, WorkerConfig::default(), |worker| {
+        let given = hand_out(worker, Vec::new()).expect("the first process gives to every worker");
+        let (cut, cuts) = crossbeam_channel::unbounded();
+        let at = EventTime::from_millis(given.restored_at);
+        let stop = Arc::new(AtomicBool::new(false));
+        let snapshots = Rc::new(Snapshots {
+            every_ms: given.settings.snapshot_every.millis(),
+            worker: worker.index(),
+            workers: worker.peers(),
+            out: given.kept.then_some(cut),
+            stop: Arc::clone(&stop),
+            restored_at: given.restored_at,
+            mute: 1,
+            restore: RefCell::new((given.restored_at > 0).then(|| Arc::new(Restore::new(at, given.pieces)))),
+            ..Snapshots::default()
+        });
+        bring_cuts(worker, Some(cuts), &snapshots);
+        let watermarks = Arc::new(Watermarks::new(0, given.restored_at));
+        let probe = Probe::new();
+        let intakes = Intakes { feed: None, readers: 0, watermarks, probe: probe.clone(), look_again: LOOK_AGAIN };
+        // Nothing leaves the cell here: the first worker gathers it.
+        let outlet = Outlet { commits: bounded(0).0, stop: Arc::clone(&stop) };
+        worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &given.settings, &snapshots));
+        snapshots.restore.take();
+        while !probe.done() {
+            worker.step_or_park(Some(PARK));
+        }
+        stop.store(true, Ordering::Release);
+    });
+    guards.map_err(EngineError::Start)?.join().into_iter().try_for_each(|ended| ended.map_err(EngineError::Start))
+}
+
 /// What all workers of a process share.
 struct Crew {
     settings: EngineSettings,
+    in_cell: bool,
     watermarks: Arc<Watermarks>,
     snapshots: Option<Sender<Cut>>,
     restored_at: u64,
@@ -212,11 +263,14 @@ struct Own {
 }
 
 impl Crew {
-    fn spawn(self, own: Vec<Own>) -> Result<WorkerGuards<()>, String> {
+    fn spawn(self, own: Vec<Own>, cell: Option<Cell>) -> Result<WorkerGuards<()>, String> {
         let own: Vec<_> = own.into_iter().map(|own| Mutex::new(Some(own))).collect();
-        let config =
-            timely::Config { worker: WorkerConfig::default(), ..timely::Config::process(self.settings.workers) };
-        timely::execute(config, move |worker| {
+        let workers = self.settings.workers;
+        let (builders, connections) = match cell {
+            Some(cell) => cell.builders(workers)?,
+            None => CommunicationConfig::Process(workers).try_build()?,
+        };
+        execute_from(builders, connections, WorkerConfig::default(), move |worker| {
             let own = own[worker.index()].lock().expect("no worker panics while it holds the lock").take();
             self.work(worker, own.expect("each worker takes its own once"));
         })
@@ -236,10 +290,18 @@ impl Crew {
             restore: RefCell::new(restore),
             ..Snapshots::default()
         });
+        if self.in_cell {
+            let (own, all) = (self.settings.workers, worker.peers());
+            let others = (own..all).filter(|_| index == 0);
+            let giving = others.map(|other| (other as u64, Given::to(other, all, &self.settings, &snapshots)));
+            hand_out(worker, giving.collect());
+            bring_cuts(worker, None, &snapshots);
+        }
         let probe = Probe::new();
         let look_again = if baton.is_some() { Duration::ZERO } else { LOOK_AGAIN };
         let watermarks = Arc::clone(&self.watermarks);
-        let intakes = Intakes { feed, watermarks, probe: probe.clone(), look_again };
+        let readers = self.settings.workers;
+        let intakes = Intakes { feed: Some(feed), readers, watermarks, probe: probe.clone(), look_again };
         worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &self.settings, &snapshots));
         // The stages have taken what was theirs.
         snapshots.restore.take();
@@ -261,7 +323,7 @@ impl Crew {
         }
         if !probe.done() {
             // Leaving with an open dataflow would make timely run it to its end.
-            worker.drop_dataflow(worker.installed_dataflows().first().copied().unwrap_or_default());
+            worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
         }
     }
 }

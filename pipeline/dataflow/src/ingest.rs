@@ -42,7 +42,10 @@ pub(crate) enum Feed {
 
 /// What a source needs besides the scope.
 pub(crate) struct Intakes {
-    pub(crate) feed: Receiver<Feed>,
+    /// None where the worker reads nothing: in a cell the first process reads for all.
+    pub(crate) feed: Option<Receiver<Feed>>,
+    /// How many workers read.
+    pub(crate) readers: usize,
     pub(crate) watermarks: Arc<Watermarks>,
     pub(crate) probe: Probe<u64>,
     /// How soon the source looks for deliveries again.
@@ -72,17 +75,20 @@ pub(crate) fn ingest<'s>(
         let mut reader = Reader {
             settings,
             workers,
+            readers: intakes.readers as u64,
             folded_before: cutter.restored_at(),
             reaches: BTreeMap::new(),
             watermarks: Arc::clone(&intakes.watermarks),
             block: Builder::default(),
             rows: BTreeMap::new(),
         };
-        reader.resume(cutter.restored_of_all(), |partition| owner(partition, workers as usize) == worker);
-        let mut held = Some(capability);
+        if intakes.feed.is_some() {
+            reader.resume(cutter.restored_of_all(), |partition| owner(partition, intakes.readers) == worker);
+        }
+        let mut held = intakes.feed.map(|feed| (capability, feed));
         move |output: &mut Output<'_>| {
-            let Some(capability) = held.as_mut() else { return };
-            let ended = reader.drain(&intakes, capability, output);
+            let Some((capability, feed)) = held.as_mut() else { return };
+            let ended = reader.drain(feed, &intakes.probe, capability, output);
             reader.send_block(capability, output);
             reader.send_receipts(capability, output);
             if let Some(frontier) = reader.watermarks.frontier()
@@ -113,6 +119,8 @@ pub(crate) fn owner(partition: i32, workers: usize) -> usize {
 struct Reader {
     settings: EngineSettings,
     workers: u64,
+    /// How many of them are in this process.
+    readers: u64,
     /// Ticks before it are in the snapshot that was restored.
     folded_before: u64,
     /// By topic and partition.
@@ -154,12 +162,18 @@ impl Reader {
     }
 
     /// Takes a bounded number of deliveries; true when the feed has ended.
-    fn drain(&mut self, intakes: &Intakes, capability: &Capability<u64>, output: &mut Output<'_>) -> bool {
+    fn drain(
+        &mut self,
+        feed: &Receiver<Feed>,
+        probe: &Probe<u64>,
+        capability: &Capability<u64>,
+        output: &mut Output<'_>,
+    ) -> bool {
         for _ in 0..DELIVERIES_PER_ACTIVATION {
-            if self.too_far_ahead(&intakes.probe) || self.block.len() >= ROWS_PER_ACTIVATION {
+            if self.too_far_ahead(probe) || self.block.len() >= ROWS_PER_ACTIVATION {
                 return false;
             }
-            match intakes.feed.try_recv() {
+            match feed.try_recv() {
                 Ok(Feed::Delivery(delivery)) => self.read(delivery, capability, output),
                 Ok(Feed::Idle(partition, until)) => {
                     self.reaches.entry((Topic::Samples, partition)).or_default().rest(until);
@@ -324,7 +338,13 @@ impl Reader {
                 parted[workers[who as usize] as usize].push(row);
             }
             for (worker, rows) in (0..).zip(parted).filter(|(_, rows)| !rows.is_empty()) {
-                session.give(Intake::Samples(Rows { worker, samples: Arc::clone(&samples), rows }));
+                session.give(Intake::Samples(if worker < self.readers {
+                    Rows { worker, samples: Arc::clone(&samples), rows }
+                } else {
+                    // Another process gets its own rows only.
+                    let own = samples.select(&rows);
+                    Rows { worker, rows: (0..rows.len() as u32).collect(), samples: Arc::new(own) }
+                }));
             }
         }
     }

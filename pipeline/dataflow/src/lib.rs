@@ -8,6 +8,7 @@
 //! passed it, in a canonical order. Lateness is judged by a partition's own watermark, which its offsets alone
 //! determine. Whatever leaves a tick is sorted before it is handed out.
 
+mod cell;
 mod control;
 mod decide;
 mod delivery;
@@ -29,7 +30,8 @@ pub mod snapshot;
 mod stash;
 mod watermarks;
 
+pub use cell::Cell;
 pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
-pub use engine::{Engine, EngineError, Start};
+pub use engine::{Engine, EngineError, Start, serve};
 pub use measure::{Block, Depth, Feed, Tally, Watch, measure, measure_watched};
 pub use settings::EngineSettings;

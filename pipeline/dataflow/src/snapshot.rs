@@ -52,7 +52,7 @@ pub enum Stage {
 const STAGES: usize = 7;
 
 /// What one stage of one worker remembers of one key range.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// The stage.
     pub stage: Stage,
@@ -63,7 +63,7 @@ pub struct Piece {
 }
 
 /// What comes out of the workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cut {
     /// A piece of the snapshot at a tick.
     Piece(EventTime, Piece),
@@ -128,6 +128,14 @@ impl Restore {
         (0..RANGES as u32).flat_map(|range| self.entries(Stage::Ingest, range)).collect()
     }
 
+    /// All pieces, as they were cut.
+    pub(crate) fn pieces(&self) -> Vec<Piece> {
+        let of = |(&(stage, range), pieces): (&(Stage, u32), &Vec<Vec<u8>>)| {
+            pieces.iter().map(|bytes| Piece { stage, range, bytes: bytes.clone() }).collect::<Vec<_>>()
+        };
+        self.pieces.iter().flat_map(of).collect()
+    }
+
     fn entries<T: DeserializeOwned>(&self, stage: Stage, range: u32) -> Vec<T> {
         let mut entries = Vec::new();
         for bytes in self.pieces.get(&(stage, range)).into_iter().flatten() {
@@ -157,6 +165,8 @@ pub(crate) struct Snapshots {
     pub(crate) restore: RefCell<Option<Arc<Restore>>>,
     /// The tick that was restored; zero without a snapshot.
     pub(crate) restored_at: u64,
+    /// Stages that have nothing to remember in this worker: ingest, where it reads nothing.
+    pub(crate) mute: usize,
     /// How many stages have cut at a tick.
     pub(crate) cut: RefCell<BTreeMap<u64, usize>>,
 }
@@ -167,9 +177,15 @@ impl Snapshots {
         Cutter { last: self.restored_at, stage, snapshots: Rc::clone(self) }
     }
 
-    fn send(&self, mut cut: Cut) {
+    /// Whether the workers were told to end.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Hands a cut to the keeper; waits while it is busy.
+    pub(crate) fn send(&self, mut cut: Cut) {
         let Some(out) = &self.out else { return };
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.stopped() {
             match out.send_timeout(cut, LOOK_EVERY) {
                 Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
                 Err(SendTimeoutError::Timeout(back)) => cut = back,
@@ -223,7 +239,7 @@ impl Cutter {
         let mut cut = self.snapshots.cut.borrow_mut();
         let stages = cut.entry(at).or_default();
         *stages += 1;
-        if *stages == STAGES {
+        if *stages + self.snapshots.mute == STAGES {
             // What some stage has passed over before will never be whole.
             *cut = cut.split_off(&(at + 1));
             drop(cut);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use dataflow::snapshot::{Cut, Restore};
-use dataflow::{Commit, Engine, EngineSettings, Start};
+use dataflow::{Cell, Commit, Engine, EngineSettings, Start};
 use schemas::{EventTime, Progress, Topic};
 use topics::{Delivery, Log, latest};
 
@@ -37,13 +37,15 @@ pub struct Parts<'a> {
     /// Whether workers step on command only, and pieces wait without bound: for a simulation, which drives all of it from one
     /// thread.
     pub stepped: bool,
+    /// Its place, where the workers are those of a cell of several processes: the first, which alone is a pipeline.
+    pub cell: Option<Cell>,
 }
 
 impl<'a> Parts<'a> {
     /// A pipeline by the clock, without history and snapshots.
     #[must_use]
     pub const fn new(group: &'a str, engine: &'a EngineSettings, idle_after: Duration) -> Self {
-        Self { group, engine, idle_after, clocked: true, history: None, shelf: None, stepped: false }
+        Self { group, engine, idle_after, clocked: true, history: None, shelf: None, stepped: false, cell: None }
     }
 }
 
@@ -66,7 +68,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Log::writer`], [`Log::reader`] and [`Engine::start`].
-    pub fn assemble(log: &dyn Log, parts: &Parts<'_>) -> anyhow::Result<Self> {
+    pub fn assemble(log: &dyn Log, parts: &mut Parts<'_>) -> anyhow::Result<Self> {
         // Invariant: the progress is read after the predecessor has lost the right to write.
         let writer = log.writer(Delivery::Transactional { id: format!("foreshadow-{}", parts.group) })?;
         let progress = latest::<Progress>(log)?.nouns.remove(parts.group);
@@ -84,13 +86,16 @@ impl Machine {
             .clone()
             .map(|shelf| {
                 let (cut, cuts) = if parts.stepped { crossbeam_channel::unbounded() } else { bounded(CUTS_MAX) };
-                let keeper = Keeper::new(shelf, parts.engine.workers, slot_ms, published.clone(), oldest.clone());
+                let processes = parts.cell.as_ref().map_or(1, |cell| cell.sockets.len());
+                let workers = processes * parts.engine.workers;
+                let keeper = Keeper::new(shelf, workers, slot_ms, published.clone(), oldest.clone());
                 (cut, (keeper, cuts))
             })
             .unzip();
         let partitions = log.partitions(Topic::Samples)?;
         let count = usize::try_from(partitions).context("partitions")?;
-        let start = Start { partitions: count, snapshots, restore, stepped: parts.stepped };
+        let (stepped, cell) = (parts.stepped, parts.cell.take());
+        let start = Start { partitions: count, snapshots, restore, stepped, cell };
         let engine = Engine::start_with(parts.engine, start)?;
         let commits = engine.commits().clone();
         let archive = || parts.history.as_ref().map(|history| Arc::clone(&history.archive));

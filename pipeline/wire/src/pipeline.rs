@@ -42,8 +42,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Machine::assemble`].
-    pub fn start(log: &dyn Log, parts: Parts<'_>, stop: Stop) -> anyhow::Result<Self> {
-        let Machine { intake, commits, publisher, keeper, .. } = Machine::assemble(log, &parts)?;
+    pub fn start(log: &dyn Log, mut parts: Parts<'_>, stop: Stop) -> anyhow::Result<Self> {
+        let Machine { intake, commits, publisher, keeper, .. } = Machine::assemble(log, &mut parts)?;
         let mut beside = Vec::new();
         if let Some((keeper, cuts)) = keeper {
             let keeping = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keep(keeper, &cuts))?;
