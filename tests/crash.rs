@@ -2,8 +2,8 @@
 //!
 //! A fleet is simulated in the test, a minute of event time a second, and its adapter answers what the pipeline has
 //! published so far. So what lies on the log depends on the run; what must follow from it does not. The pipeline is killed
-//! at instants that a seed gives, and goes on from its last snapshot, each time with another number of workers. In the end
-//! the log is read once more by an engine in this process, without a snapshot, and every output topic is compared with
+//! at instants that a seed gives, and goes on from its last snapshot, each time with another number of workers and processes.
+//! Of a cell first one process is killed, which its supervisor has to mend, then the whole. In the end the log is read once more by an engine in this process, without a snapshot, and every output topic is compared with
 //! what that engine says.
 //!
 //! `KILLS` says how many kills (`make kills`: 200), `SEED` with which seed; a failure prints both.
@@ -31,8 +31,8 @@ const LIFE_MAX: Duration = Duration::from_secs(3);
 /// Chunks after the last kill, and the event time that a kill may take.
 const CHUNKS_AFTER: u64 = 60;
 const EVENT_TIME_A_KILL_MS: u64 = 300_000;
-/// Workers of each life in turn.
-const WORKERS: [&str; 3] = ["1", "2", "4"];
+/// Processes and workers of each life in turn.
+const SHAPES: [(u8, u8); 4] = [(1, 1), (1, 2), (2, 1), (1, 4)];
 /// Longest wait for the end; a replay of everything takes a few seconds.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -50,12 +50,13 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     );
     std::fs::write(&settings, text).expect("the folder can be written");
     let told = folder.path().join("run.log");
-    let mut lives = 0;
+    let mut shapes = SHAPES.into_iter().cycle();
     let mut start = || {
+        let (processes, workers) = shapes.next().expect("an endless circle");
         let mut command = foreshadow();
-        command.arg("--settings").arg(&settings).args(["run", "--workers", WORKERS[lives % WORKERS.len()]]);
-        lives += 1;
-        Process::start(command, &told)
+        command.arg("--settings").arg(&settings).arg("run");
+        command.arg(format!("--processes={processes}")).arg(format!("--workers={workers}"));
+        (Process::start(command, &told), processes > 1)
     };
     let kafka = KafkaSettings { brokers: broker.brokers(), namespace, ..KafkaSettings::default() };
     let log = Kafka::connect(kafka).expect("the broker serves");
@@ -63,7 +64,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
 
     let (kills, seed) = (number("KILLS").unwrap_or(KILLS), number("SEED").unwrap_or(1));
     println!("KILLS={kills} SEED={seed}");
-    let mut run = start();
+    let (mut run, mut cell) = start();
     let mut town = Town::new(&log, kills * EVENT_TIME_A_KILL_MS + CHUNKS_AFTER * CHUNK_MS);
     for kill in 0..kills {
         let life = LIFE_MIN + (LIFE_MAX - LIFE_MIN).mul_f64(plant::noise::uniform(seed, 0, kill));
@@ -73,8 +74,12 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
             std::thread::sleep(left.min(CHUNK_PAUSE));
             assert!(run.runs(), "the pipeline ended:\n{}", run.told());
         }
-        run.kill();
-        run = start();
+        if std::mem::take(&mut cell) {
+            run.kill_a_child();
+        } else {
+            run.kill();
+            (run, cell) = start();
+        }
     }
     for _ in 0..CHUNKS_AFTER {
         town.live_on();

@@ -50,6 +50,15 @@ impl Process {
         self.child.wait().expect("a child can be waited for");
     }
 
+    /// Kills a process that it has started, if there is one.
+    pub fn kill_a_child(&mut self) {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let last = children.split_whitespace().last().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+        // It may have ended by itself.
+        _ = last.map(|child| kill_process(child, Signal::KILL));
+    }
+
     /// Asks it to end, as an operator's `kill` does, and waits; false when it failed or took longer than `timeout`.
     pub fn terminate(&mut self, timeout: Duration) -> bool {
         // Fails when it has ended already; how, is seen below.
