@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Heads;
 use crate::{EventTime, InstanceId, Metric, Role, Sample, TenantId, WorkloadId};
 
 /// What a row is a reading of.
@@ -142,7 +143,8 @@ const NAMES_MAX: usize = 1 << 20;
 /// For maps whose keys are hashes already.
 pub type Hashed = BuildHasherDefault<Same>;
 
-/// Builds [`Samples`], and remembers names from one to the next: each is checked and allocated once.
+/// Builds [`Samples`], and remembers names from one to the next: each is checked and allocated once. Rows that come in the
+/// order of those before find their names without a hash.
 #[derive(Debug, Default)]
 pub struct Builder {
     times_ms: Vec<u64>,
@@ -150,6 +152,10 @@ pub struct Builder {
     known: Vec<Known>,
     /// Places among the known, by the hash of the names.
     places: HashMap<u64, u32, Hashed>,
+    /// The known of the row placed last.
+    last: Option<u32>,
+    /// Heads of messages.
+    heads: Heads,
     /// Counts the blocks that were built.
     block: u64,
 }
@@ -157,6 +163,8 @@ pub struct Builder {
 #[derive(Debug)]
 struct Known {
     identity: Arc<Identity>,
+    /// Who came after it the last time that anybody else did.
+    next: Option<u32>,
     /// In which block it was last used, and its place there.
     used: (u64, u32),
 }
@@ -231,6 +239,7 @@ impl Builder {
         if self.known.len() > NAMES_MAX {
             self.known.clear();
             self.places.clear();
+            self.last = None;
         }
         let columns = Arc::new(std::mem::take(&mut self.columns));
         Samples { times_ms: std::mem::take(&mut self.times_ms), columns }
@@ -238,20 +247,14 @@ impl Builder {
 
     /// The place of names among the block's identities.
     pub(crate) fn place(&mut self, names: &Names<'_>) -> Result<u32, String> {
-        let mut hash = names.hash();
-        let at = loop {
-            match self.places.get(&hash) {
-                Some(&at) if names.are(&self.known[at as usize].identity) => break at,
-                // Two names with one hash: the next place is as good.
-                Some(_) => hash = hash.wrapping_add(1),
-                None => {
-                    let at = u32::try_from(self.known.len()).expect("names are bounded");
-                    self.known.push(Known { identity: Arc::new(names.identity()?), used: (u64::MAX, 0) });
-                    self.places.insert(hash, at);
-                    break at;
-                }
-            }
+        let at = match self.guess(names) {
+            Some(at) => at,
+            None => self.look_up(names)?,
         };
+        let last = self.last.replace(at).filter(|last| *last != at);
+        if let Some(last) = last {
+            self.known[last as usize].next = Some(at);
+        }
         let known = &mut self.known[at as usize];
         if known.used.0 != self.block {
             let place = u32::try_from(self.columns.identities.len()).expect("names are bounded");
@@ -259,6 +262,36 @@ impl Builder {
             known.used = (self.block, place);
         }
         Ok(known.used.1)
+    }
+
+    /// The row placed last is of these names, or the one that came after it before is.
+    fn guess(&self, names: &Names<'_>) -> Option<u32> {
+        let last = self.last?;
+        let next = self.known[last as usize].next;
+        [Some(last), next].into_iter().flatten().find(|at| names.are(&self.known[*at as usize].identity))
+    }
+
+    /// The known of names, by their hash; new names become known.
+    fn look_up(&mut self, names: &Names<'_>) -> Result<u32, String> {
+        let mut hash = names.hash();
+        loop {
+            match self.places.get(&hash) {
+                Some(&at) if names.are(&self.known[at as usize].identity) => return Ok(at),
+                // Two names with one hash: the next place is as good.
+                Some(_) => hash = hash.wrapping_add(1),
+                None => {
+                    let at = u32::try_from(self.known.len()).expect("names are bounded");
+                    self.known.push(Known { identity: Arc::new(names.identity()?), next: None, used: (u64::MAX, 0) });
+                    self.places.insert(hash, at);
+                    return Ok(at);
+                }
+            }
+        }
+    }
+
+    /// Heads of messages, as they were read with this builder.
+    pub(crate) const fn heads(&mut self) -> &mut Heads {
+        &mut self.heads
     }
 
     /// Adds a row; its readings follow, by column.

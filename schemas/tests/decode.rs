@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use schemas::decode::{self, ARROW_STREAM, JSON, MESSAGE_BYTES_MAX};
+use schemas::decode::{self, ARROW_STREAM, Fault, JSON, MESSAGE_BYTES_MAX, Read};
+use schemas::samples::Builder;
 use schemas::{EventTime, InstanceId, Metric, RejectReason, Role, Sample, TenantId, WorkloadId, batch};
 
 const LOG_TIME: EventTime = EventTime::from_millis(1_772_443_800_000);
@@ -54,6 +55,13 @@ fn a_json_array_is_refused_row_by_row() {
     assert!(rows[3].is_err());
 }
 
+/// What a message held, read with a builder that may know names and heads.
+fn read(bytes: &[u8], builder: &mut Builder) -> Result<(Read, Vec<Sample>), Fault> {
+    let read = decode::append(Some(ARROW_STREAM), bytes, LOG_TIME, builder);
+    let columns = builder.take();
+    Ok((read?, (0..columns.len()).map(|row| columns.sample(row)).collect()))
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(samples in prop::collection::vec(any_sample(), 1..50)) {
@@ -74,6 +82,32 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..512),
     ) {
         let _ = decode::samples(content_type, &bytes, LOG_TIME);
+    }
+
+    #[test]
+    fn a_known_head_and_known_names_change_nothing(
+        first in prop::collection::vec(any_sample(), 1..6),
+        second in prop::collection::vec(any_sample(), 1..20),
+        at in any::<Index>(),
+        flip in 1u8..,
+        tail in prop::collection::vec(any::<u8>(), 1..12),
+    ) {
+        let whole = batch::encode(&second);
+        let mut flipped = whole.clone();
+        flipped[at.index(whole.len())] ^= flip;
+        let unended = whole[..whole.len() - 8].to_vec();
+        let twice_ended = [whole.as_slice(), &whole[whole.len() - 8..]].concat();
+        let cut = whole[..at.index(whole.len())].to_vec();
+        let longer = [whole.as_slice(), &tail].concat();
+        for bytes in [whole.clone(), flipped, unended, twice_ended, cut, longer] {
+            let mut knowing = Builder::default();
+            for _ in 0..2 {
+                read(&batch::encode(&first), &mut knowing).expect("our own message");
+            }
+            for bytes in [&bytes, &whole, &bytes] {
+                prop_assert_eq!(read(bytes, &mut knowing), read(bytes, &mut Builder::default()));
+            }
+        }
     }
 
     #[test]

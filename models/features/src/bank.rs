@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bucket::bucket_of;
+use crate::bucket::{LEVELS, bucket_of, middle_of, rank_of};
 use crate::counts::Counts;
 use crate::ewma::{Decay, Ewmas, decay};
 use crate::features::Features;
@@ -10,6 +10,7 @@ use crate::grid::{Grid, MINUTES, Place, TickError, WINDOWS_MS};
 use crate::moments::{Minute, Moments, Panes};
 use crate::pane::Pane;
 use crate::slab::Slab;
+use crate::strips::Strips;
 use crate::summary::{MAX_MAGNITUDE, Summary};
 
 /// The rolling windows of [`WINDOWS_MS`] over many series (one metric of one role of one workload each), fed tick by tick.
@@ -36,11 +37,13 @@ pub struct Bank {
     grid: Grid,
     decay: Decay,
     series: Slab<Series>,
-    ticks: Slab<Pane>,
-    suffixes: Slab<Pane>,
+    ticks: Strips<Pane>,
+    suffixes: Strips<Pane>,
     minutes: Slab<Minute>,
-    /// The tick at hand, and the buckets of the series at hand.
+    /// The tick at hand.
     place: Place,
+    /// The series folded last, and the buckets of its tick, ascending.
+    at_hand: usize,
     buckets: Vec<i32>,
 }
 
@@ -75,10 +78,11 @@ impl Bank {
             grid,
             decay: decay(tick_ms),
             series: Slab::new(1),
-            ticks: Slab::new(grid.minute() as usize),
-            suffixes: Slab::new(2 * grid.block),
+            ticks: Strips::new(grid.minute() as usize),
+            suffixes: Strips::new(2 * grid.block),
             minutes: Slab::new(MINUTES),
             place: grid.place(0),
+            at_hand: usize::MAX,
             buckets: Vec::new(),
         })
     }
@@ -106,10 +110,11 @@ impl Bank {
         if self.place.tick != tick {
             self.place = self.grid.place(tick);
         }
+        self.at_hand = series;
         let (grid, place) = (&self.grid, &self.place);
         let mut panes = Panes {
-            ticks: &mut self.ticks[series],
-            suffixes: &mut self.suffixes[series],
+            ticks: self.ticks.of_mut(series),
+            suffixes: self.suffixes.of_mut(series),
             minutes: &mut self.minutes[series],
         };
         let series = &mut self.series[series][0];
@@ -136,7 +141,7 @@ impl Bank {
     pub fn touch(&self, series: impl Iterator<Item = usize> + Clone, tick_start_ms: u64) {
         let place = self.grid.place(tick_start_ms / self.grid.tick_ms);
         let panes = series.clone().fold(0, |all, number| {
-            all ^ Moments::touch((&self.ticks[number], &self.suffixes[number]), &place)
+            all ^ Moments::touch((self.ticks.of(number), self.suffixes.of(number)), &self.grid, &place)
                 ^ self.series[number][0].next as u32
         });
         let counts = series.fold(0, |all, number| all ^ self.series[number][0].counts.touch());
@@ -145,13 +150,14 @@ impl Bank {
     }
 
     /// What each window of [`WINDOWS_MS`] of a series holds at the end of the tick folded last; `None` for a window without
-    /// values. O(buckets), whatever the windows' length.
+    /// values. O(buckets), whatever the windows' length, and less just after the series was folded.
     ///
     /// # Panics
     /// If there is no such series.
     #[must_use]
     pub fn features(&self, series: usize) -> [Option<Features>; WINDOWS_MS.len()] {
-        let panes = (&self.ticks[series], &self.suffixes[series]);
+        let panes = (self.ticks.of(series), self.suffixes.of(series));
+        let newest = (self.at_hand == series && self.grid.second == 1).then_some(self.buckets.as_slice());
         let series = &self.series[series][0];
         let Some(tick) = series.next.checked_sub(1) else { return [None; WINDOWS_MS.len()] };
         let place = if self.place.tick == tick { self.place } else { self.grid.place(tick) };
@@ -160,7 +166,10 @@ impl Bank {
         std::array::from_fn(|window| {
             let summary = &slid.summaries[window];
             (summary.count > 0).then(|| {
-                let quantiles = series.counts.quantiles(&self.grid, window, summary.count);
+                let quantiles = match newest.filter(|_| window == 0) {
+                    Some(buckets) => LEVELS.map(|level| middle_of(buckets[rank_of(level, summary.count) as usize - 1])),
+                    None => series.counts.quantiles(&self.grid, window, summary.count),
+                };
                 Features::assemble(summary, quantiles, slid.rates_per_second[window], ewmas[window])
             })
         })
@@ -175,8 +184,8 @@ impl Bank {
         Saved {
             tick_ms: self.grid.tick_ms,
             series: self.series[series][0].clone(),
-            ticks: self.ticks[series].to_vec(),
-            suffixes: self.suffixes[series].to_vec(),
+            ticks: self.ticks.copy_of(series),
+            suffixes: self.suffixes.copy_of(series),
             minutes: self.minutes[series].to_vec(),
         }
     }
@@ -211,7 +220,7 @@ impl Bank {
     /// If there is no such series.
     #[must_use]
     pub fn memory_bytes(&self, series: usize) -> usize {
-        let panes = size_of_val(&self.ticks[series]) + size_of_val(&self.suffixes[series]);
+        let panes = self.ticks.bytes_each() + self.suffixes.bytes_each();
         let minutes = size_of_val(&self.minutes[series]);
         panes + minutes + size_of::<Series>() + self.series[series][0].counts.heap_bytes()
     }

@@ -7,7 +7,8 @@
 //!
 //! *Space.* 52 bytes for every eighth of a doubling in which values of the last 15 min lie, twice that for a series with
 //! many values a tick, and about one byte a value for a minute. *Cost.* A value is counted three times and taken off three
-//! times; one block serves all windows, so that is one or two cache lines.
+//! times; one block serves all windows, so that is one or two cache lines. The newest second is read from the buckets at hand
+//! where the series was folded just before.
 
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +79,7 @@ impl Counts {
         for (lane, length) in [grid.block, grid.minute() as usize].into_iter().enumerate() {
             if self.held[lane] as usize == length {
                 let mut runs = Runs::at(&self.ticks, self.oldest[lane] as usize);
-                either!(&mut self.table, table => table.take_off(lane, &mut runs));
+                either!(&mut self.table, table => table.take_off(lane, runs.by_ref()));
                 self.oldest[lane] = runs.place() as u32;
                 self.held[lane] -= 1;
             }
@@ -159,7 +160,7 @@ impl Counts {
         self.minutes_held -= 1;
         let mut runs = Runs::at(&self.minutes, 0);
         either!(&mut self.table, table => {
-            table.take_off(LONGEST, &mut runs);
+            table.take_off(LONGEST, runs.by_ref());
             table.drop_empty();
         });
         let used = runs.place();

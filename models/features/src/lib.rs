@@ -52,6 +52,7 @@ mod oracle;
 mod pane;
 mod runs;
 mod slab;
+mod strips;
 mod summary;
 mod table;
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grid::{BLOCK_MS, BLOCKS, Grid, MINUTE_MS, MINUTES, Place};
 use crate::pane::Pane;
+use crate::strips::{Strip, StripMut};
 use crate::summary::Summary;
 
 /// What one series keeps beside its ticks and minutes.
@@ -50,13 +51,13 @@ pub(crate) struct Minute {
     suffix: Pane,
 }
 
-/// A series' panes, in the bank's slabs.
+/// A series' panes, where the bank keeps them.
 pub(crate) struct Panes<'a> {
     /// By tick modulo the ticks of a minute.
-    pub(crate) ticks: &'a mut [Pane],
+    pub(crate) ticks: StripMut<'a, Pane>,
     /// By place in the block: of the block before the open one, from there to its end; then, of the block six before,
     /// from there up to the open block.
-    pub(crate) suffixes: &'a mut [Pane],
+    pub(crate) suffixes: StripMut<'a, Pane>,
     /// By minute modulo their count.
     pub(crate) minutes: &'a mut [Minute],
 }
@@ -96,7 +97,12 @@ impl Moments {
     }
 
     /// Every window as it ends with the open tick. Three merges, and a search for the oldest pane that holds values.
-    pub(crate) fn slide(&self, (ticks, suffixes): (&[Pane], &[Pane]), grid: &Grid, place: &Place) -> Slid {
+    pub(crate) fn slide(
+        &self,
+        (ticks, suffixes): (Strip<'_, Pane>, Strip<'_, Pane>),
+        grid: &Grid,
+        place: &Place,
+    ) -> Slid {
         let prefix = self.prefix.summary(0.0);
         let (mut before, mut middle) = (Summary::EMPTY, self.middle.summary(-MINUTE));
         if place.position + 1 < grid.block {
@@ -123,14 +129,13 @@ impl Moments {
     }
 
     /// Loads what the next tick will touch.
-    pub(crate) fn touch((ticks, suffixes): (&[Pane], &[Pane]), place: &Place) -> u32 {
-        let suffixes = suffixes[place.position].count ^ suffixes[suffixes.len() / 2 + place.position].count;
+    pub(crate) fn touch((ticks, suffixes): (Strip<'_, Pane>, Strip<'_, Pane>), grid: &Grid, place: &Place) -> u32 {
+        let suffixes = suffixes[place.position].count ^ suffixes[grid.block + place.position].count;
         ticks[place.slot].count ^ ticks[place.minute_ago].count ^ ticks[place.block_ago].count ^ suffixes
     }
 
     fn begin_block(&mut self, panes: &mut Panes<'_>, grid: &Grid, block: u64) {
-        let (recent, oldest) = panes.suffixes.split_at_mut(grid.block);
-        keep_suffixes(block_of(panes.ticks, grid, block - 1), recent, Summary::EMPTY);
+        keep_suffixes(panes, (grid, block - 1), 0, Summary::EMPTY);
         self.end_block(panes.minutes, block - 1);
         self.long = Pane::of(&self.before(panes.minutes, block));
         let mut middle = Summary::EMPTY;
@@ -141,7 +146,7 @@ impl Moments {
         }
         self.middle = Pane::of(&middle);
         // The slots of block `block - 6` are those that this block will fill.
-        keep_suffixes(block_of(panes.ticks, grid, block), oldest, middle);
+        keep_suffixes(panes, (grid, block), grid.block, middle);
         self.prefix = Pane::EMPTY;
     }
 
@@ -208,22 +213,18 @@ impl Moments {
 const BLOCK: f64 = BLOCK_MS as f64;
 const MINUTE: f64 = MINUTE_MS as f64;
 
-/// The slots of a block.
-fn block_of<'a>(ticks: &'a [Pane], grid: &Grid, block: u64) -> &'a [Pane] {
+/// Merges the ticks of a block from its end, onto what follows it, and keeps each from `kept` on. The first is never asked
+/// for.
+fn keep_suffixes(panes: &mut Panes<'_>, (grid, block): (&Grid, u64), kept: usize, mut suffix: Summary) {
     let first = grid.slot(block * grid.block as u64);
-    &ticks[first..first + grid.block]
-}
-
-/// Merges the ticks of a block from its end, onto what follows it. The first is never asked for.
-fn keep_suffixes(ticks: &[Pane], suffixes: &mut [Pane], mut suffix: Summary) {
-    for (tick, kept) in ticks.iter().zip(suffixes).skip(1).rev() {
-        suffix = tick.summary(0.0).merge(&suffix);
-        *kept = Pane::of(&suffix);
+    for at in (1..grid.block).rev() {
+        suffix = panes.ticks[first + at].summary(0.0).merge(&suffix);
+        panes.suffixes[kept + at] = Pane::of(&suffix);
     }
 }
 
 /// The newest second: one tick, or the last few.
-fn newest(ticks: &[Pane], grid: &Grid, place: &Place) -> Summary {
+fn newest(ticks: Strip<'_, Pane>, grid: &Grid, place: &Place) -> Summary {
     if grid.second == 1 {
         return ticks[place.slot].summary(0.0);
     }
@@ -234,7 +235,7 @@ fn newest(ticks: &[Pane], grid: &Grid, place: &Place) -> Summary {
 /// From the oldest to the newest tick with values among the last `panes`, of which `oldest` is the slot of the first and
 /// how many blocks it lies back.
 fn rate_within(
-    ticks: &[Pane],
+    ticks: Strip<'_, Pane>,
     grid: &Grid,
     place: &Place,
     (oldest, blocks): (usize, usize),
@@ -248,7 +249,7 @@ fn rate_within(
 }
 
 /// As [`rate_within`], tick by tick.
-fn search(ticks: &[Pane], grid: &Grid, place: &Place, panes: usize) -> Option<f64> {
+fn search(ticks: Strip<'_, Pane>, grid: &Grid, place: &Place, panes: usize) -> Option<f64> {
     let first = (place.tick + 1).saturating_sub(panes as u64);
     let holds = |at: &u64| !ticks[grid.slot(*at)].is_empty();
     let newest = (first..=place.tick).rev().find(holds)?;
@@ -257,7 +258,7 @@ fn search(ticks: &[Pane], grid: &Grid, place: &Place, panes: usize) -> Option<f6
 }
 
 /// A tick's summary, its times told from the start of the open block.
-fn told(ticks: &[Pane], grid: &Grid, place: &Place, at: u64) -> Summary {
+fn told(ticks: Strip<'_, Pane>, grid: &Grid, place: &Place, at: u64) -> Summary {
     let blocks_apart = place.block - at / grid.block as u64;
     ticks[grid.slot(at)].summary(-(blocks_apart as f64 * BLOCK))
 }

@@ -51,7 +51,14 @@ impl<'a> Runs<'a> {
 
     #[inline]
     fn number(&mut self) -> u32 {
-        let (mut number, mut shift) = (0, 0);
+        let byte = self.bytes[self.place];
+        self.place += 1;
+        if byte < 0x80 { u32::from(byte) } else { self.longer(byte) }
+    }
+
+    /// A number of more than one byte.
+    fn longer(&mut self, first: u8) -> u32 {
+        let (mut number, mut shift) = (u32::from(first & 0x7f), 7);
         loop {
             let byte = self.bytes[self.place];
             self.place += 1;
@@ -67,7 +74,7 @@ impl<'a> Runs<'a> {
 impl Iterator for Runs<'_> {
     type Item = (i32, u32);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<(i32, u32)> {
         self.left = self.left.checked_sub(1)?;
         let step = self.number();

@@ -2,7 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
-/// Series of a chunk: a chunk of their ticks is about a megabyte.
+/// Series of a chunk: a chunk of their minutes is about 250 KiB.
 const CHUNK: usize = 256;
 
 /// So many of a thing for each series, side by side.

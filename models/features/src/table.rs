@@ -54,16 +54,13 @@ struct Block<C> {
 impl<C: Count> Table<C> {
     /// Counts ascending buckets in every window.
     pub(crate) fn count(&mut self, buckets: &[i32]) {
-        let mut at = 0;
         for &bucket in buckets {
             let (number, slot) = place(bucket);
-            while at < self.blocks.len() && self.blocks[at].number < number {
-                at += 1;
-            }
-            if self.blocks.get(at).is_none_or(|block| block.number != number) {
+            let at = self.find(number).unwrap_or_else(|at| {
                 self.blocks.reserve_exact(1);
                 self.blocks.insert(at, Block { number, lanes: [[C::default(); BLOCK]; SLIDING + 1] });
-            }
+                at
+            });
             for lane in &mut self.blocks[at].lanes {
                 lane[slot].add(1);
             }
@@ -71,15 +68,26 @@ impl<C: Count> Table<C> {
     }
 
     /// Takes ascending runs, which were counted, off a window.
-    pub(crate) fn take_off(&mut self, lane: usize, runs: &mut impl Iterator<Item = (i32, u32)>) {
-        let mut at = 0;
+    pub(crate) fn take_off(&mut self, lane: usize, runs: impl Iterator<Item = (i32, u32)>) {
         for (bucket, count) in runs {
             let (number, slot) = place(bucket);
-            while self.blocks[at].number < number {
-                at += 1;
-            }
+            let at = self.find(number).expect("what was counted has its block");
             self.blocks[at].lanes[lane][slot].take_off(count);
         }
+    }
+
+    /// Where a block is; where it would be inserted if there is none.
+    ///
+    /// Most series keep to neighbouring blocks, or to those and zero: then the place is told by the distance to the last, and
+    /// no branch hangs on the values.
+    #[inline]
+    fn find(&self, number: i32) -> Result<usize, usize> {
+        let last = self.blocks.last().map_or(0, |block| block.number);
+        let guess = (self.blocks.len() as isize - 1).wrapping_sub(last as isize - number as isize) as usize;
+        if self.blocks.get(guess).is_some_and(|block| block.number == number) {
+            return Ok(guess);
+        }
+        self.blocks.binary_search_by_key(&number, |block| block.number)
     }
 
     /// Drops the blocks in which no value of the longest window lies.
@@ -96,21 +104,22 @@ impl<C: Count> Table<C> {
         })
     }
 
-    /// The buckets of ascending ranks in a window, from 1 to what it holds.
+    /// The buckets of ranks in a window, from 1 to what it holds. The way through the blocks is the same for all ranks.
     pub(crate) fn of_ranks(&self, lane: usize, ranks: [u32; LEVELS.len()]) -> [i32; LEVELS.len()] {
-        let mut answers = [0; LEVELS.len()];
-        let (mut answered, mut below) = (0, 0);
+        let (mut at, mut below) = ([0; LEVELS.len()], [0; LEVELS.len()]);
+        let mut up_to = 0;
         for block in &self.blocks {
-            let counts = block.lanes[lane].map(C::into);
-            let total: u32 = counts.iter().sum();
-            while answered < ranks.len() && below + total >= ranks[answered] {
-                answers[answered] = block.number * BLOCK as i32 + nth(&counts, ranks[answered] - below);
-                answered += 1;
+            up_to += block.lanes[lane].iter().fold(0, |sum, &count| sum + count.into());
+            for ((at, below), rank) in at.iter_mut().zip(&mut below).zip(ranks) {
+                let beyond = up_to < rank;
+                *at += usize::from(beyond);
+                *below = if beyond { up_to } else { *below };
             }
-            if answered == ranks.len() {
-                break;
-            }
-            below += total;
+        }
+        let mut answers = [0; LEVELS.len()];
+        for (level, answer) in answers.iter_mut().enumerate() {
+            let block = &self.blocks[at[level]];
+            *answer = block.number * BLOCK as i32 + nth(&block.lanes[lane], ranks[level] - below[level]);
         }
         answers
     }
@@ -143,10 +152,10 @@ const fn place(bucket: i32) -> (i32, usize) {
 
 /// The slot of the value of a rank within a lane, from 1 to its total.
 #[inline]
-fn nth(lane: &[u32; BLOCK], rank: u32) -> i32 {
+fn nth<C: Count>(lane: &[C; BLOCK], rank: u32) -> i32 {
     let (mut up_to, mut before) = (0, 0);
-    for count in lane {
-        up_to += count;
+    for &count in lane {
+        up_to += count.into();
         before += i32::from(up_to < rank);
     }
     before

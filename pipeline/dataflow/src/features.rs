@@ -36,9 +36,10 @@ pub(crate) fn features<'s>(
                 let mut session = output.session(&capability);
                 for pairs in data.drain(..) {
                     for pair in &pairs.pairs {
-                        windows.fold(&pairs, pair, tick);
-                        if tick % every_ms == 0 {
-                            session.give(windows.record(pair, tick));
+                        if tick.is_multiple_of(every_ms) {
+                            session.give(windows.record(&pairs, pair, tick));
+                        } else {
+                            windows.roll(&pairs, pair, tick, None);
                         }
                     }
                 }
@@ -83,36 +84,39 @@ impl Windows {
         }
     }
 
-    /// Folds a workload's tick; series that were not read slide on too.
-    fn fold(&mut self, pairs: &Pairs, pair: &Pair, tick: u64) {
-        let known = at(&mut self.workloads, pair.slot);
-        self.bank.touch(known.iter().map(|&(_, _, number)| number), tick);
-        let mut at = 0;
-        for series in pairs.series(pair) {
-            let key = (series.role, series.metric);
-            while let Some(&(_, _, number)) = known.get(at).filter(|&&(role, metric, _)| (role, metric) < key) {
-                self.bank.fold(number, tick, &[], &[]);
-                at += 1;
+    /// Rolls a workload one tick on, series that were not read as well, and tells `rows` of each while it is at hand.
+    fn roll(&mut self, pairs: &Pairs, pair: &Pair, tick: u64, mut rows: Option<&mut Vec<FeatureRow>>) {
+        let Self { bank, workloads } = self;
+        let known = at(workloads, pair.slot);
+        bank.touch(known.iter().map(|&(_, _, number)| number), tick);
+        let key = |&(role, metric, _): &(Role, Metric, usize)| (role, metric);
+        let read = pairs.series(pair);
+        if !known.iter().map(key).eq(read.iter().map(|series| (series.role, series.metric))) {
+            for series in read {
+                if let Err(place) = known.binary_search_by_key(&(series.role, series.metric), key) {
+                    known.insert(place, (series.role, series.metric, bank.add()));
+                }
             }
-            if known.get(at).is_none_or(|&(role, metric, _)| (role, metric) != key) {
-                known.insert(at, (key.0, key.1, self.bank.add()));
-            }
-            let (times_ms, values) = pairs.readings(series);
-            self.bank.fold(known[at].2, tick, times_ms, values);
-            at += 1;
         }
-        for &(_, _, number) in &known[at..] {
-            self.bank.fold(number, tick, &[], &[]);
+        if let Some(rows) = &mut rows {
+            rows.reserve_exact(known.len() * WINDOWS_MS.len());
+        }
+        let mut read = read.iter().peekable();
+        for &(role, metric, number) in known.iter() {
+            let own = read.next_if(|series| (series.role, series.metric) == (role, metric));
+            let (times_ms, values) = own.map_or((&[][..], &[][..]), |series| pairs.readings(series));
+            bank.fold(number, tick, times_ms, values);
+            if let Some(rows) = &mut rows {
+                let filled = WINDOWS_MS.into_iter().zip(bank.features(number));
+                rows.extend(filled.filter_map(|(window_ms, features)| Some(row(role, metric, window_ms, &features?))));
+            }
         }
     }
 
-    fn record(&self, pair: &Pair, tick: u64) -> FeatureRecord {
-        let series = &self.workloads[pair.slot];
-        let mut rows = Vec::with_capacity(series.len() * WINDOWS_MS.len());
-        for &(role, metric, number) in series {
-            let filled = WINDOWS_MS.into_iter().zip(self.bank.features(number));
-            rows.extend(filled.filter_map(|(window_ms, features)| Some(row(role, metric, window_ms, &features?))));
-        }
+    /// Rolls a workload one tick on; its record.
+    fn record(&mut self, pairs: &Pairs, pair: &Pair, tick: u64) -> FeatureRecord {
+        let mut rows = Vec::new();
+        self.roll(pairs, pair, tick, Some(&mut rows));
         FeatureRecord {
             version: V1,
             time: EventTime::from_millis(tick),

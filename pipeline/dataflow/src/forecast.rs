@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ::forecast::{Ensemble, EnsembleSettings, Prediction};
-use scaling::{Signal, Signals};
+use scaling::{QUANTILES, Signal, Signals};
 use schemas::{Anomaly, EventTime, ForecastRecord, Metric, QuantileValue, Resource, Role, Severity, V1, Workload};
 use serde::{Deserialize, Serialize};
 use shadow::Learner;
@@ -75,8 +75,7 @@ pub(crate) fn forecast<'s>(
                     for pair in &pairs.pairs {
                         let Some(record) = &pair.record else { continue };
                         let outlook = outlooks.of(pair, record, &settings);
-                        let ahead = outlook.tick(tick, (pairs, pair), record, &settings);
-                        ahead.into_iter().for_each(|ahead| session.give(ahead));
+                        outlook.tick(tick, (pairs, pair), record, &settings, |ahead| session.give(ahead));
                     }
                 }
             }
@@ -148,7 +147,8 @@ impl Outlook {
         (pairs, pair): (&Pairs, &Pair),
         record: &Arc<Workload>,
         settings: &EngineSettings,
-    ) -> Vec<Ahead> {
+        mut give: impl FnMut(Ahead),
+    ) {
         self.follow_delay(pair.delay_ms, settings);
         let primary = pairs.role(pair, Role::Primary);
         let shadow = pairs.role(pair, Role::Shadow).map(role_tick);
@@ -163,14 +163,13 @@ impl Outlook {
         let cores = |work: f64| sizing.demand(work);
         let bytes = |used: f64| used * (1.0 + settings.scaling.memory_margin);
         let horizon_ms = u64::from(self.horizon_steps) * settings.step.millis();
-        let mut ahead = Vec::with_capacity(3);
         if tick.is_multiple_of(settings.forecasts_every.millis()) {
-            ahead.extend(self.cpu.record(tick, pair, level, horizon_ms, cores));
-            ahead.extend(self.memory.record(tick, pair, level, horizon_ms, bytes));
+            self.cpu.record(tick, pair, level, horizon_ms, cores).map(&mut give);
+            self.memory.record(tick, pair, level, horizon_ms, bytes).map(&mut give);
         }
         let usage = primary.and_then(|role| role.mean(Metric::CpuUsed));
         let safe = sizing.safe(work.cores.unwrap_or_default());
-        ahead.push(Ahead::Signals(Box::new(Signals {
+        give(Ahead::Signals(Box::new(Signals {
             workload: Arc::clone(record),
             read_at: pair.read_at,
             horizon_ms,
@@ -181,7 +180,6 @@ impl Outlook {
             memory: Signal { usage: working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             quarantined_until: self.quarantined_until,
         })));
-        ahead
     }
 
     /// The horizon follows the actuation delay, in whole steps.
@@ -244,8 +242,8 @@ impl Series {
         Signal {
             floor: self.recent.front().map(|(_, peak)| demand(*peak)),
             forecast: newest.map(|prediction| demand(self.answer(prediction))),
-            quantiles: newest.map(|prediction| quantiles(prediction, &demand)).unwrap_or_default(),
-            expert: newest.map(|prediction| prediction.expert.as_str().to_owned()),
+            quantiles: newest.map(|prediction| quantiles(prediction, &demand)),
+            expert: newest.map(|prediction| prediction.expert.as_str().into()),
             ..Signal::default()
         }
     }
@@ -278,15 +276,15 @@ impl Series {
             expert: prediction.expert.as_str().to_owned(),
             model_version: EXPERTS_VERSION.to_owned(),
             base: demand(prediction.base),
-            quantiles: quantiles(prediction, &demand),
+            quantiles: quantiles(prediction, &demand).into(),
             target_level: level,
             calibrated: demand(self.answer(prediction)),
         })))
     }
 }
 
-fn quantiles(prediction: &Prediction, demand: impl Fn(f64) -> f64) -> Vec<QuantileValue> {
-    prediction.quantiles.iter().map(|&(level, value)| QuantileValue { level, value: demand(value) }).collect()
+fn quantiles(prediction: &Prediction, demand: impl Fn(f64) -> f64) -> [QuantileValue; QUANTILES] {
+    prediction.quantiles.map(|(level, value)| QuantileValue { level, value: demand(value) })
 }
 
 fn steps(span_ms: u64, settings: &EngineSettings) -> u32 {

@@ -3,12 +3,13 @@
 //! Key: workload. Time: a tick is folded once, when the frontier has passed it, with its samples in canonical order,
 //! so that sums of floats do not depend on arrival. State: the open ticks' rows, and the workloads' records. The
 //! same reading sent twice counts once. Samples beyond [`SAMPLES_PER_TICK_MAX`] of one workload and tick are refused.
-//! Cost: rows are counted into place, workload by workload; they are sorted only where they came out of order.
+//! Cost: rows are counted into place, workload by workload; they are sorted only where they came out of order. A great tick
+//! is folded in turns, and the stages behind take each turn's columns while they are in the cache.
 
 mod gather;
 mod roster;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use schemas::{Allocation, Noun, Outcome, Reject, RejectReason, Status, Topic, V1
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
+use timely::dataflow::operators::{Capability, Operator};
 
 use crate::control::Update;
 use crate::keys::range;
@@ -37,13 +38,28 @@ const REMIND_EVERY_MS: u64 = 3_600_000;
 /// Unknown workloads that get features at once; bounds what a stranger's names can cost.
 const UNKNOWN_MAX: usize = 10_000;
 
-/// A closed tick of all workloads, or a dead letter.
+/// Readings after which a turn ends: half a megabyte of values, so that the stages behind find a turn's columns in the cache,
+/// and what they make of them is taken on before the next turn.
+const READINGS_PER_TURN: usize = 1 << 16;
+
+/// Columns that are kept for use again: a tick of a million series has no more turns.
+const COLUMNS_KEPT_MAX: usize = 256;
+
+/// Some workloads of a closed tick, or a dead letter.
 pub(crate) type Paired = Result<Rc<Pairs>, Box<Reject>>;
 
 type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Paired>>>;
 
 /// A workload's record and what its adapter last reported: how the control plane tells them.
 pub(crate) type WorkloadUpdate = Update<(String, String, Option<String>)>;
+
+/// A closed tick that is being folded, turn by turn.
+struct Open {
+    capability: Capability<u64>,
+    blocks: Vec<Rows>,
+    /// Workloads that were folded, in the order of names.
+    folded: usize,
+}
 
 /// Brings a workload's roles together, tick by tick.
 pub(crate) fn pair<'s>(
@@ -54,9 +70,12 @@ pub(crate) fn pair<'s>(
     // The range of the workload's name, modulo the number of workers, as ingest has parted the rows.
     let by_workload = Exchange::new(|rows: &Rows| rows.worker);
     let by_key = Exchange::new(|update: &WorkloadUpdate| range(&update.0.0));
-    samples.binary_frontier(workloads, by_workload, by_key, "pair", |_, _| {
+    let scope = samples.scope();
+    samples.binary_frontier(workloads, by_workload, by_key, "pair", |_, info| {
+        let activator = scope.activator_for(info.address);
         let (mut samples, mut updates) = (Stash::new(), Stash::new());
         let mut known = Known::restored(slots, &cutter);
+        let mut open: Option<Open> = None;
         move |(input, frontier), (changes, changes_frontier), output: &mut Output<'_>| {
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
@@ -69,14 +88,30 @@ pub(crate) fn pair<'s>(
                 }
             });
             let frontiers = [frontier, changes_frontier];
-            while let Some((capability, tick)) = samples.pop_closed(&frontiers) {
-                if let Some(at) = cutter.due(*capability.time()) {
-                    known.cut(at, &mut updates, &cutter);
+            loop {
+                // Invariant: nothing is cut, and no change taken in, while a tick is open.
+                let mut tick = match open.take() {
+                    Some(tick) => tick,
+                    None => {
+                        let Some((capability, blocks)) = samples.pop_closed(&frontiers) else { break };
+                        let at = *capability.time();
+                        if let Some(at) = cutter.due(at) {
+                            known.cut(at, &mut updates, &cutter);
+                        }
+                        while let Some((_, closed)) = updates.pop_until(at) {
+                            known.update(closed);
+                        }
+                        output.session(&capability).give_iterator(known.open(at, &blocks).into_iter());
+                        Open { capability, blocks, folded: 0 }
+                    }
+                };
+                let folded = known.fold(*tick.capability.time(), &tick.blocks, &mut tick.folded);
+                output.session(&tick.capability).give_iterator(folded.into_iter());
+                if tick.folded < known.roster.len() {
+                    open = Some(tick);
+                    activator.activate();
+                    return;
                 }
-                while let Some((_, closed)) = updates.pop_until(*capability.time()) {
-                    known.update(closed);
-                }
-                output.session(&capability).give_iterator(known.fold(*capability.time(), &tick).into_iter());
             }
             if let Some(at) = cutter.due_by(&frontiers) {
                 known.cut(at, &mut updates, &cutter);
@@ -94,6 +129,8 @@ struct Known {
     /// By the workload's slot.
     standings: Vec<Standing>,
     gather: Gather,
+    /// Columns that were handed on, oldest first: the stages behind let go of them in that order.
+    handed_on: VecDeque<Rc<Pairs>>,
 }
 
 /// What is known of a workload beside its readings.
@@ -115,8 +152,12 @@ struct Registered {
 
 impl Known {
     fn restored(slots: Rc<Slots>, cutter: &Cutter) -> Self {
-        let mut known =
-            Self { roster: Roster::new(Rc::clone(&slots)), standings: Vec::new(), gather: Gather::default() };
+        let mut known = Self {
+            roster: Roster::new(slots),
+            standings: Vec::new(),
+            gather: Gather::default(),
+            handed_on: VecDeque::new(),
+        };
         for (workload, standing) in cutter.restored::<(WorkloadId, Standing)>() {
             let slot = known.slot(&workload);
             known.standings[slot] = standing;
@@ -168,20 +209,29 @@ impl Known {
         slot
     }
 
-    /// Folds one closed tick into columns, workload by workload in the order of their names.
-    fn fold(&mut self, tick: u64, blocks: &[Rows]) -> Vec<Paired> {
-        let mut folded = Vec::new();
+    /// Counts the rows of a closed tick into place; who was turned away.
+    fn open(&mut self, tick: u64, blocks: &[Rows]) -> Option<Paired> {
         let room = UNKNOWN_MAX.saturating_sub(self.strangers());
         let identities: Vec<_> = blocks.iter().map(Rows::identities).collect();
         let turned_away = self.roster.admit(identities.iter().flatten().copied().flatten(), room);
         self.standings.resize_with(self.roster.len(), Standing::default);
-        if let Some(workload) = turned_away {
-            let detail = format!("more than {UNKNOWN_MAX} unknown workloads: register them before sampling");
-            folded.push(Err(reject(tick, &workload, RejectReason::Bound, detail)));
-        }
-        let mut pairs = Pairs::default();
         self.gather.place(blocks, &identities, &self.roster);
-        for &slot in self.roster.by_name() {
+        turned_away.map(|workload| {
+            let detail = format!("more than {UNKNOWN_MAX} unknown workloads: register them before sampling");
+            Err(reject(tick, &workload, RejectReason::Bound, detail))
+        })
+    }
+
+    /// Folds one turn of an open tick into columns, workload by workload in the order of their names, from the first that was
+    /// not folded yet.
+    fn fold(&mut self, tick: u64, blocks: &[Rows], workloads: &mut usize) -> Vec<Paired> {
+        let (mut folded, mut columns) = (Vec::new(), self.columns());
+        let pairs = Rc::get_mut(&mut columns).expect("nobody else holds columns that are new or were let go");
+        for &slot in &self.roster.by_name()[*workloads..] {
+            if pairs.readings_held() >= READINGS_PER_TURN {
+                break;
+            }
+            *workloads += 1;
             let Some(mut pair) = self.gather.begin(slot, blocks, &self.roster) else { continue };
             if self.gather.bound(SAMPLES_PER_TICK_MAX) {
                 let detail =
@@ -199,10 +249,19 @@ impl Known {
                     "no record of this workload: it gets features but no decisions; write one to the workloads topic";
                 folded.push(Err(reject(tick, &pair.workload, RejectReason::UnknownWorkload, detail.to_owned())));
             }
-            self.gather.fold(pair, blocks, &self.roster, &mut pairs);
+            self.gather.fold(pair, blocks, &self.roster, pairs);
         }
-        folded.push(Ok(Rc::new(pairs)));
+        if self.handed_on.len() < COLUMNS_KEPT_MAX {
+            self.handed_on.push_back(Rc::clone(&columns));
+        }
+        folded.push(Ok(columns));
         folded
+    }
+
+    /// Columns to fill: the oldest that were handed on, once all stages behind have let go of them.
+    fn columns(&mut self) -> Rc<Pairs> {
+        let free = self.handed_on.front_mut().and_then(Rc::get_mut).map(Pairs::clear).is_some();
+        if free { self.handed_on.pop_front() } else { None }.unwrap_or_default()
     }
 
     /// Workloads that were seen without having been registered.
@@ -249,11 +308,44 @@ mod tests {
         }
         let rows = Rows { worker: 0, samples: Arc::new(builder.take()), rows: vec![1] };
         let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
-        let folded = known.fold(1_000, &[rows]);
+        let blocks = [rows];
+        assert!(known.open(1_000, &blocks).is_none(), "there is room");
+        let folded = known.fold(1_000, &blocks, &mut 0);
         assert_eq!(known.roster.len(), 1, "a block also holds what is not of this tick");
         let pairs = folded.into_iter().find_map(Result::ok).expect("a tick");
         let names: Vec<&str> = pairs.pairs.iter().map(|pair| pair.workload.as_str()).collect();
         assert_eq!(names, ["web"]);
+    }
+
+    #[test]
+    fn a_great_tick_takes_turns_and_columns_are_used_again() {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let mut builder = schemas::samples::Builder::default();
+        for name in names {
+            for reading in 0..9_000 {
+                let time = EventTime::from_millis(1_000 + reading / 9);
+                let mut sample = schemas::Sample::new(time, WorkloadId::new(name).expect("a name"));
+                sample.instance = Some(schemas::InstanceId::new(&format!("{}", reading % 9)).expect("a name"));
+                sample.set(schemas::Metric::CpuUsed, Some(1.0));
+                builder.push(&sample);
+            }
+        }
+        let samples = Arc::new(builder.take());
+        let rows = (0..samples.len() as u32).collect();
+        let blocks = [Rows { worker: 0, samples, rows }];
+        let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
+        assert!(known.open(1_000, &blocks).is_none(), "there is room");
+        let mut folded = 0;
+        let mut turn = |known: &mut Known| known.fold(1_000, &blocks, &mut folded).into_iter().find_map(Result::ok);
+        let first = turn(&mut known).expect("columns");
+        // Eight workloads of 9000 readings are the first to reach 2^16.
+        assert_eq!((first.pairs.len(), first.readings_held()), (8, 72_000));
+        let columns = Rc::as_ptr(&first);
+        drop(first);
+        let second = turn(&mut known).expect("columns");
+        assert_eq!(Rc::as_ptr(&second), columns);
+        let left: Vec<&str> = second.pairs.iter().map(|pair| pair.workload.as_str()).collect();
+        assert_eq!((left, second.readings_held()), (vec!["i", "j"], 18_000));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Rows {
     }
 }
 
-/// One closed tick of all workloads of a worker: columns, and who they belong to.
+/// Workloads of a worker at one closed tick: columns, and who they belong to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pairs {
     pub(crate) pairs: Vec<Pair>,
@@ -115,6 +115,19 @@ pub(crate) struct Series {
 pub(crate) struct RoleTick<'a>(&'a [Series]);
 
 impl Pairs {
+    /// Forgets everything but the room that it took.
+    pub(crate) fn clear(&mut self) {
+        self.pairs.clear();
+        self.series.clear();
+        self.times_ms.clear();
+        self.values.clear();
+    }
+
+    /// How many readings there are.
+    pub(crate) const fn readings_held(&self) -> usize {
+        self.values.len()
+    }
+
     /// Opens the next workload; its series follow.
     pub(crate) fn begin(&mut self, pair: Pair) {
         let next = self.series.len();
@@ -139,25 +152,34 @@ impl Pairs {
     ) {
         let first = self.values.len();
         self.values.extend(values);
-        if self.values[first..].iter().any(|value| value.is_nan()) {
-            let values = self.values.split_off(first);
-            let taken: Vec<(usize, f64)> = times_ms.zip(values).filter(|(_, value)| !value.is_nan()).collect();
-            times_ms = self.times_ms.len()..self.times_ms.len() + taken.len();
-            for (time, value) in taken {
-                self.times_ms.push(self.times_ms[time]);
-                self.values.push(value);
-            }
+        let (mut sum, mut peak) = total(&self.values[first..]);
+        // Readings are finite and within bounds: a sum is NaN only where one was not taken.
+        if sum.is_nan() {
+            times_ms = self.keep_taken(first, times_ms);
+            (sum, peak) = total(&self.values[first..]);
         }
         let values = first..self.values.len();
-        let readings = &self.values[values.clone()];
-        debug_assert_eq!(readings.len(), times_ms.len(), "a reading has a time");
-        if readings.is_empty() {
+        debug_assert_eq!(values.len(), times_ms.len(), "a reading has a time");
+        if values.is_empty() {
             return;
         }
-        let (sum, peak) = readings.iter().fold((0.0, f64::MIN), |(sum, peak), &value| (sum + value, peak.max(value)));
-        let mean = sum / readings.len() as f64;
+        let mean = sum / values.len() as f64;
         self.series.push(Series { role, metric, mean, peak, times_ms, values });
         self.pairs.last_mut().expect("a workload was opened").series.end = self.series.len();
+    }
+
+    /// Keeps only the readings from `first` on that were taken, with times of their own.
+    fn keep_taken(&mut self, first: usize, times_ms: Range<usize>) -> Range<usize> {
+        let (own_times, mut kept) = (self.times_ms.len(), first);
+        for (time, at) in times_ms.zip(first..self.values.len()) {
+            if !self.values[at].is_nan() {
+                self.times_ms.push(self.times_ms[time]);
+                self.values[kept] = self.values[at];
+                kept += 1;
+            }
+        }
+        self.values.truncate(kept);
+        own_times..self.times_ms.len()
     }
 
     /// The series of a workload, by role and metric.
@@ -175,6 +197,11 @@ impl Pairs {
         let own = self.series(pair).chunk_by(|a, b| a.role == b.role).find(|own| own[0].role == role);
         own.map(RoleTick)
     }
+}
+
+/// Sum, in order, and greatest of readings.
+fn total(readings: &[f64]) -> (f64, f64) {
+    readings.iter().fold((0.0, f64::MIN), |(sum, peak), &value| (sum + value, if value > peak { value } else { peak }))
 }
 
 impl Pair {

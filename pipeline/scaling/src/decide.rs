@@ -3,6 +3,7 @@
 //! Order within a tick, so that no race can over-grant: what is given back comes first; then what is needed *now* is
 //! granted, by priority, price and name; then what is *forecast* to be needed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemas::{
@@ -354,8 +355,8 @@ fn evidence(signals: &Signals, case: &Case, pool_after: PoolLevel, price_after: 
             censored: signal.censored,
             reactive_floor: signal.floor,
             forecast: signal.forecast,
-            quantiles: signal.quantiles.clone(),
-            expert: signal.expert.clone(),
+            quantiles: signal.quantiles.map(Vec::from).unwrap_or_default(),
+            expert: signal.expert.clone().map(Cow::into_owned),
             raw,
         }
     });

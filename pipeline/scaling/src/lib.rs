@@ -28,4 +28,4 @@ pub mod want;
 pub use controller::Controller;
 pub use decide::{PoolState, settle};
 pub use settings::ScalingSettings;
-pub use signals::{Signal, Signals};
+pub use signals::{QUANTILES, Signal, Signals};

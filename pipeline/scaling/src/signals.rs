@@ -1,9 +1,13 @@
 //! What is known of one workload at one tick: the law's input.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemas::{EventTime, QuantileValue, Ratio, Resource, Workload};
 use serde::{Deserialize, Serialize};
+
+/// Quantiles of a forecast: three fixed levels and the target's.
+pub const QUANTILES: usize = 4;
 
 /// What is known of one resource. Amounts are in cores or bytes of *allocation*: demand is the least allocation that
 /// would have met the SLO, so the knee's headroom is already in it.
@@ -20,9 +24,9 @@ pub struct Signal {
     /// The calibrated forecast of demand over the horizon at the target quantile: of the time for CPU, of peaks for memory.
     pub forecast: Option<f64>,
     /// The forecast's quantiles.
-    pub quantiles: Vec<QuantileValue>,
+    pub quantiles: Option<[QuantileValue; QUANTILES]>,
     /// The expert that leads.
-    pub expert: Option<String>,
+    pub expert: Option<Cow<'static, str>>,
 }
 
 /// What is known of one workload at one tick.

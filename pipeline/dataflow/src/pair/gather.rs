@@ -137,17 +137,23 @@ fn bits<'a>(of: &'a Reading, blocks: &'a [Rows]) -> impl Iterator<Item = Option<
     Metric::ALL.iter().map(|&metric| reading(of, metric, blocks).map(f64::to_bits))
 }
 
-/// One instance: its readings are the role's.
+/// One instance: its readings are the role's. Rows that lie one after the other are taken over as they are.
 fn fold_one(own: &[Reading], blocks: &[Rows], into: &mut Pairs) {
-    let times = into.add_times(own.iter().map(|reading| reading.time_ms));
+    let (role, times) = (own[0].role, into.add_times(own.iter().map(|reading| reading.time_ms)));
     let together = own.iter().all(|reading| reading.block == own[0].block);
+    let first = own[0].row as usize;
+    let in_a_row = together && (first..).zip(own).all(|(row, of)| of.row as usize == row);
     for &metric in Metric::ALL {
-        if together {
-            let Some(column) = blocks[own[0].block as usize].samples.column(metric) else { continue };
-            into.add(own[0].role, metric, times.clone(), own.iter().map(|of| column[of.row as usize]));
-        } else {
+        if !together {
             let values = own.iter().map(|of| reading(of, metric, blocks).unwrap_or(f64::NAN));
-            into.add(own[0].role, metric, times.clone(), values);
+            into.add(role, metric, times.clone(), values);
+            continue;
+        }
+        let Some(column) = blocks[own[0].block as usize].samples.column(metric) else { continue };
+        if in_a_row {
+            into.add(role, metric, times.clone(), column[first..first + own.len()].iter().copied());
+        } else {
+            into.add(role, metric, times.clone(), own.iter().map(|of| column[of.row as usize]));
         }
     }
 }
