@@ -96,6 +96,11 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     assert!(decisions >= 10, "a scenario with decisions: {decisions}");
     let scaled = town.answered;
     assert!(scaled > 5, "a scenario with outcomes: {scaled}");
+    compare(&log, &expected);
+}
+
+/// Compares every output topic with what it has to hold.
+fn compare(log: &dyn Log, expected: &[OutputRecord]) {
     for topic in [Topic::Decisions, Topic::Features, Topic::Forecasts, Topic::Anomalies, Topic::Rejects] {
         let expected = by_key(
             expected
@@ -103,7 +108,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
                 .filter(|record| record.noun == topic.noun())
                 .map(|record| (record.key.clone(), record.tick, record.value.clone())),
         );
-        let found = read_all(&log, topic, Start::Earliest).expect("the topic can be read");
+        let found = read_all(log, topic, Start::Earliest).expect("the topic can be read");
         let found = by_key(
             found
                 .into_iter()

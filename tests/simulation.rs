@@ -3,6 +3,9 @@
 //! The machine is the real one: intake, timely workers that step one at a time, publisher, keeper, shelf. `SEEDS` says how
 //! many worlds, `SEED` the first; a single one tells what happens in it.
 
+#![allow(clippy::disallowed_methods, reason = "which worlds are lived through is asked of the environment")]
+#![allow(clippy::print_stdout, reason = "a single world tells what happens in it")]
+
 #[path = "simulation/dice.rs"]
 mod dice;
 #[path = "simulation/disk.rs"]

@@ -24,6 +24,7 @@ pub struct Ledger {
     offers: Vec<Offer>,
     quotas: BTreeMap<TenantId, Units>,
     holdings: BTreeMap<WorkloadId, Holding>,
+    totals: Totals,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,14 @@ struct Holding {
     tenant: TenantId,
     /// Units held, by the offer's name.
     of_offer: BTreeMap<String, Units>,
+}
+
+/// Sums over all holdings, kept beside them so that a grant does not walk them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Totals {
+    all: Units,
+    of_offer: BTreeMap<String, Units>,
+    of_tenant: BTreeMap<TenantId, Units>,
 }
 
 impl Ledger {
@@ -51,14 +60,13 @@ impl Ledger {
         let held = self.units_of(id);
         let missing = less(units(&allocation), held);
         let last = self.offers.last().map_or_else(|| UNPRICED.to_owned(), |offer| offer.offer.clone());
-        let holding = self.holdings.entry(id.clone()).or_default();
-        holding.tenant = tenant.clone();
-        add(holding.of_offer.entry(last).or_default(), missing);
+        self.put(id, tenant, last, missing);
     }
 
     /// Ends a workload's holding.
     pub fn forget(&mut self, workload: &WorkloadId) {
-        self.holdings.remove(workload);
+        let Some(holding) = self.holdings.remove(workload) else { return };
+        holding.of_offer.iter().for_each(|(offer, held)| self.totals.take(&holding.tenant, offer, *held));
     }
 
     /// Grants as much of `more` as quota and offers hold, from the cheapest offers that fit it whole, else from the
@@ -88,9 +96,7 @@ impl Ledger {
             if part == [0, 0] {
                 continue;
             }
-            let holding = self.holdings.entry(workload.clone()).or_default();
-            holding.tenant = tenant.clone();
-            add(holding.of_offer.entry(offer).or_default(), part);
+            self.put(workload, tenant, offer, part);
             add(&mut granted, part);
         }
         amount(granted)
@@ -107,6 +113,7 @@ impl Ledger {
                 let part = least(left, *held);
                 *held = less(*held, part);
                 left = less(left, part);
+                self.totals.take(&holding.tenant, &offer, part);
             }
         }
         holding.of_offer.retain(|_, held| *held != [0, 0]);
@@ -152,21 +159,25 @@ impl Ledger {
     /// What is free of an offer: never more than what is free of the pool as a whole.
     fn free_of(&self, name: &str) -> Units {
         let Some(offer) = self.offers.iter().find(|offer| offer.offer == name) else { return [0, 0] };
-        let held = self.sum(|holding| holding.of_offer.get(name).copied().unwrap_or_default());
+        let held = self.totals.of_offer.get(name).copied().unwrap_or_default();
         least(less(units(&offer.capacity), held), self.free())
     }
 
     /// What is free of the pool as a whole.
     fn free(&self) -> Units {
         let capacity = self.offers.iter().fold(Allocation::ZERO, |sum, offer| sum.plus(offer.capacity));
-        less(units(&capacity), self.sum(Holding::sum))
+        less(units(&capacity), self.totals.all)
     }
 
-    fn sum(&self, of: impl Fn(&Holding) -> Units) -> Units {
-        self.holdings.values().fold([0, 0], |mut sum, holding| {
-            add(&mut sum, of(holding));
-            sum
-        })
+    /// Adds a part of an offer to a workload's holding, which is this tenant's from now on.
+    fn put(&mut self, workload: &WorkloadId, tenant: &TenantId, offer: String, part: Units) {
+        let holding = self.holdings.entry(workload.clone()).or_default();
+        if holding.tenant != *tenant {
+            let before = std::mem::replace(&mut holding.tenant, tenant.clone());
+            self.totals.hand_over(&before, tenant, holding.sum());
+        }
+        self.totals.put(tenant, &offer, part);
+        add(holding.of_offer.entry(offer).or_default(), part);
     }
 
     fn units_of(&self, workload: &WorkloadId) -> Units {
@@ -174,7 +185,31 @@ impl Ledger {
     }
 
     fn units_of_tenant(&self, tenant: &TenantId) -> Units {
-        self.sum(|holding| if holding.tenant == *tenant { holding.sum() } else { [0, 0] })
+        self.totals.of_tenant.get(tenant).copied().unwrap_or_default()
+    }
+}
+
+impl Totals {
+    fn put(&mut self, tenant: &TenantId, offer: &str, part: Units) {
+        add(&mut self.all, part);
+        add(self.of_offer.entry(offer.to_owned()).or_default(), part);
+        add(self.of_tenant.entry(tenant.clone()).or_default(), part);
+    }
+
+    fn take(&mut self, tenant: &TenantId, offer: &str, part: Units) {
+        let whole = "what is taken was put before";
+        self.all = less(self.all, part);
+        let of_offer = self.of_offer.get_mut(offer).expect(whole);
+        *of_offer = less(*of_offer, part);
+        let of_tenant = self.of_tenant.get_mut(tenant).expect(whole);
+        *of_tenant = less(*of_tenant, part);
+    }
+
+    fn hand_over(&mut self, from: &TenantId, to: &TenantId, part: Units) {
+        if let Some(before) = self.of_tenant.get_mut(from) {
+            *before = less(*before, part);
+        }
+        add(self.of_tenant.entry(to.clone()).or_default(), part);
     }
 }
 

@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod messages;
 mod produce;
+mod recovery;
 mod subject;
 mod sustain;
 
@@ -37,6 +38,8 @@ enum Measure {
     EndToEnd(end_to_end::EndToEnd),
     /// How long a decision takes from the sample that completes its tick to a consumer of the decisions.
     Latency(latency::Latency),
+    /// How long a pipeline that was killed takes until its next decision, and until nothing is behind.
+    Recovery(recovery::Recovery),
     /// Bytes that the windows of a series take, settled.
     Memory(memory::Memory),
     /// The generator of the measures with a broker: a process that they start.
@@ -54,6 +57,7 @@ pub(crate) fn run(arguments: &Bench, settings: &Settings) -> anyhow::Result<()> 
         Measure::Scale(arguments) => engine::scale(arguments, settings),
         Measure::EndToEnd(arguments) => end_to_end::run(arguments, settings),
         Measure::Latency(arguments) => latency::run(arguments, settings),
+        Measure::Recovery(arguments) => recovery::run(arguments, settings),
         Measure::Memory(arguments) => memory::run(arguments),
         Measure::Generate => produce::generate(),
     }

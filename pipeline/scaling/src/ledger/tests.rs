@@ -101,4 +101,35 @@ proptest! {
             prop_assert!((held + level.free.cpu_cores.get() - 16.0).abs() < 1e-6, "granted and free add up");
         }
     }
+
+    #[test]
+    fn totals_are_the_sums_over_the_holdings(
+        moves in prop::collection::vec((0_u8..5, 0_u8..4, 0.0..6.0_f64, any::<bool>()), 0..100),
+    ) {
+        let mut ledger = ledger();
+        for (workload, act, cores, small) in moves {
+            let (id, amount) = (id(&format!("w{workload}")), Allocation::new(cores, cores * 1e9));
+            let tenant = if small { TenantId::new("small").expect("a name") } else { TenantId::default() };
+            match act {
+                0 => _ = ledger.grant(&id, &tenant, amount, false),
+                1 => ledger.release(&id, amount),
+                2 => ledger.forget(&id),
+                _ => {
+                    let mut workload = crate::controller::tests::workload(id.as_str());
+                    workload.tenant = tenant;
+                    ledger.register(&workload, amount);
+                }
+            }
+            let mut sums = Totals::default();
+            for Holding { tenant, of_offer } in ledger.holdings.values() {
+                of_offer.iter().for_each(|(offer, held)| sums.put(tenant, offer, *held));
+            }
+            let mut totals = ledger.totals.clone();
+            for totals in [&mut sums, &mut totals] {
+                totals.of_offer.retain(|_, held| *held != [0, 0]);
+                totals.of_tenant.retain(|_, held| *held != [0, 0]);
+            }
+            prop_assert_eq!(totals, sums);
+        }
+    }
 }

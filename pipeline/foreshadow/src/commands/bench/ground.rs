@@ -42,7 +42,11 @@ impl Ground {
 
     fn register(&self, workloads: usize) -> anyhow::Result<()> {
         let now = instant::now();
-        let of = |workload: Workload| Outgoing::of(&Workload { time: now, ..workload });
+        // What is idle costs most, so that allocations follow the load down as well as up and decisions do not cease.
+        let costs = (Money::new(1.0), Money::new(19.0));
+        let of = |workload: Workload| {
+            Outgoing::of(&Workload { time: now, unmet_cost: costs.0, idle_cost: costs.1, ..workload })
+        };
         let mut records: Vec<Outgoing> = records(workloads).into_iter().map(of).collect();
         records.push(Outgoing::of(&pool(workloads, now)));
         let mut writer = self.log.writer(Delivery::Idempotent)?;

@@ -104,19 +104,20 @@ pub(super) fn run(arguments: &Latency, settings: &Settings) -> anyhow::Result<()
     )
 }
 
+/// A load with decisions.
 #[derive(Clone, Copy)]
-struct Case {
-    workloads: usize,
-    hz: u32,
-    span: Duration,
+pub(super) struct Case {
+    pub(super) workloads: usize,
+    pub(super) hz: u32,
+    pub(super) span: Duration,
 }
 
 impl Case {
-    fn samples_per_second(&self) -> f64 {
+    pub(super) fn samples_per_second(&self) -> f64 {
         (self.workloads * SERIES / METRICS.len()) as f64 * f64::from(self.hz)
     }
 
-    fn plan(&self, ground: &Ground) -> Plan {
+    pub(super) fn plan(&self, ground: &Ground) -> Plan {
         let (workloads, partitions) = (self.workloads, ground.partitions);
         let mix = Mix { lane: Lane::Native, rows: ROWS, workloads, partitions, swing_ms: Some(SWING_MS) };
         Plan { kafka: ground.kafka.clone(), mix }
@@ -230,7 +231,7 @@ const FOLLOWED_WITHIN: Span = Span::from_millis(SWING_MS / 8);
 const SCALE_DOWN_THRESHOLD: f64 = 0.4;
 
 /// The user's settings, but for a law that follows the swing of the load in both directions.
-fn follow_at_once(settings: &Settings) -> Settings {
+pub(super) fn follow_at_once(settings: &Settings) -> Settings {
     let mut settings = settings.clone();
     let engine = &mut settings.engine;
     engine.floor_window = FOLLOWED_WITHIN;
