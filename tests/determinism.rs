@@ -357,8 +357,10 @@ fn run_as(workers: usize, workers_in_all: usize, start: Start) -> (Vec<OutputRec
     }) {}
     engine.finish();
     let records = reader.join().expect("the reader only collects");
+    // Before the engine goes, with which cuts on their way would go too.
+    let cuts: Vec<_> = cuts.iter().collect();
     drop(engine);
-    (records, whole(&cuts.iter().collect::<Vec<_>>(), workers_in_all))
+    (records, whole(&cuts, workers_in_all))
 }
 
 /// The snapshots of which every worker has given all pieces, oldest first.
