@@ -30,6 +30,15 @@ fn console_tools_read_decisions_and_write_samples() {
         [start(&["run"]), start(&["actuate", "--orchestrator", "simulated"]), start(&["profile", "--host"])];
     let topic = |topic: Topic| format!("{namespace}{}", topic.name());
 
+    // Whatever the fleet's hour of the day: once all is up, one workload needs far more than it has.
+    consume(broker, &topic(Topic::Features), |line| FeatureRecord::from_json(line).is_ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch").as_millis();
+    let hot = |step: u128| {
+        let time = now + 250 * step;
+        format!(r#"{{"time": {time}, "workload": "web", "instance": "by-hand", "cpu_used_cores": 40}}"#)
+    };
+    let hot: Vec<String> = (0..32).map(hot).collect();
+    produce(broker, &topic(Topic::Samples), &hot.iter().map(String::as_str).collect::<Vec<_>>());
     let decisions = consume(broker, &topic(Topic::Decisions), |line| Decision::from_json(line).is_ok());
     let decision = Decision::from_json(decisions.as_bytes()).expect("the line was found by it");
     assert_eq!(decision.orchestrator, "simulated");
