@@ -13,9 +13,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dataflow::{Delivery, Engine, EngineSettings, OutputRecord};
+use dataflow::{EngineSettings, OutputRecord};
 use end_to_end::binary::{Process, foreshadow};
 use end_to_end::broker;
+use end_to_end::replay::{OUTPUTS, replay};
 use orchestrators::{Adapter, Simulated};
 use schemas::{Decision, EventTime, Outcome, Progress, SourceId, Topic};
 use topics::{Consumer, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, latest, read_all};
@@ -91,7 +92,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     assert!(run.terminate(Duration::from_secs(10)), "it ends when it is asked to:\n{}", run.told());
     let published = latest::<Progress>(&log).map_or(published, |found| found.nouns["main"].clone());
 
-    let expected = replay(&log, &published);
+    let expected = replay(&log, &EngineSettings::default(), &published);
     let decisions = expected.iter().filter(|record| record.noun == Topic::Decisions.noun()).count();
     assert!(decisions >= 10, "a scenario with decisions: {decisions}");
     let scaled = town.answered;
@@ -101,7 +102,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
 
 /// Compares every output topic with what it has to hold.
 fn compare(log: &dyn Log, expected: &[OutputRecord]) {
-    for topic in [Topic::Decisions, Topic::Features, Topic::Forecasts, Topic::Anomalies, Topic::Rejects] {
+    for topic in OUTPUTS {
         let expected = by_key(
             expected
                 .iter()
@@ -209,35 +210,4 @@ fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) -> Progress {
         assert!(begun.elapsed() < WAIT_MAX, "the outputs do not reach {frontier}:\n{}", run.told());
         std::thread::sleep(Duration::from_millis(200));
     }
-}
-
-/// What an engine in this process says about the log, up to the published frontier.
-fn replay(log: &dyn Log, published: &Progress) -> Vec<OutputRecord> {
-    let settings = EngineSettings { ticks_in_flight_max: 65_536, ..EngineSettings::default() };
-    let mut engine = Engine::start(&settings, 2).expect("the settings are sound");
-    let commits = engine.commits().clone();
-    let collected = std::thread::spawn(move || commits.iter().flat_map(|commit| commit.records).collect::<Vec<_>>());
-    for topic in [Topic::Workloads, Topic::Pools, Topic::Outcomes, Topic::Samples] {
-        for record in read_all(log, topic, Start::Earliest).expect("the topic can be read") {
-            let late = published.late.iter().find(|late| {
-                (late.noun.as_str(), late.partition, late.offset) == (topic.noun(), record.partition, record.offset)
-            });
-            let delivery = Delivery {
-                topic,
-                partition: record.partition,
-                offset: record.offset,
-                time: record.time,
-                key: record.source(),
-                content_type: record.header("content-type").map(str::to_owned),
-                value: record.value,
-                counts_from: late.map(|late| late.counts_from),
-                settled: true,
-            };
-            engine.deliver(delivery).expect("the workers run");
-        }
-    }
-    engine.finish();
-    let mut records = collected.join().expect("the collector only collects");
-    records.retain(|record| record.tick < published.frontier.millis());
-    records
 }

@@ -5,10 +5,8 @@ use std::net::{TcpListener, TcpStream};
 
 use dataflow::snapshot::{Cut, Restore};
 use dataflow::{Cell, Commit, Delivery, Engine, EngineSettings, OutputRecord, Start};
-use schemas::{
-    Allocation, Decision, EventTime, FeatureRecord, Metric, Money, Noun, Offer, OfferKind, Pool, PoolId, Profile, Role,
-    Sample, ShadowSettings, Topic, V1, Workload, WorkloadId,
-};
+use end_to_end::fixtures::{name, pool, workload};
+use schemas::{Decision, EventTime, FeatureRecord, Metric, Noun, Role, Sample, Topic};
 
 /// Partitions of the samples.
 const PARTITIONS: i32 = 4;
@@ -162,55 +160,6 @@ fn until(values: &[(u64, f64)], tick: EventTime) -> Vec<(u64, f64)> {
     values.iter().copied().filter(|(time, _)| *time < tick.plus(1000).millis()).collect()
 }
 
-fn name(workload: u64) -> WorkloadId {
-    WorkloadId::new(&format!("w{workload}")).expect("a name")
-}
-
-fn workload(number: u64) -> Workload {
-    Workload {
-        version: V1,
-        time: EventTime::from_millis(START_MS),
-        workload: name(number),
-        tenant: schemas::TenantId::default(),
-        orchestrator: "simulated".to_owned(),
-        target: String::new(),
-        selector: schemas::Selector::default(),
-        pool: PoolId::new("main").expect("a name"),
-        profile: Profile::Service,
-        allocation: Allocation::new(1.0, 1e9),
-        min: Allocation::new(0.25, 0.25e9),
-        max: Allocation::new(6.0, 8e9),
-        step: Allocation::new(0.25, 0.25e9),
-        slo_latency_p99: None,
-        unmet_cost: Money::new(9.0),
-        idle_cost: Money::new(1.0),
-        priority: u8::try_from(number).expect("few workloads"),
-        interruptible: false,
-        shadow: Some(ShadowSettings {
-            size_ratio: schemas::Ratio::new(0.5),
-            mirrored_share: schemas::Ratio::new(0.75),
-        }),
-        mode: schemas::Mode::Recommend,
-        pause: schemas::Pause::default(),
-    }
-}
-
-fn pool() -> Pool {
-    Pool {
-        version: V1,
-        time: EventTime::from_millis(START_MS),
-        pool: PoolId::new("main").expect("a name"),
-        offers: vec![Offer {
-            offer: "on-demand".to_owned(),
-            kind: OfferKind::OnDemand,
-            capacity: Allocation::new(CAPACITY_CORES, 64e9),
-            core_hour: Money::new(0.04),
-            gib_hour: Money::new(0.004),
-        }],
-        quotas: BTreeMap::new(),
-    }
-}
-
 /// Readings at 5 Hz: a ramp with a wobble that differs from workload to workload.
 fn samples_of(workload: u64, second: u64) -> Vec<Sample> {
     (0..5)
@@ -287,8 +236,15 @@ fn run(workers: usize, arrival: Arrival) -> Vec<OutputRecord> {
     let commits = engine.commits().clone();
     let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());
     let deliver = |delivery| engine.deliver(delivery).expect("the workers run");
-    deliver(delivery(Topic::Pools, 0, "main", pool().to_json()));
-    (0..WORKLOADS).for_each(|w| deliver(delivery(Topic::Workloads, 0, name(w).as_str(), workload(w).to_json())));
+    deliver(delivery(Topic::Pools, 0, "main", pool(EventTime::from_millis(START_MS), CAPACITY_CORES).to_json()));
+    (0..WORKLOADS).for_each(|w| {
+        deliver(delivery(
+            Topic::Workloads,
+            0,
+            name(w).as_str(),
+            workload(w, EventTime::from_millis(START_MS)).to_json(),
+        ))
+    });
     let mut queues = partitions(matches!(arrival, Arrival::Shuffled));
     match arrival {
         Arrival::PartitionAfterPartition => queues.into_iter().flatten().for_each(deliver),
@@ -344,8 +300,11 @@ fn run_as(workers: usize, workers_in_all: usize, start: Start) -> (Vec<OutputRec
     let mut engine = Engine::start_with(&settings, start).expect("the settings are sound");
     let commits = engine.commits().clone();
     let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());
-    let mut control = vec![delivery(Topic::Pools, 0, "main", pool().to_json())];
-    control.extend((0..WORKLOADS).map(|w| delivery(Topic::Workloads, 0, name(w).as_str(), workload(w).to_json())));
+    let mut control =
+        vec![delivery(Topic::Pools, 0, "main", pool(EventTime::from_millis(START_MS), CAPACITY_CORES).to_json())];
+    control.extend((0..WORKLOADS).map(|w| {
+        delivery(Topic::Workloads, 0, name(w).as_str(), workload(w, EventTime::from_millis(START_MS)).to_json())
+    }));
     control.into_iter().for_each(|delivery| engine.deliver(delivery).expect("the workers run"));
     let mut queues: Vec<_> = partitions(false).into_iter().map(|queue| (0..).zip(queue)).collect();
     while queues.iter_mut().fold(false, |left, queue| {

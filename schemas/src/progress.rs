@@ -26,7 +26,7 @@ pub struct Progress {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken_in: Vec<TakenIn>,
     /// Records that count from a tick that depends on how far the others had come: changes of the control plane whose own tick
-    /// had closed, and samples of a partition that had been idle. A replay counts them from the same tick.
+    /// had closed, and samples of a partition after it had rested, or after a restart. A replay counts them from the same tick.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<LateChange>,
 }

@@ -61,7 +61,7 @@ impl SimulatedDisk {
         self.state().power_fails_in = Some(changes);
     }
 
-    /// What is left after a crash, and whether the power was gone before it.
+    /// Forgets what a crash takes; the power is back.
     pub(crate) fn crash(&self, dice: &mut Dice) {
         let mut state = self.state();
         let state = &mut *state;

@@ -1,16 +1,11 @@
-//! What the outputs have to be: what one worker says that reads the whole log in one go and never fails.
+//! Compares what is on the log with what it has to be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dataflow::{Commit, Delivery, Engine, EngineSettings, OutputRecord};
+use dataflow::{EngineSettings, OutputRecord};
+use end_to_end::replay::{OUTPUTS, replay};
 use schemas::{EventTime, Progress, Topic};
 use topics::{Log, Start, read_all};
-
-/// What the pipeline reads, the control plane first.
-const INPUTS: [Topic; 4] = [Topic::Workloads, Topic::Pools, Topic::Outcomes, Topic::Samples];
-
-/// What the pipeline says.
-const OUTPUTS: [Topic; 5] = [Topic::Decisions, Topic::Features, Topic::Forecasts, Topic::Anomalies, Topic::Rejects];
 
 /// A topic and a key, with tick and value of each record in order.
 type Said = BTreeMap<(Topic, String), Vec<(u64, Vec<u8>)>>;
@@ -68,48 +63,11 @@ fn found(log: &dyn Log) -> Said {
 }
 
 fn expected(log: &dyn Log, settings: &EngineSettings, progress: &Progress) -> Said {
-    let settings = EngineSettings { workers: 1, ticks_in_flight_max: 65_536, ..settings.clone() };
-    let partitions = log.partitions(Topic::Samples).expect("a log in memory") as usize;
-    let mut engine = Engine::start(&settings, partitions).expect("the settings are sound");
-    let commits = engine.commits().clone();
-    let said = std::thread::spawn(move || {
-        let mut said = Said::new();
-        for OutputRecord { tick, noun, key, value, .. } in commits.iter().flat_map(|commit: Commit| commit.records) {
-            let topic = Topic::of_noun(&noun).expect("a topic");
-            said.entry((topic, key)).or_default().push((tick, value));
-        }
-        said
-    });
-    for topic in INPUTS {
-        for record in read_all(log, topic, Start::Earliest).expect("a log in memory") {
-            let late = progress.late.iter().find(|late| {
-                (late.noun.as_str(), late.partition, late.offset) == (topic.noun(), record.partition, record.offset)
-            });
-            // What the pipeline had not taken in cannot have counted before the published frontier.
-            let taken = progress
-                .taken_in
-                .iter()
-                .find(|taken| (taken.noun.as_str(), taken.partition) == (topic.noun(), record.partition));
-            let settled = taken.is_some_and(|taken| record.offset < taken.next_offset);
-            let counts_from = if settled { late.map(|late| late.counts_from) } else { Some(progress.frontier) };
-            let delivery = Delivery {
-                topic,
-                partition: record.partition,
-                offset: record.offset,
-                time: record.time,
-                key: record.source(),
-                content_type: record.header("content-type").map(str::to_owned),
-                value: record.value,
-                counts_from,
-                settled,
-            };
-            engine.deliver(delivery).expect("the workers run");
-        }
+    let mut said = Said::new();
+    for OutputRecord { tick, noun, key, value, .. } in replay(log, settings, progress) {
+        let topic = Topic::of_noun(&noun).expect("the dataflow names its topics by their nouns");
+        said.entry((topic, key)).or_default().push((tick, value));
     }
-    engine.finish();
-    let mut said = said.join().expect("it only collects");
-    said.values_mut().for_each(|records| records.retain(|(tick, _)| *tick < progress.frontier.millis()));
-    said.retain(|_, records| !records.is_empty());
     said
 }
 

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use end_to_end::fixtures::{self, name};
 use schemas::{
-    Allocation, Decision, EventTime, Metric, Mode, Money, Offer, OfferKind, Outcome, Pause, Pool, PoolId, Profile,
-    Ratio, Role, Sample, Selector, ShadowSettings, SourceId, Status, TenantId, Topic, V1, Workload, WorkloadId,
+    Decision, EventTime, Metric, Mode, Money, Outcome, Pool, Role, Sample, SourceId, Status, Topic, V1, Workload,
 };
 use topics::{Consumer, Delivery, Embedded, Log, Outgoing, Start, Writer};
 
@@ -158,10 +158,6 @@ impl Town {
     }
 }
 
-fn name(workload: u64) -> WorkloadId {
-    WorkloadId::new(&format!("w{workload}")).expect("a name")
-}
-
 fn agent(workload: u64) -> SourceId {
     SourceId::new(&format!("agent-{workload}")).expect("a name")
 }
@@ -179,7 +175,7 @@ fn batch(number: u64, from: u64, until: u64, log_time: u64) -> Option<Outgoing> 
             [Role::Primary, Role::Shadow].map(|role| {
                 let mut sample = Sample::new(EventTime::from_millis(time), name(number));
                 sample.role = role;
-                let used = (0.3 + ramp + wobble) * if role == Role::Shadow { 0.6 } else { 1.0 };
+                let used = (0.3 + ramp + wobble) * if role == Role::Shadow { 0.75 } else { 1.0 };
                 sample.set(Metric::CpuUsed, Some(used));
                 sample.set(Metric::CpuLimit, Some(4.0));
                 sample.set(Metric::MemoryWorkingSet, Some(0.5e9 + 1e6 * wobble));
@@ -199,43 +195,10 @@ fn garbage(number: u64, now: u64) -> Outgoing {
 }
 
 fn workload(number: u64, time: u64, unmet_cost: f64) -> Workload {
-    Workload {
-        version: V1,
-        time: EventTime::from_millis(time),
-        workload: name(number),
-        tenant: TenantId::default(),
-        orchestrator: "simulated".to_owned(),
-        target: String::new(),
-        selector: Selector::default(),
-        pool: PoolId::new("main").expect("a name"),
-        profile: Profile::Service,
-        allocation: Allocation::new(1.0, 1e9),
-        min: Allocation::new(0.25, 0.25e9),
-        max: Allocation::new(6.0, 8e9),
-        step: Allocation::new(0.25, 0.25e9),
-        slo_latency_p99: None,
-        unmet_cost: Money::new(unmet_cost),
-        idle_cost: Money::new(1.0),
-        priority: number as u8,
-        interruptible: false,
-        shadow: Some(ShadowSettings { size_ratio: Ratio::new(0.5), mirrored_share: Ratio::new(0.6) }),
-        mode: Mode::Act,
-        pause: Pause::default(),
-    }
+    let workload = fixtures::workload(number, EventTime::from_millis(time));
+    Workload { unmet_cost: Money::new(unmet_cost), mode: Mode::Act, ..workload }
 }
 
 fn pool(time: u64, cores: f64) -> Pool {
-    Pool {
-        version: V1,
-        time: EventTime::from_millis(time),
-        pool: PoolId::new("main").expect("a name"),
-        offers: vec![Offer {
-            offer: "on-demand".to_owned(),
-            kind: OfferKind::OnDemand,
-            capacity: Allocation::new(cores, 64e9),
-            core_hour: Money::new(0.04),
-            gib_hour: Money::new(0.004),
-        }],
-        quotas: BTreeMap::new(),
-    }
+    fixtures::pool(EventTime::from_millis(time), cores)
 }

@@ -37,7 +37,7 @@ pub struct Receipt {
     /// The offset.
     pub offset: i64,
     /// The tick from which it counts, where that depends on how far the others had come: a change whose own tick had closed, or
-    /// samples of a partition that had been idle.
+    /// samples of a partition after it had rested, or after a restart.
     pub late: Option<EventTime>,
 }
 

@@ -231,15 +231,11 @@ pub fn serve(cell: Cell, workers: usize) -> Result<(), EngineError> {
         });
         bring_cuts(worker, Some(cuts), &snapshots);
         let watermarks = Arc::new(Watermarks::new(0, given.restored_at));
-        let probe = Probe::new();
-        let intakes = Intakes { feed: None, readers: 0, watermarks, probe: probe.clone(), look_again: LOOK_AGAIN };
+        let intakes = Intakes { feed: None, readers: 0, watermarks, probe: Probe::new(), look_again: LOOK_AGAIN };
         // Nothing leaves the cell here: the first worker gathers it.
         let outlet = Outlet { commits: bounded(0).0, stop: Arc::clone(&stop) };
-        worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &given.settings, &snapshots));
-        snapshots.restore.take();
-        while !probe.done() {
-            worker.step_or_park(Some(PARK));
-        }
+        live(worker, (intakes, outlet), &given.settings, &snapshots, None);
+        // What was cut last goes out, and then no more comes.
         stop.store(true, Ordering::Release);
     });
     guards.map_err(EngineError::Start)?.join().into_iter().try_for_each(|ended| ended.map_err(EngineError::Start))
@@ -279,13 +275,13 @@ impl Crew {
     /// The life of a worker.
     fn work(&self, worker: &mut Worker, own: Own) {
         let Own { feed, outlet, restore, baton } = own;
-        let (stop, index) = (Arc::clone(&outlet.stop), worker.index());
+        let index = worker.index();
         let snapshots = Rc::new(Snapshots {
             every_ms: self.settings.snapshot_every.millis(),
             worker: index,
             workers: worker.peers(),
             out: self.snapshots.clone(),
-            stop: Arc::clone(&stop),
+            stop: Arc::clone(&outlet.stop),
             restored_at: self.restored_at,
             restore: RefCell::new(restore),
             ..Snapshots::default()
@@ -297,33 +293,43 @@ impl Crew {
             hand_out(worker, giving.collect());
             bring_cuts(worker, None, &snapshots);
         }
-        let probe = Probe::new();
         let look_again = if baton.is_some() { Duration::ZERO } else { LOOK_AGAIN };
-        let watermarks = Arc::clone(&self.watermarks);
-        let readers = self.settings.workers;
-        let intakes = Intakes { feed: Some(feed), readers, watermarks, probe: probe.clone(), look_again };
-        worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, &self.settings, &snapshots));
-        // The stages have taken what was theirs.
-        snapshots.restore.take();
-        let ended = || stop.load(Ordering::Acquire) || probe.done();
-        match baton {
-            None => {
-                while !ended() {
-                    worker.step_or_park(Some(PARK));
-                }
+        let (watermarks, readers) = (Arc::clone(&self.watermarks), self.settings.workers);
+        let intakes = Intakes { feed: Some(feed), readers, watermarks, probe: Probe::new(), look_again };
+        live(worker, (intakes, outlet), &self.settings, &snapshots, baton);
+    }
+}
+
+/// Builds a worker's stages, and steps until they are done or it is to stop.
+fn live(
+    worker: &mut Worker,
+    (intakes, outlet): (Intakes, Outlet),
+    settings: &EngineSettings,
+    snapshots: &Rc<Snapshots>,
+    baton: Option<Baton>,
+) {
+    let probe = intakes.probe.clone();
+    worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, settings, snapshots));
+    // The stages have taken what was theirs.
+    snapshots.restore.take();
+    let ended = || snapshots.stopped() || probe.done();
+    match baton {
+        None => {
+            while !ended() {
+                worker.step_or_park(Some(PARK));
             }
-            Some(Baton { out, back }) => {
+        }
+        Some(Baton { out, back }) => {
+            let _ = out.send(());
+            for () in back.iter().take_while(|()| !ended()) {
+                worker.step();
+                // Where nobody takes it back, none will come again either.
                 let _ = out.send(());
-                for () in back.iter().take_while(|()| !ended()) {
-                    worker.step();
-                    // Where nobody takes it back, none will come again either.
-                    let _ = out.send(());
-                }
             }
         }
-        if !probe.done() {
-            // Leaving with an open dataflow would make timely run it to its end.
-            worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
-        }
+    }
+    if !probe.done() {
+        // Leaving with an open dataflow would make timely run it to its end.
+        worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
     }
 }

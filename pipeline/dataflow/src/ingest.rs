@@ -226,9 +226,7 @@ impl Reader {
     ) {
         let floor = Self::floor(delivery, capability).millis();
         if reach.was_at_rest() || floor > self.watermark(reach) {
-            // What the partition alone does not tell is said, so that a replay judges alike.
-            let late = Some(EventTime::from_millis(floor));
-            output.session(capability).give(receipt(delivery.topic, delivery.partition, delivery.offset, late));
+            say_late(delivery, floor, capability, output);
             reach.raise(floor);
         }
         let value = delivery.value.as_deref().unwrap_or_default();
@@ -365,8 +363,7 @@ impl Reader {
                 let tick = settled.max(EventTime::from_millis(*capability.time()));
                 reach.mark(tick.millis());
                 if tick > own {
-                    let late = receipt(delivery.topic, delivery.partition, delivery.offset, Some(tick));
-                    output.session(capability).give(late);
+                    say_late(delivery, tick.millis(), capability, output);
                 }
                 if !(delivery.settled && settled.millis() < self.folded_before) {
                     output.session(&capability.delayed(&tick.millis())).give(Intake::Change(change));
@@ -417,8 +414,7 @@ impl Reader {
         let soon = self.watermarks.frontier().map_or(u64::MAX, |frontier| frontier + ahead);
         let at = own.min(soon).max(Self::floor(delivery, capability).millis());
         if at != own {
-            let late = Some(EventTime::from_millis(at));
-            output.session(capability).give(receipt(delivery.topic, delivery.partition, delivery.offset, late));
+            say_late(delivery, at, capability, output);
         }
         at
     }
@@ -431,6 +427,12 @@ impl Reader {
 
 fn index(partition: i32) -> usize {
     usize::try_from(partition).expect("partitions count from zero")
+}
+
+/// Says from which tick on a delivery counts, where the log alone does not tell: a replay judges by it.
+fn say_late(delivery: &Delivery, from: u64, capability: &Capability<u64>, output: &mut Output<'_>) {
+    let late = Some(EventTime::from_millis(from));
+    output.session(capability).give(receipt(delivery.topic, delivery.partition, delivery.offset, late));
 }
 
 fn receipt(topic: Topic, partition: i32, offset: i64, late: Option<EventTime>) -> Intake {

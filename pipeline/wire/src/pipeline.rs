@@ -112,7 +112,7 @@ fn publish(mut publisher: Publisher, commits: &Receiver<Commit>, stop: &Stop) ->
             break Ok(());
         }
         match publisher.turn(first.ok(), commits) {
-            Ok(Published::Records(records, decisions)) => {
+            Ok(Published::All { records, decisions }) => {
                 pause = RETRY_MIN;
                 told.add(records, decisions);
             }

@@ -41,8 +41,13 @@ pub struct Publisher {
 /// What a turn of the publisher has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// So many records, so many of them decisions.
-    Records(usize, usize),
+    /// What there was.
+    All {
+        /// How many records.
+        records: usize,
+        /// How many of them decisions.
+        decisions: usize,
+    },
     /// Nothing yet: the log takes it only later.
     Later,
 }
@@ -79,7 +84,7 @@ impl Publisher {
         if let Some(first) = first {
             self.gather(first, commits);
         }
-        let Some(pending) = &self.pending else { return Ok(Published::Records(0, 0)) };
+        let Some(pending) = &self.pending else { return Ok(Published::All { records: 0, decisions: 0 }) };
         match self.writer.append(pending) {
             Ok(()) => {}
             Err(error) if error.action() == Action::Retry => {
@@ -90,7 +95,7 @@ impl Publisher {
         }
         self.published.set(self.progress.frontier);
         let decisions = pending.iter().filter(|record| record.topic == Topic::Decisions).count();
-        let published = Published::Records(pending.len(), decisions);
+        let published = Published::All { records: pending.len(), decisions };
         self.pending = None;
         Ok(published)
     }

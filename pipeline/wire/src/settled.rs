@@ -1,7 +1,7 @@
 //! What a run before this one has said for good about the inputs, read off the progress that it published.
 //!
 //! Two things depend on how far a run had come when a record was read: from when on a late change of the control plane
-//! counts, and which samples of a partition that had been idle are late. The progress names them, so that a replay gives the
+//! counts, and which samples of a partition are late after it rested or a restart. The progress names them, so that a replay gives the
 //! same answers. What the progress does not know was not published: it counts from the published frontier on at the
 //! earliest.
 
