@@ -17,13 +17,13 @@ use clap::Args;
 use dataflow::EngineSettings;
 use schemas::{EventTime, Span, Topic};
 use topics::{Embedded, EmbeddedSettings, Log};
+use wire::{Parts, Pipeline};
 
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
 use lockstep::Lockstep;
 use picture::Picture;
 use screen::Screen;
-use wire::{Parts, Pipeline};
 
 /// A Monday, midnight UTC.
 const START: EventTime = EventTime::from_millis(1_767_571_200_000);

@@ -10,12 +10,12 @@ use clap::Args;
 use dataflow::Cell;
 use query::History;
 use rustix::process::Signal;
+use wire::{LocalDisk, Parts, Pipeline, Shelf};
 
 use crate::archive;
 use crate::connect::connect_with_topics;
 use crate::settings::Settings;
 use crate::stop;
-use wire::{LocalDisk, Parts, Pipeline, Shelf};
 
 /// What the command takes.
 #[derive(Args, Debug)]

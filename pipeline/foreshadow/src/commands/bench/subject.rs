@@ -11,13 +11,13 @@ use std::time::Duration;
 use schemas::samples::Builder;
 use schemas::{Progress, Topic};
 use topics::{Log, Reader, Start};
+use wire::{Parts, Pipeline};
 
 use super::ground::Ground;
 use super::produce::now_ms;
 use crate::following::Following;
 use crate::settings::Settings;
 use crate::stop::Stop;
-use wire::{Parts, Pipeline};
 
 /// A running pipeline or a running baseline.
 pub(super) struct Subject {
