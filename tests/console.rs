@@ -32,7 +32,7 @@ fn console_tools_read_decisions_and_write_samples() {
 
     // Whatever the fleet's hour of the day: once all is up, one workload needs far more than it has.
     consume(broker, &topic(Topic::Features), |line| FeatureRecord::from_json(line).is_ok());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch").as_millis();
+    let now = now_ms();
     let hot = |step: u128| {
         let time = now + 250 * step;
         format!(r#"{{"time": {time}, "workload": "web", "instance": "by-hand", "cpu_used_cores": 40}}"#)
@@ -43,8 +43,9 @@ fn console_tools_read_decisions_and_write_samples() {
     let decision = Decision::from_json(decisions.as_bytes()).expect("the line was found by it");
     assert_eq!(decision.orchestrator, "simulated");
 
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch").as_millis();
-    let sample = format!(r#"{{"time": {now}, "workload": "by-hand", "cpu_used_cores": 0.25}}"#);
+    // The tool takes some seconds to start: by then it must not be late beside the others of its partition.
+    let time = now_ms() + 6_000;
+    let sample = format!(r#"{{"time": {time}, "workload": "by-hand", "cpu_used_cores": 0.25}}"#);
     produce(broker, &topic(Topic::Samples), &[&sample, "this is no sample"]);
     let features = consume(broker, &topic(Topic::Features), |line| {
         FeatureRecord::from_json(line).is_ok_and(|record| record.workload.as_str() == "by-hand")
@@ -63,6 +64,10 @@ fn console_tools_read_decisions_and_write_samples() {
         assert!(process.runs(), "a process ended:\n{}", process.told());
         assert!(process.terminate(Duration::from_secs(10)), "it ends when it is asked to:\n{}", process.told());
     }
+}
+
+fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch").as_millis()
 }
 
 /// Writes lines with the console producer: no key, no headers.
