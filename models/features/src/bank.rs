@@ -1,7 +1,5 @@
 //! The windows of many series.
 
-use serde::{Deserialize, Serialize};
-
 use crate::bucket::{LEVELS, bucket_of, middle_of, rank_of};
 use crate::counts::Counts;
 use crate::ewma::{Decay, Ewmas, decay};
@@ -12,6 +10,10 @@ use crate::pane::Pane;
 use crate::slab::Slab;
 use crate::strips::Strips;
 use crate::summary::{MAX_MAGNITUDE, Summary};
+
+mod saved;
+
+pub use saved::RestoreError;
 
 /// The rolling windows of [`WINDOWS_MS`] over many series (one metric of one role of one workload each), fed tick by tick.
 ///
@@ -48,23 +50,13 @@ pub struct Bank {
 }
 
 /// What a series keeps beside its ticks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 struct Series {
     /// The first tick that may still be folded.
     next: u64,
     ewmas: Ewmas,
     moments: Moments,
     counts: Counts,
-}
-
-/// A series taken out of a bank.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Saved {
-    tick_ms: u64,
-    series: Series,
-    ticks: Vec<Pane>,
-    suffixes: Vec<Pane>,
-    minutes: Vec<Minute>,
 }
 
 impl Bank {
@@ -90,8 +82,8 @@ impl Bank {
     /// Adds a series without values; its number counts from zero.
     pub fn add(&mut self) -> usize {
         let empty = Series { next: 0, ewmas: Ewmas::default(), moments: Moments::EMPTY, counts: Counts::default() };
-        self.ticks.push(std::iter::repeat_n(Pane::EMPTY, self.grid.minute() as usize));
-        self.suffixes.push(std::iter::repeat_n(Pane::EMPTY, 2 * self.grid.block));
+        self.ticks.push();
+        self.suffixes.push();
         self.minutes.push(std::iter::repeat_n(Minute::default(), MINUTES));
         self.series.push(std::iter::once(empty));
         self.series.len() - 1
@@ -173,37 +165,6 @@ impl Bank {
                 Features::assemble(summary, quantiles, slid.rates_per_second[window], ewmas[window])
             })
         })
-    }
-
-    /// A copy of a series, to be kept.
-    ///
-    /// # Panics
-    /// If there is no such series.
-    #[must_use]
-    pub fn save(&self, series: usize) -> Saved {
-        Saved {
-            tick_ms: self.grid.tick_ms,
-            series: self.series[series][0].clone(),
-            ticks: self.ticks.copy_of(series),
-            suffixes: self.suffixes.copy_of(series),
-            minutes: self.minutes[series].to_vec(),
-        }
-    }
-
-    /// Adds a series that was saved by a bank of the same tick; gives it back where the tick is another.
-    ///
-    /// # Errors
-    /// The series, unchanged.
-    pub fn restore(&mut self, saved: Saved) -> Result<usize, Box<Saved>> {
-        let lengths = (saved.ticks.len() as u64, saved.suffixes.len(), saved.minutes.len());
-        if saved.tick_ms != self.grid.tick_ms || lengths != (self.grid.minute(), 2 * self.grid.block, MINUTES) {
-            return Err(Box::new(saved));
-        }
-        self.ticks.push(saved.ticks.into_iter());
-        self.suffixes.push(saved.suffixes.into_iter());
-        self.minutes.push(saved.minutes.into_iter());
-        self.series.push(std::iter::once(saved.series));
-        Ok(self.series.len() - 1)
     }
 
     /// Bytes held by a series, without the allocator's own.

@@ -10,12 +10,11 @@
 //! times; one block serves all windows, so that is one or two cache lines. The newest second is read from the buckets at hand
 //! where the series was folded just before.
 
-use serde::{Deserialize, Serialize};
-
 use crate::bucket::{LEVELS, middle_of, rank_of};
 use crate::grid::{Grid, MINUTES};
 use crate::runs::{Runs, pack};
 use crate::table::{LONGEST, SLIDING, Table};
+use crate::words::Word;
 
 /// Where the runs of ticks are cut off once that much of them has been used up.
 const USED_BYTES_MAX: usize = 128;
@@ -24,7 +23,7 @@ const USED_BYTES_MAX: usize = 128;
 const ROOM_BYTES: usize = 64;
 
 /// What one series has counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Counts {
     table: Lanes,
     /// Runs of buckets, one stretch a tick, from the oldest in the minute's window on.
@@ -41,7 +40,7 @@ pub(crate) struct Counts {
 }
 
 /// Two bytes a count do for most series.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 enum Lanes {
     Narrow(Table<u16>),
     Wide(Table<u32>),
@@ -130,6 +129,40 @@ impl Counts {
 
     pub(crate) fn heap_bytes(&self) -> usize {
         either!(&self.table, table => table.heap_bytes()) + self.ticks.capacity() + self.minutes.capacity()
+    }
+
+    /// Appends them, to be kept; ticks that are used up are left out.
+    pub(crate) fn put(&self, bytes: &mut Vec<u8>) {
+        let [ten_seconds, used] = self.oldest;
+        let [newest, ten_seconds] = [self.newest, ten_seconds].map(|place| place - used);
+        let (ticks, minutes) = (&self.ticks[used as usize..], &self.minutes);
+        let (wide, blocks) = match &self.table {
+            Lanes::Narrow(table) => (0, table.len()),
+            Lanes::Wide(table) => (1, table.len()),
+        };
+        let [blocks, in_ticks, in_minutes] = [blocks, ticks.len(), minutes.len()].map(|length| length as u32);
+        u32::put([wide, blocks, in_ticks, in_minutes, newest, ten_seconds, self.minutes_held], bytes);
+        u32::put(self.held, bytes);
+        either!(&self.table, table => table.put(bytes));
+        bytes.extend_from_slice(ticks);
+        bytes.extend_from_slice(minutes);
+    }
+
+    /// What [`put`](Self::put) kept.
+    pub(crate) fn take(left: &mut &[u8]) -> Option<Self> {
+        let [wide, blocks, in_ticks, in_minutes, newest, ten_seconds, minutes_held] = u32::take(left)?;
+        let held = u32::take(left)?;
+        let table = match wide {
+            0 => Lanes::Narrow(Table::take(left, blocks as usize)?),
+            1 => Lanes::Wide(Table::take(left, blocks as usize)?),
+            _ => return None,
+        };
+        let kept = left.split_off(..in_ticks as usize)?;
+        // With room for the next ticks, lest all series ask for it at once in the first tick after a restart.
+        let mut ticks = Vec::with_capacity(kept.len() + 2 * ROOM_BYTES);
+        ticks.extend_from_slice(kept);
+        let minutes = left.split_off(..in_minutes as usize)?.to_vec();
+        Some(Self { table, ticks, newest, oldest: [ten_seconds, 0], held, minutes, minutes_held })
     }
 
     /// The buckets of ascending ranks in the newest second.

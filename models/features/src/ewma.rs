@@ -6,10 +6,9 @@
 //! Unlike the windows this depends on the whole history: a replay that starts later gives another mean, which nears
 //! the true one by half with every half-life.
 
-use serde::{Deserialize, Serialize};
-
 use crate::grid::WINDOWS_MS;
 use crate::summary::Summary;
+use crate::words::Word;
 
 /// The share of a weight that each half-life leaves after one tick.
 pub(crate) type Decay = [f64; WINDOWS_MS.len()];
@@ -20,7 +19,7 @@ pub(crate) fn decay(tick_ms: u64) -> Decay {
 }
 
 /// The running means. O(log gap) per tick.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ewmas {
     /// Number of the newest tick with a value.
     tick: u64,
@@ -45,6 +44,20 @@ impl Ewmas {
     /// The means; of no meaning before the first value.
     pub(crate) const fn means(&self) -> [f64; WINDOWS_MS.len()] {
         self.means
+    }
+
+    /// Appends them, to be kept.
+    pub(crate) fn put(&self, bytes: &mut Vec<u8>) {
+        u64::put([self.tick], bytes);
+        u64::put(self.weights.map(f64::to_bits), bytes);
+        u64::put(self.means.map(f64::to_bits), bytes);
+    }
+
+    /// What [`put`](Self::put) kept.
+    pub(crate) fn take(left: &mut &[u8]) -> Option<Self> {
+        let [tick] = u64::take(left)?;
+        let weights = u64::take(left)?.map(f64::from_bits);
+        Some(Self { tick, weights, means: u64::take(left)?.map(f64::from_bits) })
     }
 }
 

@@ -1,12 +1,10 @@
 //! What a window says about its values.
 
-use serde::{Deserialize, Serialize};
-
 use crate::bucket::LEVELS;
 use crate::summary::Summary;
 
 /// The features of one window that holds at least one value, in the unit of the metric.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Features {
     /// How many values the window holds; at least 1.
     pub count: u32,

@@ -55,8 +55,9 @@ mod slab;
 mod strips;
 mod summary;
 mod table;
+mod words;
 
-pub use bank::{Bank, Saved};
+pub use bank::{Bank, RestoreError};
 pub use bucket::RELATIVE_ERROR;
 pub use features::Features;
 pub use grid::{TickError, WINDOWS_MS};

@@ -16,15 +16,13 @@
 //!
 //! Times are told from the start of the stretch that a pane stands for.
 
-use serde::{Deserialize, Serialize};
-
 use crate::grid::{BLOCK_MS, BLOCKS, Grid, MINUTE_MS, MINUTES, Place};
 use crate::pane::Pane;
 use crate::strips::{Strip, StripMut};
 use crate::summary::Summary;
 
 /// What one series keeps beside its ticks and minutes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Moments {
     /// The open block so far.
     prefix: Pane,
@@ -44,8 +42,11 @@ pub(crate) struct Moments {
     blocks: [Pane; BLOCKS - 1],
 }
 
+/// The panes of [`Moments`] that do not follow from others: prefix, minute, quarter, blocks.
+const OWN: usize = 3 + BLOCKS - 1;
+
 /// A minute of the last fifteen, and of the quarter before the open one from here to its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Minute {
     pane: Pane,
     suffix: Pane,
@@ -83,7 +84,9 @@ impl Moments {
     /// Opens the next tick. O(1) amortised; about `2 × block` merges where a block begins.
     pub(crate) fn open(&mut self, panes: &mut Panes<'_>, grid: &Grid, place: &Place) {
         if place.position == 0 && place.tick > 0 {
-            self.begin_block(panes, grid, place.block);
+            self.end_block(panes.minutes, place.block - 1);
+            self.prefix = Pane::EMPTY;
+            self.look_back(panes, grid, place.block);
         }
         panes.ticks[place.slot] = Pane::EMPTY;
     }
@@ -134,9 +137,37 @@ impl Moments {
         ticks[place.slot].count ^ ticks[place.minute_ago].count ^ ticks[place.block_ago].count ^ suffixes
     }
 
-    fn begin_block(&mut self, panes: &mut Panes<'_>, grid: &Grid, block: u64) {
-        keep_suffixes(panes, (grid, block - 1), 0, Summary::EMPTY);
-        self.end_block(panes.minutes, block - 1);
+    /// The panes of a series from which the others follow.
+    pub(crate) fn kept(&self, ticks: Strip<'_, Pane>, minutes: &[Minute], grid: &Grid) -> impl Iterator<Item = Pane> {
+        let own = [self.prefix, self.minute, self.quarter].into_iter().chain(self.blocks);
+        let minutes = minutes.iter().map(|minute| minute.pane);
+        own.chain(minutes).chain((0..grid.minute() as usize).map(move |slot| ticks[slot]))
+    }
+
+    /// How many panes are kept.
+    pub(crate) const fn kept_panes(grid: &Grid) -> usize {
+        OWN + MINUTES + grid.minute() as usize
+    }
+
+    /// Fills the panes of a new series with what was kept when the tick at `place` was the newest, and works out the rest:
+    /// the same merges of the same panes, hence the same bits.
+    pub(crate) fn restored(kept: &[Pane], panes: &mut Panes<'_>, grid: &Grid, place: &Place) -> Self {
+        let (own, kept) = kept.split_first_chunk::<OWN>().expect("as many were taken as are kept");
+        let [prefix, minute, quarter, blocks @ ..] = *own;
+        let (minutes, ticks) = kept.split_at(MINUTES);
+        panes.minutes.iter_mut().zip(minutes).for_each(|(minute, kept)| minute.pane = *kept);
+        ticks.iter().enumerate().for_each(|(slot, kept)| panes.ticks[slot] = *kept);
+
+        let mut moments = Self { prefix, minute, quarter, blocks, ..Self::EMPTY };
+        keep_minute_suffixes(panes.minutes);
+        moments.find_ends(panes.minutes, place.block / BLOCKS as u64);
+        moments.look_back(panes, grid, place.block);
+        moments
+    }
+
+    /// Works out what lies in the windows before the open block. Ticks of that block may already be there: what is merged from
+    /// their slots is not asked for any more.
+    fn look_back(&mut self, panes: &mut Panes<'_>, grid: &Grid, block: u64) {
         self.long = Pane::of(&self.before(panes.minutes, block));
         let mut middle = Summary::EMPTY;
         for after in 1..BLOCKS as u64 {
@@ -145,9 +176,9 @@ impl Moments {
             middle = middle.merge(&between.summary((after * BLOCK_MS) as f64));
         }
         self.middle = Pane::of(&middle);
-        // The slots of block `block - 6` are those that this block will fill.
+        // The block before has the slots of the fifth after this one; this one fills those of block `block - 6`.
+        keep_suffixes(panes, (grid, block + BLOCKS as u64 - 1), 0, Summary::EMPTY);
         keep_suffixes(panes, (grid, block), grid.block, middle);
-        self.prefix = Pane::EMPTY;
     }
 
     /// Hands the ended block on to its minute, and the minute to its quarter.
@@ -168,11 +199,7 @@ impl Moments {
             self.quarter = Pane::of(&self.quarter.summary(0.0).merge(&minutes[within].pane.summary(shift)));
         } else {
             self.quarter = Pane::EMPTY;
-            let mut suffix = Summary::EMPTY;
-            for at in (1..MINUTES).rev() {
-                suffix = minutes[at].pane.summary(at as f64 * MINUTE).merge(&suffix);
-                minutes[at].suffix = Pane::of(&suffix);
-            }
+            keep_minute_suffixes(minutes);
         }
         self.find_ends(minutes, minute + 1);
     }
@@ -220,6 +247,16 @@ fn keep_suffixes(panes: &mut Panes<'_>, (grid, block): (&Grid, u64), kept: usize
     for at in (1..grid.block).rev() {
         suffix = panes.ticks[first + at].summary(0.0).merge(&suffix);
         panes.suffixes[kept + at] = Pane::of(&suffix);
+    }
+}
+
+/// Merges the minutes of a quarter from its end. The first is never asked for, nor are those that a minute of the next quarter
+/// has taken the place of.
+fn keep_minute_suffixes(minutes: &mut [Minute]) {
+    let mut suffix = Summary::EMPTY;
+    for at in (1..MINUTES).rev() {
+        suffix = minutes[at].pane.summary(at as f64 * MINUTE).merge(&suffix);
+        minutes[at].suffix = Pane::of(&suffix);
     }
 }
 

@@ -39,17 +39,12 @@ impl<T: Copy + Default> Strips<T> {
         Self { each, series: 0, chunks: Vec::new() }
     }
 
-    /// Adds a series.
-    pub(crate) fn push(&mut self, things: impl ExactSizeIterator<Item = T>) {
-        assert_eq!(things.len(), self.each, "each series has as many");
+    /// Adds a series, its things by default.
+    pub(crate) fn push(&mut self) {
         if self.series.is_multiple_of(CHUNK) {
             self.chunks.push(vec![T::default(); CHUNK * self.each]);
         }
         self.series += 1;
-        let mut strip = self.of_mut(self.series - 1);
-        for (at, thing) in things.enumerate() {
-            strip[at] = thing;
-        }
     }
 
     /// A series' own.
@@ -60,12 +55,6 @@ impl<T: Copy + Default> Strips<T> {
     /// A series' own, to be changed.
     pub(crate) fn of_mut(&mut self, series: usize) -> StripMut<'_, T> {
         StripMut { chunk: &mut self.chunks[series / CHUNK], series: series % CHUNK }
-    }
-
-    /// A copy of a series' own.
-    pub(crate) fn copy_of(&self, series: usize) -> Vec<T> {
-        let strip = self.of(series);
-        (0..self.each).map(|at| strip[at]).collect()
     }
 
     /// Bytes of a series.
@@ -114,14 +103,18 @@ mod tests {
     fn each_series_has_its_own() {
         let mut strips = Strips::new(3);
         for series in 0..2 * CHUNK + 1 {
-            strips.push([series, 1_000 + series, 2_000 + series].into_iter());
+            strips.push();
+            for at in 0..3 {
+                strips.of_mut(series)[at] = 1_000 * at + series;
+            }
         }
         let (filled, next) = (CHUNK - 1, CHUNK);
         strips.of_mut(filled).fill(7);
         strips.of_mut(next)[1] = 8;
-        assert_eq!(strips.copy_of(filled), [7, 7, 7]);
-        assert_eq!(strips.copy_of(next), [next, 8, 2_000 + next]);
-        assert_eq!(strips.copy_of(2 * CHUNK)[2], 2_000 + 2 * CHUNK);
-        assert_eq!(strips.copy_of(0), [0, 1_000, 2_000]);
+        let held = |series| [0, 1, 2].map(|at| strips.of(series)[at]);
+        assert_eq!(held(filled), [7, 7, 7]);
+        assert_eq!(held(next), [next, 8, 2_000 + next]);
+        assert_eq!(held(2 * CHUNK)[2], 2_000 + 2 * CHUNK);
+        assert_eq!(held(0), [0, 1_000, 2_000]);
     }
 }

@@ -1,8 +1,7 @@
 //! Counts by bucket, for three windows at once.
 
-use serde::{Deserialize, Serialize};
-
 use crate::bucket::LEVELS;
+use crate::words::Word;
 
 /// The windows that slide by ticks: 10 s and 60 s. The last lane is that of 15 min, which holds all that they hold.
 pub(crate) const SLIDING: usize = 2;
@@ -12,7 +11,7 @@ pub(crate) const LONGEST: usize = SLIDING;
 const BLOCK: usize = 8;
 
 /// A count; how many bytes it takes is the series' own matter.
-pub(crate) trait Count: Copy + Default + PartialEq + Into<u32> {
+pub(crate) trait Count: Default + Into<u32> + PartialEq + Word {
     /// Adds to it.
     fn add(&mut self, number: u32);
     /// Takes off what was added.
@@ -38,14 +37,14 @@ macro_rules! count {
 count!(u16, u32);
 
 /// The blocks in which values lie.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table<C> {
     // Invariant: ascending by number, no lane of the longest window is all zeros.
     blocks: Vec<Block<C>>,
 }
 
 /// Counts of buckets `8·number ..= 8·number + 7` in each window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 struct Block<C> {
     number: i32,
     lanes: [[C; BLOCK]; SLIDING + 1],
@@ -127,6 +126,30 @@ impl<C: Count> Table<C> {
     /// Loads the blocks.
     pub(crate) fn touch(&self) -> u32 {
         self.blocks.iter().fold(0, |all, block| all ^ block.number as u32)
+    }
+
+    /// How many blocks there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Appends the blocks, to be kept.
+    pub(crate) fn put(&self, bytes: &mut Vec<u8>) {
+        for Block { number, lanes } in &self.blocks {
+            u32::put([number.cast_unsigned()], bytes);
+            lanes.iter().for_each(|lane| C::put(*lane, bytes));
+        }
+    }
+
+    /// So many blocks that were [`put`](Self::put).
+    pub(crate) fn take(left: &mut &[u8], number: usize) -> Option<Self> {
+        // A garbled number gets no more room than there are bytes.
+        let mut blocks = Vec::with_capacity(number.min(left.len() / size_of::<Block<C>>()));
+        for _ in 0..number {
+            let [number] = u32::take(left)?.map(u32::cast_signed);
+            blocks.push(Block { number, lanes: [C::take(left)?, C::take(left)?, C::take(left)?] });
+        }
+        Some(Self { blocks })
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {

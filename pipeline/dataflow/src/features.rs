@@ -5,8 +5,9 @@
 
 use std::rc::Rc;
 
-use features::{Bank, Features, Saved, WINDOWS_MS};
+use features::{Bank, Features, WINDOWS_MS};
 use schemas::{EventTime, FeatureRecord, FeatureRow, Metric, Role, V1, WorkloadId};
+use serde_bytes::ByteBuf;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
@@ -58,16 +59,19 @@ struct Windows {
     workloads: Vec<Vec<(Role, Metric, usize)>>,
 }
 
-/// The windows of a workload in a snapshot.
-type Kept = (WorkloadId, Vec<(Role, Metric, Saved)>);
+/// The windows of a workload in a snapshot: its series, with how many bytes each takes, and the bytes of all, one after the
+/// other.
+type Kept = (WorkloadId, Vec<(Role, Metric, usize)>, ByteBuf);
 
 impl Windows {
     fn new(tick_ms: u64, slots: &Slots, cutter: &Cutter) -> Self {
         let bank = Bank::new(tick_ms).expect("the settings were checked before the workers were started");
         let mut windows = Self { bank, workloads: Vec::new() };
-        for (workload, series) in cutter.restored::<Kept>() {
-            let bank = &mut windows.bank;
-            let restored = series.into_iter().map(|(role, metric, saved)| {
+        for (workload, series, bytes) in cutter.restored::<Kept>() {
+            let (bank, mut left) = (&mut windows.bank, bytes.as_slice());
+            let restored = series.into_iter().map(|(role, metric, length)| {
+                // The keeper has checked sums, FORMAT and settings: what is left is a fault of ours.
+                let saved = left.split_off(..length).expect("the bytes of all series were kept");
                 (role, metric, bank.restore(saved).expect("a snapshot of other settings is not used"))
             });
             let restored = restored.collect();
@@ -79,8 +83,14 @@ impl Windows {
     fn cut(&self, slots: &Slots, pieces: &mut Pieces) {
         for (slot, series) in self.workloads.iter().enumerate().filter(|(_, series)| !series.is_empty()) {
             let (workload, range) = slots.workload(slot);
-            let saved = series.iter().map(|&(role, metric, number)| (role, metric, self.bank.save(number))).collect();
-            pieces.add::<Kept>(range, &(workload, saved));
+            let mut bytes = ByteBuf::new();
+            let saved = series.iter().map(|&(role, metric, number)| {
+                let begin = bytes.len();
+                self.bank.save(number, &mut bytes);
+                (role, metric, bytes.len() - begin)
+            });
+            let saved = saved.collect();
+            pieces.add::<Kept>(range, &(workload, saved, bytes));
         }
     }
 

@@ -8,12 +8,12 @@ use crate::oracle::{disagreement, recompute};
 
 /// One tick: how many ticks after the one before, and its values as (place in the tick from 0 to 1, value).
 type Step = (u64, Vec<(f64, f64)>);
-type Tick = (u64, Vec<(u64, f64)>);
+pub(super) type Tick = (u64, Vec<(u64, f64)>);
 
 const TICKS_MS: [u64; 11] = [100, 125, 200, 250, 500, 1_000, 1_250, 2_000, 2_500, 5_000, 10_000];
 
 /// Up to 60 ticks with gaps within, around and far beyond the longest window; values around one magnitude, or of all.
-fn streams() -> impl Strategy<Value = (u64, Vec<Tick>)> {
+pub(super) fn streams() -> impl Strategy<Value = (u64, Vec<Tick>)> {
     let gap = prop_oneof![8 => Just(1u64), 3 => 2u64..30, 2 => 30u64..1_200, 1 => 1_200u64..20_000];
     let scale = prop::sample::select(vec![1e-30, 1e-9, 1.0, 1e9, 1e14]);
     let value = prop_oneof![
@@ -42,15 +42,19 @@ fn lay_out(tick_ms: u64, start: u64, scale: f64, steps: Vec<Step>) -> Vec<Tick> 
 }
 
 /// A bank of one series.
-fn windows(tick_ms: u64) -> Bank {
+pub(super) fn windows(tick_ms: u64) -> Bank {
     let mut bank = Bank::new(tick_ms).expect("an allowed tick");
     bank.add();
     bank
 }
 
 fn fold(bank: &mut Bank, start_ms: u64, values: &[(u64, f64)]) {
+    fold_of(bank, 0, start_ms, values);
+}
+
+pub(super) fn fold_of(bank: &mut Bank, series: usize, start_ms: u64, values: &[(u64, f64)]) {
     let (times_ms, values): (Vec<u64>, Vec<f64>) = values.iter().copied().unzip();
-    bank.fold(0, start_ms, &times_ms, &values);
+    bank.fold(series, start_ms, &times_ms, &values);
 }
 
 /// The features as they will be at a later tick, if nothing comes until then.
@@ -123,23 +127,6 @@ proptest! {
             prop_assert_eq!(at(&passing, *start_ms), at(&skipping, *start_ms));
         }
     }
-
-    #[test]
-    fn a_restored_copy_goes_on_alike((tick_ms, ticks) in streams(), cut in 0usize..60) {
-        let mut lasting = windows(tick_ms);
-        let (before, after) = ticks.split_at(cut.min(ticks.len()));
-        for (start_ms, values) in before {
-            fold(&mut lasting, *start_ms, values);
-        }
-        let written = serde_json::to_string(&lasting.save(0)).expect("plain data");
-        let mut restored = Bank::new(tick_ms).expect("an allowed tick");
-        restored.restore(serde_json::from_str(&written).expect("what was written")).expect("the same tick");
-        for (start_ms, values) in after {
-            fold(&mut lasting, *start_ms, values);
-            fold(&mut restored, *start_ms, values);
-        }
-        prop_assert_eq!(lasting.save(0), restored.save(0));
-    }
 }
 
 #[test]
@@ -207,8 +194,8 @@ fn one_constant_value_is_exact() {
     assert_eq!(at(&windows, 0), [Some(expected); 4]);
 }
 
-/// Bytes after 20 min of pseudo-random values from 1 to `10^decades`.
-fn settled_bytes(tick_ms: u64, step_ms: u64, decades: f64) -> usize {
+/// After 20 min of pseudo-random values from 1 to `10^decades`.
+pub(super) fn settled(tick_ms: u64, step_ms: u64, decades: f64) -> Bank {
     let mut windows = windows(tick_ms);
     let mut seed = 1u64;
     for start_ms in (0..1_200_000).step_by(tick_ms as usize) {
@@ -219,7 +206,7 @@ fn settled_bytes(tick_ms: u64, step_ms: u64, decades: f64) -> usize {
         });
         fold(&mut windows, start_ms, &values.collect::<Vec<_>>());
     }
-    windows.memory_bytes(0)
+    windows
 }
 
 #[test]
@@ -227,7 +214,7 @@ fn memory_stays_within_the_documented_bound() {
     // 10^0.041 = 1.1: within 10 %.
     for (tick_ms, step_ms, steady_kib, spread_kib) in [(1_000, 1_000, 5, 9), (1_000, 100, 6, 15), (100, 100, 30, 39)] {
         for (decades, kib) in [(0.041, steady_kib), (2.0, spread_kib)] {
-            let bytes = settled_bytes(tick_ms, step_ms, decades);
+            let bytes = settled(tick_ms, step_ms, decades).memory_bytes(0);
             assert!(bytes <= kib * 1_024, "{tick_ms} ms, {step_ms} ms, {decades} decades: {bytes} bytes");
         }
     }
