@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemas::{
-    Action, Allocation, Decision, EventTime, Evidence, Mode, Outcome, Pool, PoolId, PoolLevel, Reason, Resource,
+    Action, Allocation, Decision, EventTime, Evidence, Mode, Money, Outcome, Pool, PoolId, PoolLevel, Reason, Resource,
     ResourceEvidence, V1, Workload, WorkloadId,
 };
 use serde::{Deserialize, Serialize};
@@ -27,13 +28,15 @@ pub struct PoolState {
 }
 
 /// What a tick asks of one workload, between the steps of settling.
-struct Case {
+struct Case<'a> {
+    id: &'a WorkloadId,
+    controller: &'a mut Controller,
     want: Want,
     before: Allocation,
     lowered: bool,
     blocked: Option<Reason>,
-    level_before: PoolLevel,
-    price_before: schemas::Money,
+    /// What its holding cost before it was changed; none while it was not.
+    price_before: Option<Money>,
 }
 
 impl PoolState {
@@ -86,38 +89,53 @@ impl PoolState {
 }
 
 /// Settles one pool at one closed tick. Decisions come in the order of the workloads' names.
+///
+/// Cost: O(workloads), and a sort and a few look-ups for each that is to have more or less.
 pub fn settle(state: &mut PoolState, now: EventTime, settings: &ScalingSettings) -> Vec<Decision> {
     if !state.known {
         return Vec::new();
     }
     reconcile(state, now);
-    let mut cases = wants(state, now, settings);
-    deallocate(state, &mut cases, now, settings);
-    allocate(state, &cases, now, settings, |want| want.floor);
-    allocate(state, &cases, now, settings, |want| want.wanted);
-    let level_after = state.ledger.level();
-    cases.into_iter().filter_map(|(id, case)| record(state, &id, &case, level_after, now, settings)).collect()
+    let PoolState { ledger, controllers, .. } = state;
+    let level_before = ledger.level();
+    let mut cases = wants(controllers, now, settings);
+    deallocate(ledger, &mut cases, now, settings);
+    allocate(ledger, &mut cases, now, settings, |want| want.floor);
+    allocate(ledger, &mut cases, now, settings, |want| want.wanted);
+    let levels = [level_before, ledger.level()];
+    cases.into_iter().filter_map(|case| record(ledger, case, levels, now, settings)).collect()
 }
 
 /// Brings the ledger in line with targets that a lost decision has put back.
 fn reconcile(state: &mut PoolState, now: EventTime) {
-    for (id, controller) in &mut state.controllers {
+    let PoolState { ledger, controllers, .. } = state;
+    let mut astray = Vec::new();
+    let mut holders = ledger.holders().peekable();
+    for (id, controller) in controllers.iter_mut() {
         controller.expire(now);
-        let held = state.ledger.held(id);
-        if held != controller.target
-            && let Some(signals) = &controller.signals
-        {
-            state.ledger.register(&signals.workload, controller.target);
-            controller.target = state.ledger.held(id);
+        while holders.next_if(|(holder, _)| *holder < id).is_some() {}
+        let held = holders.next_if(|(holder, _)| *holder == id).map_or(Allocation::ZERO, |(_, held)| held);
+        if held != controller.target && controller.signals.is_some() {
+            astray.push(id.clone());
         }
+    }
+    drop(holders);
+    for id in astray {
+        let Some(controller) = controllers.get_mut(&id) else { continue };
+        let Some(signals) = &controller.signals else { continue };
+        ledger.register(&signals.workload, controller.target);
+        controller.target = ledger.held(&id);
     }
 }
 
 /// Predict and compare: what each workload wants.
-fn wants(state: &mut PoolState, now: EventTime, settings: &ScalingSettings) -> BTreeMap<WorkloadId, Case> {
-    let level_before = state.ledger.level();
-    let mut cases = BTreeMap::new();
-    for (id, controller) in &mut state.controllers {
+fn wants<'a>(
+    controllers: &'a mut BTreeMap<WorkloadId, Controller>,
+    now: EventTime,
+    settings: &ScalingSettings,
+) -> Vec<Case<'a>> {
+    let mut cases = Vec::with_capacity(controllers.len());
+    for (id, controller) in controllers {
         let Some(signals) = &controller.signals else { continue };
         let raise = Raise {
             least: settings.scale_up_tolerance,
@@ -129,38 +147,33 @@ fn wants(state: &mut PoolState, now: EventTime, settings: &ScalingSettings) -> B
         } else {
             controller.stabiliser.note(now, |resource| settings.stabilisation_ms(resource), want.wanted);
         }
-        let case = Case {
-            want,
-            before: controller.target,
-            lowered: false,
-            blocked: None,
-            level_before,
-            price_before: state.ledger.price_per_hour(id),
-        };
-        cases.insert(id.clone(), case);
+        let before = controller.target;
+        cases.push(Case { id, controller, want, before, lowered: false, blocked: None, price_before: None });
     }
     cases
 }
 
+impl Case<'_> {
+    /// Notes what its holding costs before it is changed for the first time.
+    fn note_price(&mut self, ledger: &Ledger) {
+        self.price_before.get_or_insert_with(|| ledger.price_per_hour(self.id));
+    }
+}
+
 /// Deallocate what exceeds the threshold, where it is allowed.
-fn deallocate(
-    state: &mut PoolState,
-    cases: &mut BTreeMap<WorkloadId, Case>,
-    now: EventTime,
-    settings: &ScalingSettings,
-) {
-    for (id, case) in cases {
-        let Some(controller) = state.controllers.get_mut(id) else { continue };
-        let excess = excess(controller, &case.want);
+fn deallocate(ledger: &mut Ledger, cases: &mut [Case<'_>], now: EventTime, settings: &ScalingSettings) {
+    for case in cases {
+        let excess = excess(case.controller, &case.want);
         if excess == Allocation::ZERO {
             continue;
         }
-        let excess = settled(controller, excess, now, settings);
-        case.blocked = blocked(controller, excess, now, settings);
+        let excess = settled(case.controller, excess, now, settings);
+        case.blocked = blocked(case.controller, excess, now, settings);
         if case.blocked.is_none() {
-            state.ledger.release(id, excess);
-            controller.target = state.ledger.held(id);
-            controller.churn.note(now);
+            case.note_price(ledger);
+            ledger.release(case.id, excess);
+            case.controller.target = ledger.held(case.id);
+            case.controller.churn.note(now);
             case.lowered = true;
         }
     }
@@ -211,45 +224,39 @@ fn blocked(
     (!allowed).then_some(Reason::ChurnBudget)
 }
 
-/// Allocate from the pool up to `goal`, or what the pool has.
+/// Allocate from the pool up to `goal`, or what the pool has: by priority, then by the price of unmet demand, so that what is
+/// short is missed where it costs least; then by name.
 fn allocate(
-    state: &mut PoolState,
-    cases: &BTreeMap<WorkloadId, Case>,
+    ledger: &mut Ledger,
+    cases: &mut [Case<'_>],
     now: EventTime,
     settings: &ScalingSettings,
     goal: impl Fn(&Want) -> Allocation,
 ) {
-    for id in served_first(state, cases) {
-        let Some(controller) = state.controllers.get_mut(id) else { continue };
-        let Some(signals) = &controller.signals else { continue };
-        let workload = &signals.workload;
-        let more = goal(&cases[id].want).minus(controller.target).max(Allocation::ZERO);
-        let waits = workload.pause.up || controller.backs_off(now, settings.decision_ttl.millis());
-        if more == Allocation::ZERO || waits {
+    let mut asking = Vec::new();
+    for case in cases {
+        let more = goal(&case.want).minus(case.controller.target).max(Allocation::ZERO);
+        let Some(workload) = case.controller.signals.as_ref().map(|signals| Arc::clone(&signals.workload)) else {
             continue;
+        };
+        let waits = workload.pause.up || case.controller.backs_off(now, settings.decision_ttl.millis());
+        if more != Allocation::ZERO && !waits {
+            asking.push((case, workload, more));
         }
-        let granted = state.ledger.grant(id, &workload.tenant, more, workload.interruptible);
-        let usable = whole_steps(workload, controller.target, granted, more);
-        state.ledger.release(id, granted.minus(usable).max(Allocation::ZERO));
-        if usable != Allocation::ZERO {
-            controller.raised_at = Some(now);
-        }
-        controller.target = state.ledger.held(id);
     }
-}
-
-/// By priority, then by the price of unmet demand, so that what is short is missed where it costs least; then by name.
-fn served_first<'a>(state: &PoolState, cases: &'a BTreeMap<WorkloadId, Case>) -> Vec<&'a WorkloadId> {
-    let rank = |id: &WorkloadId| {
-        let signals = state.controllers.get(id).and_then(|controller| controller.signals.as_ref());
-        signals.map_or((0, 0.0), |signals| (signals.workload.priority, signals.workload.unmet_cost.get()))
-    };
-    let mut order: Vec<&WorkloadId> = cases.keys().collect();
-    order.sort_by(|a, b| {
-        let ((a_priority, a_cost), (b_priority, b_cost)) = (rank(a), rank(b));
-        b_priority.cmp(&a_priority).then_with(|| b_cost.total_cmp(&a_cost))
+    asking.sort_by(|(_, a, _), (_, b, _)| {
+        b.priority.cmp(&a.priority).then_with(|| b.unmet_cost.get().total_cmp(&a.unmet_cost.get()))
     });
-    order
+    for (case, workload, more) in asking {
+        case.note_price(ledger);
+        let granted = ledger.grant(case.id, &workload.tenant, more, workload.interruptible);
+        let usable = whole_steps(&workload, case.controller.target, granted, more);
+        ledger.release(case.id, granted.minus(usable).max(Allocation::ZERO));
+        if usable != Allocation::ZERO {
+            case.controller.raised_at = Some(now);
+        }
+        case.controller.target = ledger.held(case.id);
+    }
 }
 
 /// A partial grant, rounded down to what the orchestrator can set.
@@ -267,45 +274,40 @@ fn whole_steps(workload: &Workload, target: Allocation, granted: Allocation, ask
 
 /// Makes the record of what was decided; none when nothing changed and nothing new is to be said.
 fn record(
-    state: &mut PoolState,
-    id: &WorkloadId,
-    case: &Case,
-    level_after: PoolLevel,
+    ledger: &Ledger,
+    case: Case<'_>,
+    levels: [PoolLevel; 2],
     now: EventTime,
     settings: &ScalingSettings,
 ) -> Option<Decision> {
-    let controller = state.controllers.get_mut(id)?;
-    let signals = controller.signals.clone()?;
-    let granted = controller.target;
+    let granted = case.controller.target;
     let action = action(case.before, granted);
     let shortfall = case.want.wanted.minus(granted).max(Allocation::ZERO);
+    let signals = case.controller.signals.as_ref()?;
     let waits = match shortfall == Allocation::ZERO {
         true => None,
         false if signals.workload.pause.up => Some(Reason::Paused),
-        false if controller.backs_off(now, settings.decision_ttl.millis()) => Some(Reason::BackingOff),
+        false if case.controller.backs_off(now, settings.decision_ttl.millis()) => Some(Reason::BackingOff),
         false => Some(Reason::Shortfall),
     };
-    let reason = waits.or_else(|| reason(case, action));
+    let reason = waits.or_else(|| reason(&case, action));
     if action == Action::Hold {
-        let news = reason.filter(|reason| controller.held_for != Some(*reason));
-        controller.held_for = reason;
+        let news = reason.filter(|reason| case.controller.held_for != Some(*reason));
+        case.controller.held_for = reason;
         news?;
     } else {
-        controller.held_for = None;
+        case.controller.held_for = None;
     }
-    let decision = Decision::id(id, now).ok()?;
+    let decision = Decision::id(case.id, now).ok()?;
     let expires = now.plus(settings.decision_ttl.millis());
-    if action != Action::Hold && signals.workload.mode == Mode::Act {
-        controller.pending = Some((decision.clone(), expires));
-    }
     let mut record = Decision {
         version: V1,
-        decision,
+        decision: decision.clone(),
         time: now,
         sequence: now.millis(),
         expires,
         tenant: signals.workload.tenant.clone(),
-        workload: id.clone(),
+        workload: case.id.clone(),
         orchestrator: signals.workload.orchestrator.clone(),
         pool: signals.workload.pool.clone(),
         mode: signals.workload.mode,
@@ -316,10 +318,13 @@ fn record(
         wanted: case.want.wanted,
         granted,
         shortfall: if waits == Some(Reason::Shortfall) { shortfall } else { Allocation::ZERO },
-        offer: state.ledger.main_offer(id),
-        evidence: evidence(&signals, case, level_after, state.ledger.price_per_hour(id)),
+        offer: ledger.main_offer(case.id),
+        evidence: evidence(signals, &case, levels, ledger.price_per_hour(case.id)),
     };
     record.because = because(&record, settings);
+    if action != Action::Hold && record.mode == Mode::Act {
+        case.controller.pending = Some((decision, expires));
+    }
     Some(record)
 }
 
@@ -336,7 +341,7 @@ fn action(before: Allocation, after: Allocation) -> Action {
 }
 
 /// The reason of a decision; none for a hold in balance.
-fn reason(case: &Case, action: Action) -> Option<Reason> {
+fn reason(case: &Case<'_>, action: Action) -> Option<Reason> {
     match action {
         Action::ScaleUp | Action::Reshape => Some(case.want.reason),
         Action::ScaleDown => Some(Reason::Excess),
@@ -345,7 +350,8 @@ fn reason(case: &Case, action: Action) -> Option<Reason> {
     }
 }
 
-fn evidence(signals: &Signals, case: &Case, pool_after: PoolLevel, price_after: schemas::Money) -> Evidence {
+fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_after: Money) -> Evidence {
+    let [pool_before, pool_after] = levels;
     let resources = Resource::ALL.into_iter().zip(case.want.raw).map(|(resource, raw)| {
         let signal = signals.of(resource);
         ResourceEvidence {
@@ -368,9 +374,9 @@ fn evidence(signals: &Signals, case: &Case, pool_after: PoolLevel, price_after: 
         knee_from_shadow: signals.knee_from_shadow,
         amplification: signals.workload.shadow.map(|shadow| shadow.amplification()),
         resources: resources.collect(),
-        pool_before: case.level_before,
+        pool_before,
         pool_after,
-        price_before: case.price_before,
+        price_before: case.price_before.unwrap_or(price_after),
         price_after,
     }
 }

@@ -138,6 +138,11 @@ impl Ledger {
         amount(self.units_of(workload))
     }
 
+    /// What everybody holds, by name.
+    pub fn holders(&self) -> impl Iterator<Item = (&WorkloadId, Allocation)> {
+        self.holdings.iter().map(|(id, holding)| (id, amount(holding.sum())))
+    }
+
     /// What a workload's holding costs per hour.
     #[must_use]
     pub fn price_per_hour(&self, workload: &WorkloadId) -> Money {
