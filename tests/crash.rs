@@ -16,7 +16,7 @@ use std::time::Duration;
 use dataflow::{EngineSettings, OutputRecord};
 use end_to_end::binary::{Process, foreshadow};
 use end_to_end::broker;
-use end_to_end::replay::{OUTPUTS, replay};
+use end_to_end::replay::{OUTPUTS, Published, replay};
 use orchestrators::{Adapter, Simulated};
 use schemas::{Decision, EventTime, Outcome, Progress, SourceId, Topic};
 use topics::{Consumer, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, latest, read_all};
@@ -90,7 +90,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     assert!(begun_from > 0, "some life began from a snapshot:\n{}", run.told());
     let published = wait_for(&log, town.now.minus(60_000), &run);
     assert!(run.terminate(Duration::from_secs(10)), "it ends when it is asked to:\n{}", run.told());
-    let published = latest::<Progress>(&log).map_or(published, |found| found.nouns["main"].clone());
+    let published = Published::of(&log, "main").unwrap_or(published);
 
     let expected = replay(&log, &EngineSettings::default(), &published);
     let decisions = expected.iter().filter(|record| record.noun == Topic::Decisions.noun()).count();
@@ -200,11 +200,10 @@ fn garbage(time: EventTime) -> Outgoing {
     Outgoing { topic: Topic::Samples, time, key, value, headers: Vec::new() }
 }
 
-fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) -> Progress {
+fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) -> Published {
     let begun = std::time::Instant::now();
     loop {
-        let found = latest::<Progress>(log).expect("the topic can be read").nouns.remove("main");
-        if let Some(found) = found.filter(|found| found.frontier >= frontier) {
+        if let Some(found) = Published::of(log, "main").filter(|found| found.frontier() >= frontier) {
             return found;
         }
         assert!(begun.elapsed() < WAIT_MAX, "the outputs do not reach {frontier}:\n{}", run.told());

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 
 use dataflow::snapshot::{Cut, Restore};
-use dataflow::{Cell, Commit, Delivery, Engine, EngineSettings, OutputRecord, Start};
+use dataflow::{Cell, Delivery, Engine, EngineSettings, OutputRecord, Start};
 use end_to_end::fixtures::{name, pool, workload};
+use end_to_end::replay::said;
 use schemas::{Decision, EventTime, FeatureRecord, Metric, Noun, Role, Sample, Topic};
 
 /// Partitions of the samples.
@@ -234,7 +235,7 @@ fn run(workers: usize, arrival: Arrival) -> Vec<OutputRecord> {
     let settings = EngineSettings { workers, ticks_in_flight_max: 10_000, ..EngineSettings::default() };
     let mut engine = Engine::start(&settings, PARTITIONS as usize).expect("the settings are sound");
     let commits = engine.commits().clone();
-    let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());
+    let reader = std::thread::spawn(move || said(&commits));
     let deliver = |delivery| engine.deliver(delivery).expect("the workers run");
     deliver(delivery(Topic::Pools, 0, "main", pool(EventTime::from_millis(START_MS), CAPACITY_CORES).to_json()));
     (0..WORKLOADS).for_each(|w| {
@@ -299,7 +300,7 @@ fn run_as(workers: usize, workers_in_all: usize, start: Start) -> (Vec<OutputRec
     let start = Start { partitions: PARTITIONS as usize, snapshots: Some(snapshots), ..start };
     let mut engine = Engine::start_with(&settings, start).expect("the settings are sound");
     let commits = engine.commits().clone();
-    let reader = std::thread::spawn(move || commits.iter().flat_map(|commit: Commit| commit.records).collect());
+    let reader = std::thread::spawn(move || said(&commits));
     let mut control =
         vec![delivery(Topic::Pools, 0, "main", pool(EventTime::from_millis(START_MS), CAPACITY_CORES).to_json())];
     control.extend((0..WORKLOADS).map(|w| {

@@ -10,6 +10,9 @@ use crate::columns::{Column, schema};
 use crate::{EventTime, Noun, Topic, V1};
 
 /// The output frontier of a worker group: everything before `frontier` is published, nothing at or after it.
+///
+/// A group writes two of them: under its own name about what is acted on (decisions, anomalies, dead letters), and under
+/// [`Progress::of_features`] about what is read (features, forecasts), which comes after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
@@ -55,6 +58,20 @@ pub struct LateChange {
     pub offset: i64,
     /// The first tick in which it counted.
     pub counts_from: EventTime,
+}
+
+impl Progress {
+    /// The name under which a group says how far its features and forecasts reach: no group's own, which has no slash.
+    #[must_use]
+    pub fn of_features(group: &str) -> String {
+        format!("{group}/features")
+    }
+
+    /// Whether it says how far features and forecasts reach.
+    #[must_use]
+    pub fn is_of_features(&self) -> bool {
+        self.group.contains('/')
+    }
 }
 
 impl Noun for Progress {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dataflow::{EngineSettings, OutputRecord};
-use end_to_end::replay::{OUTPUTS, replay};
-use schemas::{EventTime, Progress, Topic};
+use end_to_end::replay::{OUTPUTS, Published, replay};
+use schemas::{EventTime, Topic};
 use topics::{Log, Start, read_all};
 
 /// A topic and a key, with tick and value of each record in order.
@@ -15,9 +15,8 @@ type Said = BTreeMap<(Topic, String), Vec<(u64, Vec<u8>)>>;
 /// # Errors
 /// The first difference.
 pub(crate) fn check(log: &dyn Log, settings: &EngineSettings) -> Result<usize, String> {
-    let progress = topics::latest::<Progress>(log).map_err(|error| error.to_string())?.nouns.remove("main");
-    let progress = progress.ok_or("nothing was published")?;
-    let (found, expected) = (found(log), expected(log, settings, &progress));
+    let published = Published::of(log, "main").ok_or("nothing was published")?;
+    let (found, expected) = (found(log), expected(log, settings, &published));
     let mut decisions = 0;
     // Dead letters first: they name the record that was judged otherwise.
     let places: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
@@ -62,9 +61,9 @@ fn found(log: &dyn Log) -> Said {
     said
 }
 
-fn expected(log: &dyn Log, settings: &EngineSettings, progress: &Progress) -> Said {
+fn expected(log: &dyn Log, settings: &EngineSettings, published: &Published) -> Said {
     let mut said = Said::new();
-    for OutputRecord { tick, noun, key, value, .. } in replay(log, settings, progress) {
+    for OutputRecord { tick, noun, key, value, .. } in replay(log, settings, published) {
         let topic = Topic::of_noun(&noun).expect("the dataflow names its topics by their nouns");
         said.entry((topic, key)).or_default().push((tick, value));
     }
@@ -73,6 +72,5 @@ fn expected(log: &dyn Log, settings: &EngineSettings, progress: &Progress) -> Sa
 
 /// How far the outputs are published.
 pub(crate) fn frontier(log: &dyn Log) -> EventTime {
-    let progress = topics::latest::<Progress>(log).expect("a log in memory").nouns.remove("main");
-    progress.map(|progress| progress.frontier).unwrap_or_default()
+    Published::of(log, "main").map(|published| published.frontier()).unwrap_or_default()
 }

@@ -138,8 +138,9 @@ impl World {
                 machine.intake.turn(Some(Duration::from_millis(elapsed))).map(drop)
             }
             1 => {
-                let first = if machine.publisher.waits() { None } else { machine.commits.try_recv().ok() };
-                machine.publisher.turn(first, &machine.commits).map(drop)
+                let outlet = if self.dice.once_in(2) { &mut machine.decisions } else { &mut machine.features };
+                let first = if outlet.publisher.waits() { None } else { outlet.commits.try_recv().ok() };
+                outlet.publisher.turn(first, &outlet.commits).map(drop)
             }
             2 | 3 => {
                 if let Some((keeper, cuts)) = &mut machine.keeper {

@@ -1,8 +1,9 @@
 //! Egress: everything that leaves a closed tick, in canonical order, in one piece.
 //!
-//! Key: none; one worker gathers all, so that one publisher writes them. Time: a commit covers the ticks that have
-//! closed since the last one. State: the records of open ticks. Cost: a sort a commit. The channel to the publisher is
-//! bounded: while it is full the worker waits, and with it the whole dataflow.
+//! There are two of them, since what is acted on must not wait for what is read: decisions, with all that goes beside
+//! them, and features, with forecasts. Key: none; one worker gathers all, so that one publisher writes them. Time: a
+//! commit covers the ticks that have closed since the last one. State: the records of open ticks. Cost: a sort a commit.
+//! The channel to the publisher is bounded: while it is full the worker waits, and with it the whole dataflow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +25,25 @@ use crate::{Commit, OutputRecord, Receipt};
 /// How often a blocked egress looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Where the commits of both go.
+#[derive(Clone)]
+pub(crate) struct Outlets {
+    pub(crate) decisions: Outlet,
+    pub(crate) features: Outlet,
+}
+
+impl Outlets {
+    pub(crate) fn new([decisions, features]: [Sender<Commit>; 2], stop: &Arc<AtomicBool>) -> Self {
+        let outlet = |commits| Outlet { commits, stop: Arc::clone(stop) };
+        Self { decisions: outlet(decisions), features: outlet(features) }
+    }
+}
+
 /// Where commits go.
 #[derive(Clone)]
 pub(crate) struct Outlet {
-    pub(crate) commits: Sender<Commit>,
-    pub(crate) stop: Arc<AtomicBool>,
+    commits: Sender<Commit>,
+    stop: Arc<AtomicBool>,
 }
 
 /// What leaves the dataflow.
@@ -55,8 +70,8 @@ pub(crate) fn receipts(receipts: Stream<'_, Receipt>) -> Stream<'_, Leaving> {
     receipts.map(Leaving::Receipt)
 }
 
-/// Hands closed ticks to the publisher, from worker 0.
-pub(crate) fn egress(leaving: Stream<'_, Leaving>, outlet: Outlet, probe: &Probe<u64>) {
+/// Hands closed ticks to the publisher, from worker 0; what is given passes a tick once that has left.
+pub(crate) fn egress<'s>(leaving: Stream<'s, Leaving>, outlet: Outlet, probe: &Probe<u64>) -> Stream<'s, ()> {
     let first = leaving.scope().worker().index() == 0;
     leaving
         .unary_frontier(Exchange::new(|_: &Leaving| 0), "egress", move |_, _| {
@@ -81,7 +96,7 @@ pub(crate) fn egress(leaving: Stream<'_, Leaving>, outlet: Outlet, probe: &Probe
             }
         })
         .container::<Vec<()>>()
-        .probe_with(probe);
+        .probe_with(probe)
 }
 
 /// Adds what left a closed tick to a commit.

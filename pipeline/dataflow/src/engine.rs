@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 use schemas::{EventTime, Topic};
 use timely::communication::WorkerGuards;
 use timely::dataflow::operators::probe::Handle as Probe;
@@ -15,7 +15,7 @@ use timely::worker::Worker;
 use timely::{CommunicationConfig, WorkerConfig};
 
 use crate::cell::{Cell, Given, bring_cuts, hand_out};
-use crate::egress::Outlet;
+use crate::egress::Outlets;
 use crate::graph::build;
 use crate::ingest::{Feed, Intakes, owner};
 use crate::snapshot::{Cut, Restore, Snapshots};
@@ -44,17 +44,39 @@ pub enum EngineError {
 
 /// Running workers.
 ///
-/// Deliveries go in by partition, in offset order; commits come out in order of their frontiers. Both ways are bounded:
-/// [`Engine::deliver`] waits while the workers are busy, and the workers wait while nobody takes commits.
+/// Deliveries go in by partition, in offset order; commits come out in order of their frontiers, decisions before the features
+/// of their ticks. All ways are bounded: [`Engine::deliver`] waits while the workers are busy, and the workers wait while
+/// nobody takes commits.
 pub struct Engine {
     feeds: Option<Vec<Sender<Feed>>>,
     watermarks: Arc<Watermarks>,
-    commits: Receiver<Commit>,
+    commits: Commits,
     stop: Arc<AtomicBool>,
     guards: Option<WorkerGuards<()>>,
     in_cell: bool,
     /// By worker, where they step on command only.
     batons: Vec<Baton>,
+}
+
+/// What comes out: each in order, and closed once the input has ended and all is handed out. Whoever leaves one of them alone
+/// stops the workers.
+#[derive(Clone, Debug)]
+pub struct Commits {
+    /// What is acted on: decisions, anomalies, dead letters, and what was taken in.
+    pub decisions: Receiver<Commit>,
+    /// What is read: features and forecasts.
+    pub features: Receiver<Commit>,
+}
+
+impl Commits {
+    /// The next of either; waits for it. None once both are closed.
+    #[must_use]
+    pub fn next(&self) -> Option<Commit> {
+        select! {
+            recv(self.decisions) -> commit => commit.or_else(|_| self.features.recv()).ok(),
+            recv(self.features) -> commit => commit.or_else(|_| self.decisions.recv()).ok(),
+        }
+    }
 }
 
 /// One end of what passes between the engine and a worker that steps on command: the baton goes there for a step, and
@@ -107,9 +129,11 @@ impl Engine {
         }
         let (feeds, feed_ends): (Vec<_>, Vec<_>) =
             (0..settings.workers).map(|_| bounded(settings.deliveries_max)).unzip();
-        let (commit_end, commits) = bounded(settings.commits_max);
+        let (decisions_end, decisions) = bounded(settings.commits_max);
+        let (features_end, features) = bounded(settings.commits_max);
+        let commits = Commits { decisions, features };
         let stop = Arc::new(AtomicBool::new(false));
-        let outlet = Outlet { commits: commit_end, stop: Arc::clone(&stop) };
+        let outlets = Outlets::new([decisions_end, features_end], &stop);
         let restored_at = start.restore.as_ref().map_or(0, |restore| restore.at().millis());
         let watermarks = Arc::new(Watermarks::new(start.partitions, restored_at));
         let in_cell = start.cell.is_some();
@@ -129,7 +153,7 @@ impl Engine {
                 batons.push(ours);
                 theirs
             });
-            Own { feed, outlet: outlet.clone(), restore: restore.clone(), baton }
+            Own { feed, outlets: outlets.clone(), stop: Arc::clone(&stop), restore: restore.clone(), baton }
         });
         let guards = crew.spawn(own.collect(), start.cell).map_err(EngineError::Start)?;
         // The first step finds all stages of all workers built.
@@ -169,9 +193,9 @@ impl Engine {
         self.feed(partition, Feed::Idle(partition, until))
     }
 
-    /// Commits, in order; closed once the input has ended and all is handed out.
+    /// What comes out.
     #[must_use]
-    pub const fn commits(&self) -> &Receiver<Commit> {
+    pub const fn commits(&self) -> &Commits {
         &self.commits
     }
 
@@ -233,8 +257,8 @@ pub fn serve(cell: Cell, workers: usize) -> Result<(), EngineError> {
         let watermarks = Arc::new(Watermarks::new(0, given.restored_at));
         let intakes = Intakes { feed: None, readers: 0, watermarks, probe: Probe::new(), look_again: LOOK_AGAIN };
         // Nothing leaves the cell here: the first worker gathers it.
-        let outlet = Outlet { commits: bounded(0).0, stop: Arc::clone(&stop) };
-        live(worker, (intakes, outlet), &given.settings, &snapshots, None);
+        let outlets = Outlets::new([bounded(0).0, bounded(0).0], &stop);
+        live(worker, (intakes, outlets), &given.settings, &snapshots, None);
         // What was cut last goes out, and then no more comes.
         stop.store(true, Ordering::Release);
     });
@@ -253,7 +277,8 @@ struct Crew {
 /// What each worker takes for itself.
 struct Own {
     feed: Receiver<Feed>,
-    outlet: Outlet,
+    outlets: Outlets,
+    stop: Arc<AtomicBool>,
     restore: Option<Arc<Restore>>,
     baton: Option<Baton>,
 }
@@ -274,14 +299,14 @@ impl Crew {
 
     /// The life of a worker.
     fn work(&self, worker: &mut Worker, own: Own) {
-        let Own { feed, outlet, restore, baton } = own;
+        let Own { feed, outlets, stop, restore, baton } = own;
         let index = worker.index();
         let snapshots = Rc::new(Snapshots {
             every_ms: self.settings.snapshot_every.millis(),
             worker: index,
             workers: worker.peers(),
             out: self.snapshots.clone(),
-            stop: Arc::clone(&outlet.stop),
+            stop,
             restored_at: self.restored_at,
             restore: RefCell::new(restore),
             ..Snapshots::default()
@@ -296,20 +321,20 @@ impl Crew {
         let look_again = if baton.is_some() { Duration::ZERO } else { LOOK_AGAIN };
         let (watermarks, readers) = (Arc::clone(&self.watermarks), self.settings.workers);
         let intakes = Intakes { feed: Some(feed), readers, watermarks, probe: Probe::new(), look_again };
-        live(worker, (intakes, outlet), &self.settings, &snapshots, baton);
+        live(worker, (intakes, outlets), &self.settings, &snapshots, baton);
     }
 }
 
 /// Builds a worker's stages, and steps until they are done or it is to stop.
 fn live(
     worker: &mut Worker,
-    (intakes, outlet): (Intakes, Outlet),
+    (intakes, outlets): (Intakes, Outlets),
     settings: &EngineSettings,
     snapshots: &Rc<Snapshots>,
     baton: Option<Baton>,
 ) {
     let probe = intakes.probe.clone();
-    worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlet, settings, snapshots));
+    worker.dataflow::<u64, _, _>(|scope| build(scope, intakes, outlets, settings, snapshots));
     // The stages have taken what was theirs.
     snapshots.restore.take();
     let ended = || snapshots.stopped() || probe.done();

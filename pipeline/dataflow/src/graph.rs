@@ -10,30 +10,37 @@ use timely::dataflow::operators::core::{Concatenate, Map, OkErr};
 use crate::control::control;
 use crate::decide::decide;
 use crate::detect::detect;
-use crate::egress::{Outlet, egress, outputs, receipts};
+use crate::egress::{Outlets, egress, outputs, receipts};
 use crate::features::features;
 use crate::forecast::{Ahead, forecast};
 use crate::ingest::{Intakes, ingest};
+use crate::pace::pace;
 use crate::pair::{WorkloadUpdate, pair};
-use crate::records::{Change, Intake, Rows, Stream};
+use crate::records::{Change, Intake, Pairs, Rows, Stream};
 use crate::slots::Slots;
 use crate::snapshot::{Snapshots, Stage};
 use crate::{EngineSettings, Receipt};
 
+/// How many turns of pair, and how many records, are handed on between two looks for anything more urgent: a few
+/// milliseconds of work.
+const TURNS_AT_ONCE: usize = 1;
+const RECORDS_AT_ONCE: usize = 512;
+
 /// Builds the dataflow of one worker.
 ///
 /// ```text
-/// deliveries ─ ingest ┬ samples ─ pair ┬ features ───────────────────┐
-///                     │             ▲  ├ detect ──┬ anomalies ───────┤
-///                     │             │  └ forecast ┴ forecasts ───────┼ egress ─ commits
-///                     ├ changes ─ control       └ signals ─ decide ──┤
-///                     │             └────────────────────────▲       │
+///                                      ┌ pace ─ features ────────────┬ egress ─ commits of features
+///                                      │        ┌ forecasts ─ pace ──┘
+/// deliveries ─ ingest ┬ samples ─ pair ┼ forecast ─ signals ─ decide ┬ egress ─ commits of decisions
+///                     │             ▲  │  ▲                    ▲     │
+///                     │             │  └ detect ─ anomalies ───│─────┤
+///                     ├ changes ─ control ─────────────────────┘     │
 ///                     └ errors, receipts ────────────────────────────┘
 /// ```
 pub(crate) fn build(
     scope: Scope<'_, u64>,
     intakes: Intakes,
-    outlet: Outlet,
+    outlets: Outlets,
     settings: &EngineSettings,
     snapshots: &Rc<Snapshots>,
 ) {
@@ -44,20 +51,19 @@ pub(crate) fn build(
     let signals = stages.signals.map(|signals| *signals);
     let decisions = decide(signals, control.standings, settings, snapshots.of(Stage::Decide));
     let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, stages.strays]);
-    let leaving = [
-        outputs(stages.features),
-        outputs(stages.forecasts.map(|record| *record)),
-        outputs(stages.anomalies),
-        outputs(decisions),
-        outputs(rejects.map(|reject| *reject)),
-        receipts(taken_in),
-    ];
-    egress(scope.concatenate(leaving), outlet, &probe);
+    let acted_on =
+        [outputs(decisions), outputs(stages.anomalies), outputs(rejects.map(|reject| *reject)), receipts(taken_in)];
+    let left = egress(scope.concatenate(acted_on), outlets.decisions, &probe);
+    let features = afterwards((stages.pairs, stages.slots), left.clone(), settings, snapshots);
+    let forecasts = pace(stages.forecasts, left, RECORDS_AT_ONCE);
+    let read = [outputs(features), outputs(forecasts.map(|record| *record))];
+    egress(scope.concatenate(read), outlets.features, &probe);
 }
 
 /// What the stages between ingest and decide give.
 pub(crate) struct Stages<'s> {
-    pub(crate) features: Stream<'s, FeatureRecord>,
+    pub(crate) slots: Rc<Slots>,
+    pub(crate) pairs: Stream<'s, Rc<Pairs>>,
     pub(crate) anomalies: Stream<'s, Anomaly>,
     pub(crate) forecasts: Stream<'s, Box<ForecastRecord>>,
     pub(crate) signals: Stream<'s, Box<Signals>>,
@@ -74,10 +80,19 @@ pub(crate) fn stages<'s>(
     let slots = Rc::new(Slots::default());
     let at = |stage| (Rc::clone(&slots), snapshots.of(stage));
     let (pairs, strays) = pair(samples, workloads, at(Stage::Pair)).ok_err(|paired| paired);
-    let features = features(pairs.clone(), settings, at(Stage::Features));
     let anomalies = detect(pairs.clone(), settings, at(Stage::Detect));
-    let (forecasts, signals) = part(forecast(pairs, anomalies.clone(), settings, at(Stage::Forecast)));
-    Stages { features, anomalies, forecasts, signals, strays }
+    let (forecasts, signals) = part(forecast(pairs.clone(), anomalies.clone(), settings, at(Stage::Forecast)));
+    Stages { slots, pairs, anomalies, forecasts, signals, strays }
+}
+
+/// Features, each tick's after what `left` has passed it.
+pub(crate) fn afterwards<'s, L: Clone + 'static>(
+    (pairs, slots): (Stream<'s, Rc<Pairs>>, Rc<Slots>),
+    left: Stream<'s, L>,
+    settings: &EngineSettings,
+    snapshots: &Rc<Snapshots>,
+) -> Stream<'s, FeatureRecord> {
+    features(pace(pairs, left, TURNS_AT_ONCE), settings, (slots, snapshots.of(Stage::Features)))
 }
 
 /// Parts what is published of the outlook from what is decided by.

@@ -21,6 +21,7 @@ pub mod graph;
 mod ingest;
 mod keys;
 mod measure;
+mod pace;
 mod pair;
 mod reach;
 mod records;
@@ -32,6 +33,6 @@ mod watermarks;
 
 pub use cell::Cell;
 pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
-pub use engine::{Engine, EngineError, Start, serve};
+pub use engine::{Commits, Engine, EngineError, Start, serve};
 pub use measure::{Block, Depth, Feed, Tally, Watch, measure, measure_watched};
 pub use settings::EngineSettings;

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex};
 use schemas::{FeatureRecord, Metric, Noun, Reject, Samples, Workload};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::Inspect;
-use timely::dataflow::operators::core::OkErr;
+use timely::dataflow::operators::core::{Filter, OkErr};
 use timely::dataflow::operators::generic::{OutputBuilderSession, source};
 use timely::dataflow::operators::probe::{Handle as Probe, Probe as _};
 use timely::dataflow::{ProbeHandle, Scope};
 
 use crate::control::control;
 use crate::features::features;
-use crate::graph::{Stages, stages};
+use crate::graph::{afterwards, stages};
 use crate::pair::pair;
 use crate::records::{Change, ControlNoun, Rows, Stream};
 use crate::slots::Slots;
@@ -131,7 +131,12 @@ pub fn measure_watched(
                 Depth::Stages => {
                     let control = control(changes(scope, registered), unkept.of(Stage::Control));
                     let stages = stages(rows, control.workloads, &settings, &unkept);
-                    count(stages, watch, &tally, &probe);
+                    let anomalies = count(&tally, |tally| tally.anomalies += 1);
+                    stages.anomalies.inspect(move |_| anomalies()).probe_with(&probe);
+                    let signals = count(&tally, |tally| tally.signals += 1);
+                    let left = stages.signals.inspect(move |_| signals()).filter(|_| false).probe_with(&probe);
+                    let features = afterwards((stages.pairs, stages.slots), left, &settings, &unkept);
+                    features.inspect(watch).probe_with(&probe);
                 }
             }
         });
@@ -152,22 +157,10 @@ fn sum(samples: &Samples) -> f64 {
     columns.map(|column| column.iter().filter(|value| !value.is_nan()).sum::<f64>()).sum()
 }
 
-/// Counts what the stages give, and shows the features.
-fn count(
-    stages: Stages<'_>,
-    watch: impl FnMut(&FeatureRecord) + 'static,
-    tally: &Rc<RefCell<Tally>>,
-    probe: &ProbeHandle<u64>,
-) {
-    let count = |add: fn(&mut Tally, u64)| {
-        let tally = Rc::clone(tally);
-        move |number: u64| add(&mut tally.borrow_mut(), number)
-    };
-    stages.features.inspect(watch).probe_with(probe);
-    let anomalies = count(|tally, number| tally.anomalies += number);
-    stages.anomalies.inspect(move |_| anomalies(1)).probe_with(probe);
-    let signals = count(|tally, number| tally.signals += number);
-    stages.signals.inspect(move |_| signals(1)).probe_with(probe);
+/// Counts one more of something.
+fn count(tally: &Rc<RefCell<Tally>>, add: fn(&mut Tally)) -> impl Fn() + 'static {
+    let tally = Rc::clone(tally);
+    move || add(&mut tally.borrow_mut())
 }
 
 /// The feed's blocks, while not too many ticks are open.

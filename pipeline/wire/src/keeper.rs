@@ -4,30 +4,15 @@
 //! fails costs snapshots and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataflow::snapshot::Cut;
 use schemas::EventTime;
 
+use crate::marks::Marks;
 use crate::shelf::{Draft, Place, Shelf};
 
 /// Snapshots that are kept: the last but one too, in case the disk spoils the last.
 const KEPT: usize = 2;
-
-/// How far something has come, shared between threads.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Reached(Arc<AtomicU64>);
-
-impl Reached {
-    pub(crate) fn set(&self, frontier: EventTime) {
-        self.0.store(frontier.millis(), Ordering::Release);
-    }
-
-    pub(crate) fn get(&self) -> EventTime {
-        EventTime::from_millis(self.0.load(Ordering::Acquire))
-    }
-}
 
 /// Keeps snapshots.
 pub struct Keeper {
@@ -35,10 +20,7 @@ pub struct Keeper {
     workers: usize,
     /// Length of a slot of history, where it is written: a restart begins where a slot does, to write it again.
     slot_ms: Option<u64>,
-    /// How far the outputs are published.
-    published: Reached,
-    /// The oldest snapshot that a restart may begin from.
-    oldest: Reached,
+    marks: Marks,
     /// Drafts under way, with how many workers have given all of theirs; none where the disk has failed.
     open: BTreeMap<EventTime, (Option<Draft>, usize)>,
     /// Written, and waiting for the outputs.
@@ -47,10 +29,10 @@ pub struct Keeper {
 
 impl Keeper {
     /// A keeper for so many workers; what a crash has left unfinished is removed.
-    pub(crate) fn new(shelf: Shelf, workers: usize, slot_ms: Option<u64>, published: Reached, oldest: Reached) -> Self {
+    pub(crate) fn new(shelf: Shelf, workers: usize, slot_ms: Option<u64>, marks: Marks) -> Self {
         let sealed = shelf.kept();
         shelf.ticks().into_iter().filter(|at| !sealed.contains(at)).for_each(|at| shelf.remove(at));
-        let keeper = Self { shelf, workers, slot_ms, published, oldest, open: BTreeMap::new(), waiting: None };
+        let keeper = Self { shelf, workers, slot_ms, marks, open: BTreeMap::new(), waiting: None };
         keeper.tidy();
         keeper
     }
@@ -99,7 +81,7 @@ impl Keeper {
 
     /// Lets a snapshot count once it may.
     fn seal(&mut self) {
-        let published = self.published.get();
+        let published = self.marks.published();
         if let Some((at, places)) = self.waiting.take_if(|(at, _)| *at <= published)
             && told(at, self.shelf.seal(at, places)).is_some()
         {
@@ -123,7 +105,7 @@ impl Keeper {
         }
         // Until two slots have begun, a restart may have to write history from its beginning.
         let bound = self.slot_ms.is_none() || keep.len() == KEPT + KEPT;
-        self.oldest.set(keep.into_iter().min().filter(|_| bound).unwrap_or_default());
+        self.marks.keep_from(keep.into_iter().min().filter(|_| bound).unwrap_or_default());
     }
 }
 
@@ -143,8 +125,11 @@ mod tests {
     use dataflow::EngineSettings;
     use dataflow::snapshot::{Piece, Stage};
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::disk::LocalDisk;
+    use crate::marks::Way;
 
     fn at(second: u64) -> EventTime {
         EventTime::from_millis(second * 1000)
@@ -167,13 +152,14 @@ mod tests {
     fn a_snapshot_counts_only_once_the_outputs_before_it_are_published() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let shelf = shelf(folder.path());
-        let published = Reached::default();
-        let mut keeper = Keeper::new(shelf.clone(), 1, None, published.clone(), Reached::default());
+        let marks = Marks::default();
+        let mut keeper = Keeper::new(shelf.clone(), 1, None, marks.clone());
         cuts(30).into_iter().for_each(|cut| keeper.turn(Some(cut)));
-        published.set(at(30).minus(1));
+        marks.publish(Way::ActedOn, at(40));
+        marks.publish(Way::Read, at(30).minus(1));
         keeper.turn(None);
         assert_eq!(shelf.kept(), []);
-        published.set(at(30));
+        marks.publish(Way::Read, at(30));
         keeper.turn(None);
         assert_eq!(shelf.kept(), [at(30)]);
     }
@@ -189,13 +175,13 @@ mod tests {
                 shelf.seal(at(second), places).expect("room");
             }
         }
-        let oldest = Reached::default();
+        let marks = Marks::default();
         // A slot of history begins each 20 seconds.
-        Keeper::new(shelf.clone(), 1, Some(20_000), Reached::default(), oldest.clone());
+        Keeper::new(shelf.clone(), 1, Some(20_000), marks.clone());
         assert_eq!(ticks(&shelf), [20, 30, 40]);
-        assert_eq!(oldest.get(), at(20));
-        Keeper::new(shelf.clone(), 1, None, Reached::default(), oldest.clone());
+        assert_eq!(marks.oldest(), at(20));
+        Keeper::new(shelf.clone(), 1, None, marks.clone());
         assert_eq!(ticks(&shelf), [30, 40]);
-        assert_eq!(oldest.get(), at(30));
+        assert_eq!(marks.oldest(), at(30));
     }
 }

@@ -1,13 +1,14 @@
 //! Where things connect: log → intake → engine → publisher → log, with snapshots and history beside them.
 //!
 //! ```text
-//! log ─ Intake (merge) ─► Engine ─ commits ─► Publisher ─► log, one transaction per closed ticks
-//!          │                └─ pieces ─► Keeper ─► Shelf
+//! log ─ Intake (merge) ─► Engine ┬ commits ─► Publisher ─► log: decisions, one transaction per closed ticks
+//!          │                     ├ commits ─► Publisher ─► log: features, likewise, after them
+//!          │                     └ pieces ──► Keeper ─► Shelf
 //!          └──────────── Archive ◄───────────────┘
 //! ```
 //!
 //! [`Machine`] is all of it at rest: each part takes one turn when it is told to, reads no clock and never waits, so that a
-//! simulation can step it. [`Pipeline`] is the machine at work: one thread reads, one publishes, one keeps
+//! simulation can step it. [`Pipeline`] is the machine at work: one thread reads, two publish, one keeps
 //! snapshots; the engine has its own. Every channel between them is bounded, so a slow end holds back the beginning. A fault
 //! that cannot be tried again ends all of them.
 
@@ -16,6 +17,7 @@ mod disk;
 mod intake;
 mod keeper;
 mod machine;
+mod marks;
 mod merge;
 mod pipeline;
 mod publish;
@@ -27,7 +29,7 @@ pub use archive::{Archive, Archived};
 pub use disk::{Disk, DiskFile, LocalDisk};
 pub use intake::Intake;
 pub use keeper::Keeper;
-pub use machine::{Machine, Parts};
+pub use machine::{Machine, Outlet, Parts};
 pub use pipeline::Pipeline;
 pub use publish::{Published, Publisher};
 pub use shelf::Shelf;

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use dataflow::snapshot::{Cut, Restore};
-use dataflow::{Cell, Commit, Engine, EngineSettings, Start};
+use dataflow::{Cell, Commit, Commits, Engine, EngineSettings, Start};
 use schemas::{EventTime, Progress, Topic};
 use topics::{Delivery, Log, latest};
 
 use crate::archive::Archived;
 use crate::intake::{Intake, Sources};
-use crate::keeper::{Keeper, Reached};
+use crate::keeper::Keeper;
+use crate::marks::{Marks, Way};
 use crate::publish::Publisher;
 use crate::settled::Settled;
 use crate::shelf::Shelf;
@@ -49,18 +50,26 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Reader, workers, publisher and keeper: whoever holds them gives each its turns.
+/// Reader, workers, publishers and keeper: whoever holds them gives each its turns.
 pub struct Machine {
     /// Reads and feeds the workers.
     pub intake: Intake,
-    /// What the workers have closed.
-    pub commits: Receiver<Commit>,
-    /// Publishes it.
-    pub publisher: Publisher,
+    /// What is acted on: decisions, anomalies, dead letters.
+    pub decisions: Outlet,
+    /// What is read, which may come after: features, forecasts.
+    pub features: Outlet,
     /// Keeps what the workers cut.
     pub keeper: Option<(Keeper, Receiver<Cut>)>,
     /// The snapshot that it has begun from.
     pub restored: Option<EventTime>,
+}
+
+/// One of the two ways out.
+pub struct Outlet {
+    /// What the workers have closed.
+    pub commits: Receiver<Commit>,
+    /// Publishes it.
+    pub publisher: Publisher,
 }
 
 impl Machine {
@@ -69,17 +78,19 @@ impl Machine {
     /// # Errors
     /// As [`Log::writer`], [`Log::reader`] and [`Engine::start`].
     pub fn assemble(log: &dyn Log, parts: &mut Parts<'_>) -> anyhow::Result<Self> {
+        let groups = [parts.group.to_owned(), Progress::of_features(parts.group)];
         // Invariant: the progress is read after the predecessor has lost the right to write.
-        let writer = log.writer(Delivery::Transactional { id: format!("foreshadow-{}", parts.group) })?;
-        let progress = latest::<Progress>(log)?.nouns.remove(parts.group);
-        if let Some(progress) = &progress {
-            tracing::info!(frontier = %progress.frontier, commits = progress.sequence, "outputs reach up to here");
-        }
-        let settled = Settled::of(progress.as_ref());
-        let restore = restore(log, parts, progress.as_ref())?;
+        let writer = |group| log.writer(Delivery::Transactional { id: format!("foreshadow-{group}") });
+        let writers = [writer(&groups[0])?, writer(&groups[1])?];
+        let mut found = latest::<Progress>(log)?.nouns;
+        let settled = Settled::of(found.get(parts.group));
+        let progress = groups.map(|group| found.remove(&group).unwrap_or(Progress { group, ..Progress::default() }));
+        let frontiers = progress.each_ref().map(|progress| progress.frontier);
+        tracing::info!(decisions = %frontiers[0], features = %frontiers[1], "outputs reach up to here");
+        let restore = restore(log, parts, frontiers[0].min(frontiers[1]))?;
         let restored = restore.as_ref().map(Restore::at);
         let resumes = restore.as_ref().map(Restore::resumes).unwrap_or_default();
-        let (published, oldest) = (Reached::default(), Reached::default());
+        let marks = Marks::default();
         let slot_ms = parts.history.as_ref().map(|history| history.slot_ms);
         let (snapshots, keeper) = parts
             .shelf
@@ -88,7 +99,7 @@ impl Machine {
                 let (cut, cuts) = if parts.stepped { crossbeam_channel::unbounded() } else { bounded(CUTS_MAX) };
                 let processes = parts.cell.as_ref().map_or(1, |cell| cell.sockets.len());
                 let workers = processes * parts.engine.workers;
-                let keeper = Keeper::new(shelf, workers, slot_ms, published.clone(), oldest.clone());
+                let keeper = Keeper::new(shelf, workers, slot_ms, marks.clone());
                 (cut, (keeper, cuts))
             })
             .unzip();
@@ -97,21 +108,26 @@ impl Machine {
         let (stepped, cell) = (parts.stepped, parts.cell.take());
         let start = Start { partitions: count, snapshots, restore, stepped, cell };
         let engine = Engine::start_with(parts.engine, start)?;
-        let commits = engine.commits().clone();
+        let Commits { decisions, features } = engine.commits().clone();
         let archive = || parts.history.as_ref().map(|history| Arc::clone(&history.archive));
-        let progress = progress.unwrap_or_else(|| Progress { group: parts.group.to_owned(), ..Progress::default() });
-        let publisher = Publisher::new(writer, progress, (published, oldest), archive());
+        let ([decides, describes], [decided, described]) = (writers, progress);
+        let outlet = |way, commits, writer, progress| Outlet {
+            commits,
+            publisher: Publisher::new(writer, progress, (way, marks.clone()), archive()),
+        };
+        let decisions = outlet(Way::ActedOn, decisions, decides, decided);
+        let features = outlet(Way::Read, features, describes, described);
         let idle_after = parts.idle_after;
         let sources = Sources { log, engine, partitions, idle_after, settled, resumes, archive: archive() };
-        Ok(Self { intake: Intake::new(sources)?, commits, publisher, keeper, restored })
+        Ok(Self { intake: Intake::new(sources)?, decisions, features, keeper, restored })
     }
 }
 
 /// The snapshot to begin from: none later than the published outputs, than the history that is written, or than the log.
-fn restore(log: &dyn Log, parts: &Parts<'_>, progress: Option<&Progress>) -> anyhow::Result<Option<Restore>> {
-    let (Some(shelf), Some(progress)) = (&parts.shelf, progress) else { return Ok(None) };
+fn restore(log: &dyn Log, parts: &Parts<'_>, published: EventTime) -> anyhow::Result<Option<Restore>> {
+    let Some(shelf) = &parts.shelf else { return Ok(None) };
     let written = parts.history.as_ref().map_or(EventTime::MAX, |history| history.written);
-    let Some(restore) = shelf.newest(progress.frontier, written) else { return Ok(None) };
+    let Some(restore) = shelf.newest(published, written) else { return Ok(None) };
     for resume in restore.resumes() {
         let Some(topic) = Topic::of_noun(&resume.noun) else { continue };
         let (_, end) = log.watermarks(topic, resume.partition)?;

@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use dataflow::Commit;
 use dataflow::snapshot::Cut;
 use topics::Log;
 
 use crate::intake::Intake;
 use crate::keeper::Keeper;
-use crate::machine::{Machine, Parts};
+use crate::machine::{Machine, Outlet, Parts};
 use crate::publish::{Published, Publisher};
 use crate::stop::Stop;
 
 /// How often the publisher looks whether it should end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How soon a publisher that came before the other looks again.
+const EARLY: Duration = Duration::from_millis(5);
 
 /// How often it is looked whether a snapshot may count.
 const SEAL_EVERY: Duration = Duration::from_millis(50);
@@ -43,16 +45,21 @@ impl Pipeline {
     /// # Errors
     /// As [`Machine::assemble`].
     pub fn start(log: &dyn Log, mut parts: Parts<'_>, stop: Stop) -> anyhow::Result<Self> {
-        let Machine { intake, commits, publisher, keeper, .. } = Machine::assemble(log, &mut parts)?;
+        let Machine { intake, decisions, features, keeper, .. } = Machine::assemble(log, &mut parts)?;
         let mut beside = Vec::new();
         if let Some((keeper, cuts)) = keeper {
             let keeping = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keep(keeper, &cuts))?;
             beside.push(("keeper", keeping));
         }
         beside.extend(parts.history.map(|history| ("archive", history.thread)));
-        let (clocked, publishing, reading) = (parts.clocked, stop.clone(), stop.clone());
+        let publishing = |outlet| {
+            let stop = stop.clone();
+            move || publish(outlet, &stop)
+        };
+        let (clocked, reading) = (parts.clocked, stop.clone());
         let threads = vec![
-            thread("publisher", move || publish(publisher, &commits, &publishing))?,
+            thread("decisions", publishing(decisions))?,
+            thread("features", publishing(features))?,
             thread("intake", move || read(intake, clocked, &reading))?,
         ];
         Ok(Self { stop, threads, beside })
@@ -101,7 +108,8 @@ fn read(mut intake: Intake, clocked: bool, stop: &Stop) -> anyhow::Result<()> {
 }
 
 /// Publishes until it is stopped or the engine ends.
-fn publish(mut publisher: Publisher, commits: &Receiver<Commit>, stop: &Stop) -> anyhow::Result<()> {
+fn publish(outlet: Outlet, stop: &Stop) -> anyhow::Result<()> {
+    let Outlet { commits, mut publisher } = outlet;
     let (mut pause, mut told) = (RETRY_MIN, Told::new());
     let outcome = loop {
         if stop.requested() {
@@ -111,7 +119,7 @@ fn publish(mut publisher: Publisher, commits: &Receiver<Commit>, stop: &Stop) ->
         if first == Err(RecvTimeoutError::Disconnected) {
             break Ok(());
         }
-        match publisher.turn(first.ok(), commits) {
+        match publisher.turn(first.ok(), &commits) {
             Ok(Published::All { records, decisions }) => {
                 pause = RETRY_MIN;
                 told.add(records, decisions);
@@ -121,6 +129,7 @@ fn publish(mut publisher: Publisher, commits: &Receiver<Commit>, stop: &Stop) ->
                 stop.wait(pause);
                 pause = (pause * 2).min(RETRY_MAX);
             }
+            Ok(Published::Early) => _ = stop.wait(EARLY),
             Err(error) => break Err(error),
         }
         told.tell(&publisher);
@@ -162,7 +171,8 @@ impl Told {
     fn tell(&mut self, publisher: &Publisher) {
         if self.at.elapsed() >= TELL_EVERY {
             let Self { records, decisions, .. } = *self;
-            tracing::info!(frontier = %publisher.frontier(), records, decisions, "published");
+            let (group, frontier) = publisher.reached();
+            tracing::info!(group, %frontier, records, decisions, "published");
             *self = Self::new();
         }
     }

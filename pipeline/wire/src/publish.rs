@@ -13,7 +13,7 @@ use schemas::{EventTime, LateChange, Progress, TakenIn, Topic};
 use topics::{Action, Outgoing, Writer};
 
 use crate::archive::Archive;
-use crate::keeper::Reached;
+use crate::marks::{Marks, Way};
 
 /// Bytes of values after which no further commit joins a transaction: it stays well below a broker's limits, and a
 /// replay, which closes many ticks at once, needs few transactions.
@@ -32,9 +32,10 @@ pub struct Publisher {
     progress: Progress,
     /// What is on its way to the log: tried again until the log takes it.
     pending: Option<Vec<Outgoing>>,
-    /// How far the outputs are published, for the keeper of snapshots, and the oldest snapshot that it keeps.
-    published: Reached,
-    oldest: Reached,
+    /// A commit that may not be published yet.
+    held: Option<Commit>,
+    way: Way,
+    marks: Marks,
     archive: Option<Arc<dyn Archive>>,
 }
 
@@ -50,41 +51,51 @@ pub enum Published {
     },
     /// Nothing yet: the log takes it only later.
     Later,
+    /// Nothing yet: what goes before it is not published.
+    Early,
 }
 
 impl Publisher {
     pub(crate) fn new(
         writer: Box<dyn Writer>,
         progress: Progress,
-        (published, oldest): (Reached, Reached),
+        (way, marks): (Way, Marks),
         archive: Option<Arc<dyn Archive>>,
     ) -> Self {
-        published.set(progress.frontier);
-        Self { writer, progress, pending: None, published, oldest, archive }
+        marks.publish(way, progress.frontier);
+        Self { writer, progress, pending: None, held: None, way, marks, archive }
     }
 
-    /// Up to which tick the outputs are published, or about to be.
+    /// What it publishes, by the name of its progress, and up to which tick, or is about to.
     #[must_use]
-    pub const fn frontier(&self) -> EventTime {
-        self.progress.frontier
+    pub fn reached(&self) -> (&str, EventTime) {
+        (&self.progress.group, self.progress.frontier)
     }
 
     /// Whether the log has yet to take what was handed in.
     #[must_use]
     pub const fn waits(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || self.held.is_some()
     }
 
-    /// Publishes a commit and those that wait behind it, as one; what waits for the log goes before them.
+    /// Publishes a commit and those that wait behind it, as one; what waits goes before them.
     ///
     /// # Errors
     /// When the log takes nothing more from this writer, such as when another one took over.
     pub fn turn(&mut self, first: Option<Commit>, commits: &Receiver<Commit>) -> anyhow::Result<Published> {
-        debug_assert!(first.is_none() || self.pending.is_none(), "what waits for the log goes first");
-        if let Some(first) = first {
+        debug_assert!(first.is_none() || !self.waits(), "what waits goes first");
+        if self.pending.is_none()
+            && let Some(first) = first.or_else(|| self.held.take())
+        {
             self.gather(first, commits);
         }
-        let Some(pending) = &self.pending else { return Ok(Published::All { records: 0, decisions: 0 }) };
+        let Some(pending) = &self.pending else {
+            return Ok(if self.held.is_some() {
+                Published::Early
+            } else {
+                Published::All { records: 0, decisions: 0 }
+            });
+        };
         match self.writer.append(pending) {
             Ok(()) => {}
             Err(error) if error.action() == Action::Retry => {
@@ -93,18 +104,22 @@ impl Publisher {
             }
             Err(error) => return Err(error).context("the outputs cannot be published"),
         }
-        self.published.set(self.progress.frontier);
+        self.marks.publish(self.way, self.progress.frontier);
         let decisions = pending.iter().filter(|record| record.topic == Topic::Decisions).count();
         let published = Published::All { records: pending.len(), decisions };
         self.pending = None;
         Ok(published)
     }
 
-    /// Makes one transaction of a commit and those that wait behind it.
+    /// Makes one transaction of a commit and those that wait behind it, as far as they may be published.
     fn gather(&mut self, first: Commit, commits: &Receiver<Commit>) {
         let (mut outgoing, mut bytes, mut next) = (Vec::new(), 0, Some(first));
         let mut frontier = EventTime::default();
         while let Some(commit) = next {
+            if commit.frontier > self.marks.allowed(self.way) {
+                self.held = Some(commit);
+                break;
+            }
             frontier = commit.frontier;
             self.take_in(commit.receipts);
             for record in commit.records {
@@ -113,8 +128,12 @@ impl Publisher {
             }
             next = if bytes < APPEND_BYTES_MAX { commits.try_recv().ok() } else { None };
         }
+        if frontier == EventTime::default() {
+            return;
+        }
+        let gathered = self.marks.gather(self.way, frontier);
         if let Some(archive) = &self.archive {
-            archive.close(frontier);
+            archive.close(gathered);
         }
         if frontier <= self.progress.frontier {
             return;
@@ -123,7 +142,7 @@ impl Publisher {
         self.progress.sequence += 1;
         if self.progress.late.len() > LATE_SPARED {
             // No restart that believes a snapshot begins before the oldest: what had been late by then is in it.
-            let oldest = self.oldest.get();
+            let oldest = self.marks.oldest();
             self.progress.late.retain(|late| late.counts_from >= oldest);
         }
         outgoing.push(Outgoing::of(&self.progress));

@@ -198,8 +198,8 @@ impl Watch {
     fn until_up_to_date(&mut self, stop: &Stop, life: &mut Life) -> anyhow::Result<()> {
         let since = Instant::now();
         loop {
-            let reached =
-                self.progress.poll(POLL)?.into_iter().filter_map(|(_, progress)| Some(progress?.frontier)).max();
+            let said = self.progress.poll(POLL)?.into_iter().filter_map(|(_, progress)| progress);
+            let reached = said.filter(|progress| !progress.is_of_features()).map(|progress| progress.frontier).max();
             let behind_ms = reached.map(|reached| now_ms() - (reached.millis() + self.inherent_ms) as f64);
             if behind_ms.is_some_and(|behind_ms| behind_ms < BEHIND_MS) {
                 return Ok(());

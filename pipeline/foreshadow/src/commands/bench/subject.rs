@@ -99,12 +99,13 @@ pub(super) fn samples(ground: &Ground) -> anyhow::Result<Box<dyn Reader>> {
 }
 
 fn follow(mut progress: Following<Progress>, done_ms: &AtomicU64, stop: &Stop) -> anyhow::Result<()> {
+    let (mut decisions, mut features) = (0, 0);
     while !stop.requested() {
-        for (_, progress) in progress.poll(POLL)? {
-            if let Some(progress) = progress {
-                done_ms.fetch_max(progress.frontier.millis(), Ordering::Relaxed);
-            }
+        for progress in progress.poll(POLL)?.into_iter().filter_map(|(_, progress)| progress) {
+            let reached = if progress.is_of_features() { &mut features } else { &mut decisions };
+            *reached = progress.frontier.millis();
         }
+        done_ms.fetch_max(decisions.min(features), Ordering::Relaxed);
     }
     Ok(())
 }

@@ -169,7 +169,10 @@ impl Lockstep {
     fn note(&mut self, record: &Record, decisions: &mut Vec<Decision>) -> anyhow::Result<Option<EventTime>> {
         let value = record.value.as_deref().unwrap_or_default();
         match record.topic {
-            Topic::Progress => return Ok(Some(Progress::from_json(value)?.frontier)),
+            Topic::Progress => {
+                let progress = Progress::from_json(value)?;
+                return Ok((!progress.is_of_features()).then_some(progress.frontier));
+            }
             Topic::Anomalies => self.counts.anomalies += 1,
             _ => {
                 let decision = Decision::from_json(value)?;
