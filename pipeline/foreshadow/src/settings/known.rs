@@ -154,6 +154,7 @@ fn sample() -> Settings {
     sample.embedded.folder = folder("log");
     sample.history.folder = folder("history");
     sample.snapshots.folder = folder("snapshots");
+    sample.kafka.replicas = Some(3);
     sample.profiler.source = schemas::SourceId::new("node-7").ok();
     let options =
         [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512"), ("sasl.username", "foreshadow")];

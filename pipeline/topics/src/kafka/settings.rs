@@ -53,6 +53,12 @@ pub struct KafkaSettings {
     /// Put before every topic's name, so that installations can share a cluster. Default empty; letters, digits, `.`,
     /// `_` and `-`.
     pub namespace: String,
+    /// How many brokers keep a copy of each topic that is made at the start; existing topics stay as they are. By default
+    /// none, and the brokers' own defaults count, which are one copy where nobody has changed them. Where it is set, a
+    /// record counts as written only once more than half of the copies have it: of 3 brokers one may be lost, and no
+    /// record with it; the pipeline waits for the election of new leaders and goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u8>,
     /// Whether brokers on other machines may be spoken to in plaintext. Default false: set `security.protocol` in the
     /// options instead, unless the network is trusted.
     pub insecure: bool,
@@ -74,6 +80,7 @@ impl Default for KafkaSettings {
         Self {
             brokers: "localhost:9092".to_owned(),
             namespace: String::new(),
+            replicas: None,
             insecure: false,
             contact_timeout: Span::from_secs(5),
             delivery_timeout: Span::from_secs(30),
@@ -88,6 +95,7 @@ impl fmt::Debug for KafkaSettings {
         f.debug_struct("KafkaSettings")
             .field("brokers", &self.brokers)
             .field("namespace", &self.namespace)
+            .field("replicas", &self.replicas)
             .field("insecure", &self.insecure)
             .field("contact_timeout", &self.contact_timeout)
             .field("delivery_timeout", &self.delivery_timeout)
@@ -122,6 +130,8 @@ impl KafkaSettings {
         let room = TOPIC_BYTES_MAX - Topic::ALL.iter().map(|topic| topic.name().len()).max().unwrap_or_default();
         let long = self.namespace.len() > room;
         let long = long.then(|| refuse("namespace", format!("is too long: at most {room} bytes are allowed")));
+        let none = self.replicas == Some(0);
+        let none = none.then(|| refuse("replicas", "is 0: keep at least one copy, such as 3".into()));
         let reserved = RESERVED.iter().filter(|&&name| self.options.contains_key(name)).map(|name| {
             refuse(&format!("options.{name}"), "is not yours to set: guarantees rest on it, leave it out".into())
         });
@@ -136,7 +146,7 @@ impl KafkaSettings {
         } else {
             brokers.find_map(|broker| self.check_host(host(broker)).err())
         };
-        strange.into_iter().chain(long).chain(reserved).chain(timeouts).chain(address).collect()
+        strange.into_iter().chain(long).chain(none).chain(reserved).chain(timeouts).chain(address).collect()
     }
 
     /// Refuses a broker on another machine unless the connection is encrypted or the user insists.
@@ -289,6 +299,7 @@ mod tests {
             (settings("a:1,,b:2", &[]), "brokers"),
             (settings("localhost", &[("acks", "1")]), "options.acks"),
             (KafkaSettings { delivery_timeout: Span::from_secs(900), ..KafkaSettings::default() }, "delivery_timeout"),
+            (KafkaSettings { replicas: Some(0), ..KafkaSettings::default() }, "replicas"),
             (namespace("a b"), "namespace"),
             (namespace(&"n".repeat(230)), "namespace"),
         ] {

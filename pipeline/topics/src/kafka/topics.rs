@@ -19,6 +19,8 @@ use crate::{Action, Error};
 const PAUSE: Duration = Duration::from_millis(50);
 /// Decisions and outcomes are the record of what was done to whom: kept for 90 days rather than the broker's default.
 const RECORD_RETENTION_MS: &str = "7776000000";
+/// Asks for the brokers' own number of replicas.
+const REPLICAS_OF_THE_BROKERS: i32 = -1;
 
 /// Creates what is missing of these topics and waits until all can be used: what another process is making right now
 /// exists, and cannot be read or written yet.
@@ -36,13 +38,17 @@ pub(super) fn ensure(cluster: &Cluster, topics: &[Topic], partitions: u32) -> Re
 
 fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Result<(), Error> {
     let message_bytes_max = MESSAGE_BYTES_MAX.to_string();
-    // -1 asks for the brokers' own number of replicas.
+    let replicas = cluster.settings.replicas;
+    // More than half: what was acknowledged outlives a broker, and of three one may be missing while writing goes on.
+    let in_sync_min = replicas.map(|replicas| (replicas / 2 + 1).to_string());
     let new = missing.iter().map(|(topic, name)| {
-        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(-1))
+        let replication = TopicReplication::Fixed(replicas.map_or(REPLICAS_OF_THE_BROKERS, i32::from));
+        let new = NewTopic::new(name, partitions, replication)
             .set("cleanup.policy", topic.cleanup().policy())
             .set("max.message.bytes", &message_bytes_max);
         let kept = matches!(topic, Topic::Decisions | Topic::Outcomes);
-        if kept { new.set("retention.ms", RECORD_RETENTION_MS) } else { new }
+        let new = if kept { new.set("retention.ms", RECORD_RETENTION_MS) } else { new };
+        in_sync_min.iter().fold(new, |new, min| new.set("min.insync.replicas", min))
     });
     let new: Vec<NewTopic<'_>> = new.collect();
     let (admin, options) = admin(cluster)?;
