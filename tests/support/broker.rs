@@ -1,6 +1,6 @@
-//! A real Kafka broker for a test run.
+//! Real Kafka brokers for a test run: one by itself, or a cluster of several.
 //!
-//! It is the one that `make kafka` starts: `deploy/kafka/broker` in a process of its own, on free ports of
+//! A broker is what `make kafka` starts: `deploy/kafka/broker` in a process of its own, on free ports of
 //! 127.0.0.1, with its data in a temporary folder. The kernel kills it when the test process ends, however it ends.
 
 use std::fs::{self, File};
@@ -22,13 +22,19 @@ const STARTED: &str = "Kafka Server started";
 const TAIL_LINES: usize = 30;
 /// Folders of brokers, by the id of the test process; those of dead processes are swept at the next start.
 const FOLDER_PREFIX: &str = "foreshadow-broker-";
+/// Options for Java: what runs for a minute is not worth its second compiler. A broker starts in two thirds of the time
+/// so, with half the CPU time.
+const JAVA_OPTIONS: (&str, &str) = ("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1");
 
 /// One running broker. Dropping it kills it and removes its data.
 #[derive(Debug)]
 pub struct Broker {
     folder: PathBuf,
     port: u16,
-    controller_port: u16,
+    /// The controllers' ports of all brokers of its cluster, as `deploy/kafka/broker` takes them.
+    controller_ports: String,
+    /// Which of them it is, from 1.
+    node: usize,
     child: Child,
 }
 
@@ -41,23 +47,40 @@ pub fn shared() -> &'static Broker {
     SHARED.get_or_init(Broker::start)
 }
 
+/// A cluster of so many brokers of its own, each of them a controller too: for tests that lose some of them.
+///
+/// # Panics
+/// When one does not start, with the end of its log.
+#[must_use]
+pub fn cluster(count: usize) -> Vec<Broker> {
+    sweep();
+    fetch();
+    let mut ports = free_ports(2 * count);
+    let controller_ports: Vec<_> = ports.split_off(count).iter().map(u16::to_string).collect();
+    let controller_ports = controller_ports.join(",");
+    // None is up before more than half of them are.
+    let mut brokers: Vec<_> =
+        ports.into_iter().zip(1..).map(|(port, node)| Broker::spawn(port, controller_ports.clone(), node)).collect();
+    brokers.iter_mut().for_each(Broker::wait_until_started);
+    brokers
+}
+
 impl Broker {
     /// Starts a broker of its own: for tests that stop and restart it.
     ///
     /// # Panics
     /// When it does not start, with the end of its log.
     pub fn start() -> Self {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        sweep();
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        cluster(1).pop().expect("a cluster of one has one")
+    }
+
+    fn spawn(port: u16, controller_ports: String, node: usize) -> Self {
+        static SPAWNED: AtomicU32 = AtomicU32::new(0);
+        let number = SPAWNED.fetch_add(1, Ordering::Relaxed);
         let folder = temporary().join(format!("{FOLDER_PREFIX}{}-{number}", process::id()));
         fs::create_dir_all(&folder).expect("the temporary folder can be written");
-        fetch();
-        let [port, controller_port] = free_ports();
-        let child = spawn(&folder, port, controller_port);
-        let mut broker = Self { folder, port, controller_port, child };
-        broker.wait_until_started();
-        broker
+        let child = spawn(&folder, port, &controller_ports, node);
+        Self { folder, port, controller_ports, node, child }
     }
 
     /// Where it listens, as Kafka's `bootstrap.servers`.
@@ -78,14 +101,14 @@ impl Broker {
     /// When it does not start, with the end of its log.
     pub fn restart(&mut self) {
         self.stop();
-        self.child = spawn(&self.folder, self.port, self.controller_port);
+        self.child = spawn(&self.folder, self.port, &self.controller_ports, self.node);
         self.wait_until_started();
     }
 
     /// One of Kafka's own command-line tools, pointed at this broker: `console-consumer`, `console-producer`, `topics`.
     pub fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(script());
-        command.arg(name).arg("--bootstrap-server").arg(self.brokers());
+        command.env(JAVA_OPTIONS.0, JAVA_OPTIONS.1).arg(name).arg("--bootstrap-server").arg(self.brokers());
         command
     }
 
@@ -116,11 +139,12 @@ impl Drop for Broker {
 ///
 /// `setpriv --pdeathsig` ties the broker's life to the *thread* that started it, and a test's own thread ends with
 /// that test, while the shared broker must outlive it.
-fn spawn(folder: &Path, port: u16, controller_port: u16) -> Child {
+fn spawn(folder: &Path, port: u16, controller_ports: &str, node: usize) -> Child {
     let log = File::create(folder.join("log")).expect("the broker's folder can be written");
     let mut command = Command::new("setpriv");
+    command.env(JAVA_OPTIONS.0, JAVA_OPTIONS.1);
     command.args(["--pdeathsig", "KILL"]).arg(script()).arg("start").arg(folder);
-    command.args([port.to_string(), controller_port.to_string()]);
+    command.args([&port.to_string(), controller_ports, &node.to_string()]);
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::spawn(move || {
@@ -138,10 +162,11 @@ fn fetch() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Two ports that were free a moment ago; both are held until both are known, so that they differ.
-fn free_ports() -> [u16; 2] {
-    let listeners = [0, 1].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"));
-    listeners.map(|listener| listener.local_addr().expect("a bound socket has an address").port())
+/// Ports that were free a moment ago; all are held until all are known, so that they differ.
+fn free_ports(count: usize) -> Vec<u16> {
+    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let listeners: Vec<_> = (0..count).map(|_| free()).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("a bound socket has an address").port()).collect()
 }
 
 fn sweep() {

@@ -6,3 +6,5 @@ pub mod binary;
 pub mod broker;
 pub mod fixtures;
 pub mod replay;
+pub mod town;
+pub mod verdict;
