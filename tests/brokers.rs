@@ -53,7 +53,8 @@ struct Scene {
     run: Process,
     town: Town,
     progress: Consumer<Progress>,
-    frontier: EventTime,
+    /// Of decisions, and of features.
+    frontiers: [EventTime; 2],
 }
 
 impl Scene {
@@ -72,7 +73,7 @@ impl Scene {
         log.ensure(Topic::ALL, 2).expect("topics can be made");
         let town = Town::new(&log, EVENT_TIME_MAX_MS);
         let progress = Consumer::new(&log, Start::Earliest).expect("the brokers serve");
-        Self { log, run, town, progress, frontier: EventTime::default() }
+        Self { log, run, town, progress, frontiers: <[EventTime; 2]>::default() }
     }
 
     /// Lives on while something is done beside it.
@@ -93,7 +94,8 @@ impl Scene {
             Vec::new()
         });
         for (_, progress) in progress {
-            self.frontier = progress.expect("it can be read").expect("it is no tombstone").frontier;
+            let progress = progress.expect("it can be read").expect("it is no tombstone");
+            self.frontiers[usize::from(progress.is_of_features())] = progress.frontier;
         }
         assert!(self.run.runs(), "the pipeline ended:\n{}", self.run.told());
     }
@@ -102,8 +104,9 @@ impl Scene {
     /// some that are written only from now on.
     fn wait_for_outputs(&mut self) {
         let (begun, now) = (Instant::now(), self.town.now());
-        while self.frontier < now {
-            assert!(begun.elapsed() < WAIT_MAX, "outputs reach {}, not {now}:\n{}", self.frontier, self.run.told());
+        while self.frontiers.iter().any(|frontier| *frontier < now) {
+            let waited = begun.elapsed();
+            assert!(waited < WAIT_MAX, "outputs reach {:?}, not {now}:\n{}", self.frontiers, self.run.told());
             self.live_on();
         }
     }

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use dataflow::{EngineSettings, OutputRecord};
 use schemas::{EventTime, Progress, Topic};
-use topics::{Delivery, Log, Outgoing, Start, latest, read_all};
+use topics::{Delivery, Log, Outgoing, Start, read_all};
 
 use crate::binary::Process;
-use crate::replay::{INPUTS, OUTPUTS, replay};
+use crate::replay::{INPUTS, OUTPUTS, Published, replay};
 use crate::town::Town;
 
+/// The group that a pipeline has by default.
+const GROUP: &str = "main";
 /// How far behind the samples the outputs may end, in event time: the samples' lateness, and what no later sample closes.
 const BEHIND_MS: u64 = 60_000;
 /// Longest wait for the outputs; a replay of everything takes a few seconds.
@@ -21,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait for the pipeline's end.
 const END_MAX: Duration = Duration::from_secs(10);
 
-/// Waits until the pipeline `main` has caught up with its town, ends it, and judges what is on the log: everything that
+/// Waits until the pipeline of [`GROUP`] has caught up with its town, ends it, and judges what is on the log: everything that
 /// the town was told is written, once; and in every output topic what an engine says that reads the whole log in one
 /// go and never fails, byte for byte.
 ///
@@ -30,9 +32,11 @@ const END_MAX: Duration = Duration::from_secs(10);
 pub fn judge(log: &dyn Log, run: &mut Process, town: &Town) {
     wait_for(log, town.now().minus(BEHIND_MS), run);
     assert!(run.terminate(END_MAX), "it ends when it is asked to:\n{}", run.told());
-    // Whoever takes over waits until the last transaction can be seen in every topic.
-    drop(log.writer(Delivery::Transactional { id: "foreshadow-main".to_owned() }).expect("the broker serves"));
-    let published = progress(log).expect("it was waited for");
+    for group in [GROUP, &Progress::of_features(GROUP)] {
+        // Whoever takes over waits until the last transaction can be seen in every topic.
+        drop(log.writer(Delivery::Transactional { id: format!("foreshadow-{group}") }).expect("the broker serves"));
+    }
+    let published = Published::of(log, GROUP).expect("it was waited for");
 
     for topic in INPUTS {
         let acknowledged = town.acknowledged().iter().filter(|record| record.topic == topic);
@@ -50,14 +54,10 @@ pub fn judge(log: &dyn Log, run: &mut Process, town: &Town) {
 
 fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) {
     let begun = Instant::now();
-    while progress(log).is_none_or(|found| found.frontier < frontier) {
+    while Published::of(log, GROUP).is_none_or(|found| found.frontier() < frontier) {
         assert!(begun.elapsed() < WAIT_MAX, "the outputs do not reach {frontier}:\n{}", run.told());
         thread::sleep(PAUSE);
     }
-}
-
-fn progress(log: &dyn Log) -> Option<Progress> {
-    latest::<Progress>(log).expect("the topic can be read").nouns.remove("main")
 }
 
 /// A record's key, time in milliseconds and value.
