@@ -12,7 +12,7 @@ use crate::summary::Summary;
 /// panes rounded to 24 bits.
 const TOLERANCE: f64 = 2e-6;
 
-/// The features that [`SeriesWindows`](crate::SeriesWindows) gives at the tick starting at `tick_start_ms`, computed
+/// The features that [`Bank`](crate::Bank) gives at the tick starting at `tick_start_ms`, computed
 /// from all values of the series, sorted by time. Values later than that tick are left out. O(values) per call.
 ///
 /// Count, extremes and quantiles equal the streamed ones exactly; the rest agrees as

@@ -1,8 +1,8 @@
 //! Pace: what is only read waits until what is acted on has left.
 //!
-//! Key: none; data stay with their worker. Time: a tick's data are handed on, a little at each activation, once the
-//! decisions of that tick have left, and at once when a newer tick has come: behind the log's end nothing is held up.
-//! State: two ticks at most.
+//! Key: none; data stay with their worker. Time: data are handed on in their order, a little at each activation, while no
+//! decision of a tick that has come is still on its way, and at once where more ticks than [`TICKS_MAX`] wait: behind the
+//! log's end nothing is held up. State: those ticks.
 
 use std::collections::VecDeque;
 
@@ -12,6 +12,9 @@ use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
 use crate::records::Stream;
+
+/// Ticks that may wait: one whose features take longer than a tick does not hold up the decisions of the next.
+const TICKS_MAX: usize = 4;
 
 /// Hands on up to `at_once` at each activation, after `left` has passed their tick.
 pub(crate) fn pace<'s, D: Clone + 'static, L: Clone + 'static>(
@@ -34,18 +37,20 @@ pub(crate) fn pace<'s, D: Clone + 'static, L: Clone + 'static>(
                 waiting.back_mut().expect("one was added").1.extend(data.drain(..));
             });
             left.for_each(|_, data| data.clear());
-            while waiting.len() > 1 {
-                let (capability, data) = waiting.pop_front().expect("more than one waits");
+            while waiting.len() > TICKS_MAX {
+                let (capability, data) = waiting.pop_front().expect("ticks wait");
                 output.session(&capability).give_iterator(data.into_iter());
             }
-            if let Some((capability, data)) = waiting.front_mut().filter(|(of, _)| !left_frontier.less_equal(of.time()))
-            {
-                output.session(capability).give_iterator(data.drain(..at_once.min(data.len())));
-                if data.is_empty() {
-                    waiting.clear();
-                } else {
-                    activator.activate();
-                }
+            if waiting.back().is_none_or(|(newest, _)| left_frontier.less_equal(newest.time())) {
+                return;
+            }
+            let (capability, data) = waiting.front_mut().expect("ticks wait");
+            output.session(capability).give_iterator(data.drain(..at_once.min(data.len())));
+            if data.is_empty() {
+                waiting.pop_front();
+            }
+            if !waiting.is_empty() {
+                activator.activate();
             }
         }
     })

@@ -6,6 +6,7 @@
 //! Cost: rows are counted into place, workload by workload; they are sorted only where they came out of order. A great tick
 //! is folded in turns, and the stages behind take each turn's columns while they are in the cache.
 
+mod block;
 mod gather;
 mod roster;
 
@@ -26,6 +27,7 @@ use crate::records::{Pairs, Rows, Stream};
 use crate::slots::Slots;
 use crate::snapshot::{Cutter, Pieces};
 use crate::stash::Stash;
+use block::Block;
 use gather::Gather;
 use roster::Roster;
 
@@ -56,7 +58,7 @@ pub(crate) type WorkloadUpdate = Update<(String, String, Option<String>)>;
 /// A closed tick that is being folded, turn by turn.
 struct Open {
     capability: Capability<u64>,
-    blocks: Vec<Rows>,
+    blocks: Vec<Block>,
     /// Workloads that were folded, in the order of names.
     folded: usize,
 }
@@ -79,7 +81,7 @@ pub(crate) fn pair<'s>(
         move |(input, frontier), (changes, changes_frontier), output: &mut Output<'_>| {
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
-                    samples.keep(capability, data.drain(..));
+                    samples.keep(capability, data.drain(..).map(|rows| Block::new(rows, &known.roster)));
                 }
             });
             changes.for_each(|capability, data| {
@@ -93,7 +95,7 @@ pub(crate) fn pair<'s>(
                 let mut tick = match open.take() {
                     Some(tick) => tick,
                     None => {
-                        let Some((capability, blocks)) = samples.pop_closed(&frontiers) else { break };
+                        let Some((capability, mut blocks)) = samples.pop_closed(&frontiers) else { break };
                         let at = *capability.time();
                         if let Some(at) = cutter.due(at) {
                             known.cut(at, &mut updates, &cutter);
@@ -101,7 +103,7 @@ pub(crate) fn pair<'s>(
                         while let Some((_, closed)) = updates.pop_until(at) {
                             known.update(closed);
                         }
-                        output.session(&capability).give_iterator(known.open(at, &blocks).into_iter());
+                        output.session(&capability).give_iterator(known.open(at, &mut blocks).into_iter());
                         Open { capability, blocks, folded: 0 }
                     }
                 };
@@ -210,12 +212,12 @@ impl Known {
     }
 
     /// Counts the rows of a closed tick into place; who was turned away.
-    fn open(&mut self, tick: u64, blocks: &[Rows]) -> Option<Paired> {
+    fn open(&mut self, tick: u64, blocks: &mut [Block]) -> Option<Paired> {
         let room = UNKNOWN_MAX.saturating_sub(self.strangers());
-        let identities: Vec<_> = blocks.iter().map(Rows::identities).collect();
-        let turned_away = self.roster.admit(identities.iter().flatten().copied().flatten(), room);
+        let turned_away = self.roster.admit(blocks.iter().flat_map(Block::strangers), room);
         self.standings.resize_with(self.roster.len(), Standing::default);
-        self.gather.place(blocks, &identities, &self.roster);
+        blocks.iter_mut().for_each(|block| block.look_up(&self.roster));
+        self.gather.place(blocks, self.roster.len());
         turned_away.map(|workload| {
             let detail = format!("more than {UNKNOWN_MAX} unknown workloads: register them before sampling");
             Err(reject(tick, &workload, RejectReason::Bound, detail))
@@ -224,7 +226,7 @@ impl Known {
 
     /// Folds one turn of an open tick into columns, workload by workload in the order of their names, from the first that was
     /// not folded yet.
-    fn fold(&mut self, tick: u64, blocks: &[Rows], workloads: &mut usize) -> Vec<Paired> {
+    fn fold(&mut self, tick: u64, blocks: &[Block], workloads: &mut usize) -> Vec<Paired> {
         let (mut folded, mut columns) = (Vec::new(), self.columns());
         let pairs = Rc::get_mut(&mut columns).expect("nobody else holds columns that are new or were let go");
         for &slot in &self.roster.by_name()[*workloads..] {
@@ -308,8 +310,8 @@ mod tests {
         }
         let rows = Rows { worker: 0, samples: Arc::new(builder.take()), rows: vec![1] };
         let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
-        let blocks = [rows];
-        assert!(known.open(1_000, &blocks).is_none(), "there is room");
+        let mut blocks = [Block::new(rows, &known.roster)];
+        assert!(known.open(1_000, &mut blocks).is_none(), "there is room");
         let folded = known.fold(1_000, &blocks, &mut 0);
         assert_eq!(known.roster.len(), 1, "a block also holds what is not of this tick");
         let pairs = folded.into_iter().find_map(Result::ok).expect("a tick");
@@ -332,9 +334,9 @@ mod tests {
         }
         let samples = Arc::new(builder.take());
         let rows = (0..samples.len() as u32).collect();
-        let blocks = [Rows { worker: 0, samples, rows }];
         let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
-        assert!(known.open(1_000, &blocks).is_none(), "there is room");
+        let mut blocks = [Block::new(Rows { worker: 0, samples, rows }, &known.roster)];
+        assert!(known.open(1_000, &mut blocks).is_none(), "there is room");
         let mut folded = 0;
         let mut turn = |known: &mut Known| known.fold(1_000, &blocks, &mut folded).into_iter().find_map(Result::ok);
         let first = turn(&mut known).expect("columns");

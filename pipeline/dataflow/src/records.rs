@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use schemas::{EventTime, Identity, Metric, Reject, Role, Samples, TenantId, Workload, WorkloadId};
+use schemas::{EventTime, Metric, Reject, Role, Samples, TenantId, Workload, WorkloadId};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 
@@ -57,19 +57,6 @@ pub(crate) struct Rows {
     pub(crate) worker: u64,
     pub(crate) samples: Arc<Samples>,
     pub(crate) rows: Vec<u32>,
-}
-
-impl Rows {
-    /// The block's identities, by their place; none where no row of these is of it: a block serves other ticks and workers
-    /// too, and holds what was refused.
-    pub(crate) fn identities(&self) -> Vec<Option<&Arc<Identity>>> {
-        let mut own = vec![None; self.samples.identities().len()];
-        for &row in &self.rows {
-            let who = self.samples.who()[row as usize] as usize;
-            own[who] = Some(&self.samples.identities()[who]);
-        }
-        own
-    }
 }
 
 /// Workloads of a worker at one closed tick: columns, and who they belong to.

@@ -59,6 +59,7 @@ pub struct Piece {
     /// The key range.
     pub range: u32,
     /// Its state.
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 

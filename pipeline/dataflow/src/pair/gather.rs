@@ -1,18 +1,16 @@
 //! A tick's rows, gathered workload by workload into series.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use schemas::{EventTime, Identity, Metric, Role};
+use schemas::{EventTime, Metric, Role};
 
+use super::block::Block;
 use super::roster::Roster;
-use crate::records::{Pair, Pairs, Rows};
+use crate::records::{Pair, Pairs};
 
 /// What gathering needs, kept from tick to tick so that nothing is allocated anew.
 #[derive(Default)]
 pub(super) struct Gather {
-    /// For each block, the members of its identities; none for those that were turned away, or that no row is of.
-    members: Vec<Vec<Option<usize>>>,
     /// For each slot, where its rows begin among `places`.
     starts: Vec<usize>,
     /// Every row of the tick as (block, row), slot by slot.
@@ -32,26 +30,14 @@ struct Reading {
 }
 
 impl Gather {
-    /// Counts the rows of a tick into place; `identities` are the blocks' own, see [`Rows::identities`].
-    pub(super) fn place(&mut self, blocks: &[Rows], identities: &[Vec<Option<&Arc<Identity>>>], roster: &Roster) {
-        let members =
-            |own: &Vec<Option<&Arc<Identity>>>| own.iter().map(|identity| roster.place((*identity)?)).collect();
-        self.members.clear();
-        self.members.extend(identities.iter().map(members));
+    /// Counts the rows of a tick, with so many slots given, into place.
+    pub(super) fn place(&mut self, blocks: &[Block], slots: usize) {
         // Slot `s` is counted at `s + 2`, so that the sums give its start at `s + 1`, and its end once it was filled.
         self.starts.clear();
-        self.starts.resize(roster.len() + 2, 0);
-        let slots: Vec<Vec<Option<usize>>> = self
-            .members
-            .iter()
-            .map(|members| members.iter().map(|member| Some(roster.member((*member)?).slot)).collect())
-            .collect();
-        for (block, slots) in blocks.iter().zip(&slots) {
-            let who = block.samples.who();
-            for &row in &block.rows {
-                if let Some(slot) = slots[who[row as usize] as usize] {
-                    self.starts[slot + 2] += 1;
-                }
+        self.starts.resize(slots + 2, 0);
+        for block in blocks {
+            for owner in block.rows().iter().filter_map(|&row| block.owner(row)) {
+                self.starts[owner.slot + 2] += 1;
             }
         }
         for slot in 1..self.starts.len() {
@@ -59,11 +45,10 @@ impl Gather {
         }
         self.places.clear();
         self.places.resize(self.starts[self.starts.len() - 1], (0, 0));
-        for ((number, block), slots) in (0..).zip(blocks).zip(&slots) {
-            let who = block.samples.who();
-            for &row in &block.rows {
-                if let Some(slot) = slots[who[row as usize] as usize] {
-                    let place = &mut self.starts[slot + 1];
+        for (number, block) in (0..).zip(blocks) {
+            for &row in block.rows() {
+                if let Some(owner) = block.owner(row) {
+                    let place = &mut self.starts[owner.slot + 1];
                     self.places[*place] = (number, row);
                     *place += 1;
                 }
@@ -72,17 +57,17 @@ impl Gather {
     }
 
     /// Brings the rows of a workload into canonical order; none where it has none.
-    pub(super) fn begin(&mut self, slot: usize, blocks: &[Rows], roster: &Roster) -> Option<Pair> {
+    pub(super) fn begin(&mut self, slot: usize, blocks: &[Block], roster: &Roster) -> Option<Pair> {
         let places = &self.places[self.starts[slot]..self.starts[slot + 1]];
         if places.is_empty() {
             return None;
         }
         self.readings.clear();
         self.readings.extend(places.iter().filter_map(|&(block, row)| {
-            let samples = &blocks[block as usize].samples;
-            let member = self.members[block as usize][samples.who()[row as usize] as usize]?;
+            let of = &blocks[block as usize];
+            let member = of.owner(row)?.member;
             let role = roster.member(member).identity.role;
-            Some(Reading { role, time_ms: samples.times_ms()[row as usize], member, block, row })
+            Some(Reading { role, time_ms: of.samples().times_ms()[row as usize], member, block, row })
         }));
         let key = |reading: &Reading| (reading.role, reading.time_ms);
         if !self.readings.is_sorted_by(|a, b| key(a) < key(b)) {
@@ -103,7 +88,7 @@ impl Gather {
     }
 
     /// Adds the workload at hand to the tick's columns.
-    pub(super) fn fold(&self, pair: Pair, blocks: &[Rows], roster: &Roster, into: &mut Pairs) {
+    pub(super) fn fold(&self, pair: Pair, blocks: &[Block], roster: &Roster, into: &mut Pairs) {
         into.begin(pair);
         for own in self.readings.chunk_by(|a, b| a.role == b.role) {
             if own.iter().all(|reading| reading.member == own[0].member) {
@@ -116,7 +101,7 @@ impl Gather {
 
     /// Canonical order: role, time, instance; a sample sent twice with other readings is ordered by its readings. Of one
     /// reading that was sent twice the first counts.
-    fn sort(&mut self, blocks: &[Rows], roster: &Roster) {
+    fn sort(&mut self, blocks: &[Block], roster: &Roster) {
         let instance = |reading: &Reading| roster.member(reading.member).identity.instance_name();
         let key = |reading: &Reading| (reading.role, reading.time_ms);
         self.readings.sort_by(|a, b| {
@@ -128,17 +113,17 @@ impl Gather {
 }
 
 /// A reading of a metric; `None` when it was not taken.
-fn reading(of: &Reading, metric: Metric, blocks: &[Rows]) -> Option<f64> {
-    let column = blocks[of.block as usize].samples.column(metric)?;
+fn reading(of: &Reading, metric: Metric, blocks: &[Block]) -> Option<f64> {
+    let column = blocks[of.block as usize].samples().column(metric)?;
     Some(column[of.row as usize]).filter(|value| !value.is_nan())
 }
 
-fn bits<'a>(of: &'a Reading, blocks: &'a [Rows]) -> impl Iterator<Item = Option<u64>> + use<'a> {
+fn bits<'a>(of: &'a Reading, blocks: &'a [Block]) -> impl Iterator<Item = Option<u64>> + use<'a> {
     Metric::ALL.iter().map(|&metric| reading(of, metric, blocks).map(f64::to_bits))
 }
 
 /// One instance: its readings are the role's. Rows that lie one after the other are taken over as they are.
-fn fold_one(own: &[Reading], blocks: &[Rows], into: &mut Pairs) {
+fn fold_one(own: &[Reading], blocks: &[Block], into: &mut Pairs) {
     let (role, times) = (own[0].role, into.add_times(own.iter().map(|reading| reading.time_ms)));
     let together = own.iter().all(|reading| reading.block == own[0].block);
     let first = own[0].row as usize;
@@ -149,7 +134,7 @@ fn fold_one(own: &[Reading], blocks: &[Rows], into: &mut Pairs) {
             into.add(role, metric, times.clone(), values);
             continue;
         }
-        let Some(column) = blocks[own[0].block as usize].samples.column(metric) else { continue };
+        let Some(column) = blocks[own[0].block as usize].samples().column(metric) else { continue };
         if in_a_row {
             into.add(role, metric, times.clone(), column[first..first + own.len()].iter().copied());
         } else {
@@ -159,7 +144,7 @@ fn fold_one(own: &[Reading], blocks: &[Rows], into: &mut Pairs) {
 }
 
 /// Many instances: at each reading, the total over them as last known within the tick.
-fn fold_many(own: &[Reading], blocks: &[Rows], roster: &Roster, into: &mut Pairs) {
+fn fold_many(own: &[Reading], blocks: &[Block], roster: &Roster, into: &mut Pairs) {
     let instance = |of: &Reading| roster.member(of.member).identity.instance_name();
     for &metric in Metric::ALL {
         let taken: Vec<(&Reading, f64)> =
