@@ -11,8 +11,8 @@ use crate::{EventTime, Noun, Topic, V1};
 
 /// The output frontier of a worker group: everything before `frontier` is published, nothing at or after it.
 ///
-/// A group writes two of them: under its own name about what is acted on (decisions, anomalies, dead letters), and under
-/// [`Progress::of_features`] about what is read (features, forecasts), which comes after.
+/// A group writes two of them: under its own name about what is acted on (decisions, anomalies, dead letters), and under its
+/// name with `/features` behind about what is read (features, forecasts), which comes after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {

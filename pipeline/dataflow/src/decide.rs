@@ -4,6 +4,7 @@
 //! fixed order and no race can over-grant. State: the ledger and one controller a workload, see `pipeline/scaling`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use scaling::{PoolState, Signals, settle};
 use schemas::{Decision, EventTime, Noun, Outcome, Pool, Workload, WorkloadId};
@@ -22,12 +23,12 @@ use crate::stash::Stash;
 
 /// Settles every pool at every tick in which something is known of it.
 pub(crate) fn decide<'s>(
-    signals: Stream<'s, Signals>,
+    signals: Stream<'s, Box<Signals>>,
     standings: Stream<'s, Update<Standing>>,
     settings: &EngineSettings,
     mut cutter: Cutter,
 ) -> Stream<'s, Decision> {
-    let by_pool = Exchange::new(|signals: &Signals| range(signals.workload.pool.as_str()));
+    let by_pool = Exchange::new(|signals: &Box<Signals>| range(signals.workload.pool.as_str()));
     let by_key = Exchange::new(|update: &Update<Standing>| range(&update.0.pool));
     let scaling = settings.scaling.clone();
     signals.binary_frontier(standings, by_pool, by_key, "decide", move |_, _| {
@@ -135,13 +136,15 @@ impl Pools {
     }
 
     /// Takes in a tick's signals; the pools that they concern, by name.
-    fn observe(&mut self, signals: Vec<Signals>) -> impl Iterator<Item = &mut PoolState> {
+    fn observe(&mut self, signals: Vec<Box<Signals>>) -> impl Iterator<Item = &mut PoolState> {
         let mut concerned = BTreeSet::new();
         for signals in signals {
-            let name = signals.workload.pool.to_string();
-            if let Some(pool) = self.pools.get_mut(&name) {
-                pool.state.observe(signals);
-                concerned.insert(name);
+            let workload = Arc::clone(&signals.workload);
+            if let Some(pool) = self.pools.get_mut(workload.pool.as_str()) {
+                pool.state.observe(*signals);
+                if !concerned.contains(workload.pool.as_str()) {
+                    concerned.insert(workload.pool.to_string());
+                }
             }
         }
         self.pools.iter_mut().filter(move |(name, _)| concerned.contains(*name)).map(|(_, pool)| &mut pool.state)

@@ -48,8 +48,7 @@ pub(crate) fn build(
     let (samples, changes, errors, taken_in) = split(ingest(scope, intakes, settings, snapshots.of(Stage::Ingest)));
     let control = control(changes, snapshots.of(Stage::Control));
     let stages = stages(samples, control.workloads, settings, snapshots);
-    let signals = stages.signals.map(|signals| *signals);
-    let decisions = decide(signals, control.standings, settings, snapshots.of(Stage::Decide));
+    let decisions = decide(stages.signals, control.standings, settings, snapshots.of(Stage::Decide));
     let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, stages.strays]);
     let acted_on =
         [outputs(decisions), outputs(stages.anomalies), outputs(rejects.map(|reject| *reject)), receipts(taken_in)];

@@ -103,7 +103,7 @@ pub fn settle(state: &mut PoolState, now: EventTime, settings: &ScalingSettings)
     allocate(ledger, &mut cases, now, settings, |want| want.floor);
     allocate(ledger, &mut cases, now, settings, |want| want.wanted);
     let levels = [level_before, ledger.level()];
-    cases.into_iter().filter_map(|case| record(ledger, case, levels, now, settings)).collect()
+    cases.iter_mut().filter_map(|case| record(ledger, case, levels, now, settings)).collect()
 }
 
 /// Brings the ledger in line with targets that a lost decision has put back.
@@ -275,7 +275,7 @@ fn whole_steps(workload: &Workload, target: Allocation, granted: Allocation, ask
 /// Makes the record of what was decided; none when nothing changed and nothing new is to be said.
 fn record(
     ledger: &Ledger,
-    case: Case<'_>,
+    case: &mut Case<'_>,
     levels: [PoolLevel; 2],
     now: EventTime,
     settings: &ScalingSettings,
@@ -290,7 +290,7 @@ fn record(
         false if case.controller.backs_off(now, settings.decision_ttl.millis()) => Some(Reason::BackingOff),
         false => Some(Reason::Shortfall),
     };
-    let reason = waits.or_else(|| reason(&case, action));
+    let reason = waits.or_else(|| reason(case, action));
     if action == Action::Hold {
         let news = reason.filter(|reason| case.controller.held_for != Some(*reason));
         case.controller.held_for = reason;
@@ -319,7 +319,7 @@ fn record(
         granted,
         shortfall: if waits == Some(Reason::Shortfall) { shortfall } else { Allocation::ZERO },
         offer: ledger.main_offer(case.id),
-        evidence: evidence(signals, &case, levels, ledger.price_per_hour(case.id)),
+        evidence: evidence(signals, case, levels, ledger.price_per_hour(case.id)),
     };
     record.because = because(&record, settings);
     if action != Action::Hold && record.mode == Mode::Act {

@@ -14,7 +14,7 @@ use super::ground::{BrokerProcess, Ground};
 use super::load::{METRICS, SERIES, Skew};
 use super::messages::{Lane, Mix};
 use super::produce::{Plan, Producer};
-use super::subject::Subject;
+use super::subject::{Done, Subject};
 use super::sustain::{Measured, Stand};
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
@@ -96,7 +96,7 @@ pub(super) fn run(arguments: &EndToEnd, settings: &Settings) -> anyhow::Result<(
 
 fn case(mix: Mix, series: usize, span: Duration, settings: &Settings, stop: &Stop) -> anyhow::Result<Row> {
     let null = measure(mix, span / 4, settings, stop, Subject::null)?;
-    let piped = measure(mix, span, settings, stop, |ground| Subject::pipeline(ground, settings))?;
+    let piped = measure(mix, span, settings, stop, |ground| Subject::pipeline(ground, settings, Done::Everything))?;
     let points = METRICS.len() as f64;
     let per_million = |seconds: f64, measured: &Measured| 1e6 * seconds / (measured.samples * points);
     Ok(Row {

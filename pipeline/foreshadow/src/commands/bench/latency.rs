@@ -18,7 +18,7 @@ use super::ground::{BrokerProcess, Ground};
 use super::load::{METRICS, SERIES};
 use super::messages::{Lane, Mix};
 use super::produce::{Plan, Producer, now_ms};
-use super::subject::Subject;
+use super::subject::{Done, Subject};
 use super::sustain::{Measured, Stand, WARM_UP};
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
@@ -158,7 +158,7 @@ fn measure(case: Case, asked_hz: u32, settings: &Settings, stop: &Stop) -> anyho
 /// The latencies of the pipeline's decisions, in microseconds; none where it does not keep up.
 fn piped(case: Case, settings: &Settings, stop: &Stop) -> anyhow::Result<Option<Timed>> {
     let ground = Ground::new(settings, case.workloads)?;
-    let subject = Subject::pipeline(&ground, settings)?;
+    let subject = Subject::pipeline(&ground, settings, Done::Decisions)?;
     let timed = time(case, &ground, &subject, settings, stop);
     // The pipeline ends before its topics do, whatever came of it.
     let ended = subject.end();

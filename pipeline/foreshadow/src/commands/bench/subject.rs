@@ -29,6 +29,15 @@ pub(super) struct Subject {
     thread: JoinHandle<anyhow::Result<()>>,
 }
 
+/// When a tick counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// Once its decisions are published.
+    Decisions,
+    /// Once its features and forecasts are, too.
+    Everything,
+}
+
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -40,14 +49,14 @@ impl Subject {
     ///
     /// # Errors
     /// As [`Pipeline::start`].
-    pub(super) fn pipeline(ground: &Ground, settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn pipeline(ground: &Ground, settings: &Settings, of: Done) -> anyhow::Result<Self> {
         let stop = Stop::default();
         let parts = Parts::new("bench", &settings.engine, settings.idle_after.duration());
         let progress = Following::new(&ground.log, Start::Latest)?;
         let pipeline = Pipeline::start(&ground.log, parts, stop.clone())?;
         let done_ms = Arc::new(AtomicU64::new(0));
         let (done, ended) = (Arc::clone(&done_ms), stop.clone());
-        let thread = std::thread::spawn(move || follow(progress, &done, &ended));
+        let thread = std::thread::spawn(move || follow(progress, of, &done, &ended));
         let inherent_ms = settings.engine.lateness.millis() + settings.engine.tick.millis();
         Ok(Self { done_ms, inherent_ms, stop, pipeline: Some(pipeline), thread })
     }
@@ -98,12 +107,15 @@ pub(super) fn samples(ground: &Ground) -> anyhow::Result<Box<dyn Reader>> {
     Ok(ground.log.reader(&partitions)?)
 }
 
-fn follow(mut progress: Following<Progress>, done_ms: &AtomicU64, stop: &Stop) -> anyhow::Result<()> {
-    let (mut decisions, mut features) = (0, 0);
+fn follow(mut progress: Following<Progress>, of: Done, done_ms: &AtomicU64, stop: &Stop) -> anyhow::Result<()> {
+    let (mut decisions, mut features) = (0, if of == Done::Everything { 0 } else { u64::MAX });
     while !stop.requested() {
         for progress in progress.poll(POLL)?.into_iter().filter_map(|(_, progress)| progress) {
-            let reached = if progress.is_of_features() { &mut features } else { &mut decisions };
-            *reached = progress.frontier.millis();
+            match (progress.is_of_features(), of) {
+                (false, _) => decisions = progress.frontier.millis(),
+                (true, Done::Everything) => features = progress.frontier.millis(),
+                (true, Done::Decisions) => {}
+            }
         }
         done_ms.fetch_max(decisions.min(features), Ordering::Relaxed);
     }
