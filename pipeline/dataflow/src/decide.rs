@@ -21,14 +21,17 @@ use crate::records::{Standing, Stream};
 use crate::snapshot::{Cutter, Pieces};
 use crate::stash::Stash;
 
+/// They change hands several times on their way, and are large.
+type Boxed = Box<Signals>;
+
 /// Settles every pool at every tick in which something is known of it.
 pub(crate) fn decide<'s>(
-    signals: Stream<'s, Box<Signals>>,
+    signals: Stream<'s, Boxed>,
     standings: Stream<'s, Update<Standing>>,
     settings: &EngineSettings,
     mut cutter: Cutter,
 ) -> Stream<'s, Decision> {
-    let by_pool = Exchange::new(|signals: &Box<Signals>| range(signals.workload.pool.as_str()));
+    let by_pool = Exchange::new(|signals: &Boxed| range(signals.workload.pool.as_str()));
     let by_key = Exchange::new(|update: &Update<Standing>| range(&update.0.pool));
     let scaling = settings.scaling.clone();
     signals.binary_frontier(standings, by_pool, by_key, "decide", move |_, _| {
@@ -136,7 +139,7 @@ impl Pools {
     }
 
     /// Takes in a tick's signals; the pools that they concern, by name.
-    fn observe(&mut self, signals: Vec<Box<Signals>>) -> impl Iterator<Item = &mut PoolState> {
+    fn observe(&mut self, signals: impl IntoIterator<Item = Boxed>) -> impl Iterator<Item = &mut PoolState> {
         let mut concerned = BTreeSet::new();
         for signals in signals {
             let workload = Arc::clone(&signals.workload);

@@ -84,7 +84,7 @@ pub(crate) fn stages<'s>(
     Stages { slots, pairs, anomalies, forecasts, signals, strays }
 }
 
-/// Features, each tick's after what `left` has passed it.
+/// Features, rolled while nothing that goes before them is on its way: what `left` passes has left.
 pub(crate) fn afterwards<'s, L: Clone + 'static>(
     (pairs, slots): (Stream<'s, Rc<Pairs>>, Rc<Slots>),
     left: Stream<'s, L>,

@@ -128,6 +128,7 @@ impl Publisher {
             }
             next = if bytes < APPEND_BYTES_MAX { commits.try_recv().ok() } else { None };
         }
+        // Even the first was early.
         if frontier == EventTime::default() {
             return;
         }
@@ -190,5 +191,37 @@ impl Publisher {
             tracing::error!(LATE_MAX, "too many changes came late: a replay may count the oldest from another tick");
             progress.late.drain(..progress.late.len() - LATE_MAX);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::unbounded;
+    use topics::{Delivery, Embedded, EmbeddedSettings, Log, latest};
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_waits_until_what_is_acted_on_is_published() {
+        let log = Embedded::in_memory(EmbeddedSettings::default());
+        log.ensure(Topic::ALL, 1).expect("new topics");
+        let writer = log.writer(Delivery::Transactional { id: "test".to_owned() }).expect("a writer");
+        let progress = Progress { group: Progress::of_features("main"), ..Progress::default() };
+        let marks = Marks::default();
+        let mut publisher = Publisher::new(writer, progress, (Way::Read, marks.clone()), None);
+        let at = |second: u64| EventTime::from_millis(second * 1000);
+        let commit = |second| Commit { frontier: at(second), records: Vec::new(), receipts: Vec::new() };
+        let (commits, waiting) = unbounded();
+        commits.send(commit(20)).expect("room");
+        let frontier = || latest::<Progress>(&log).expect("the log").nouns.remove("main/features").map(|p| p.frontier);
+
+        marks.publish(Way::ActedOn, at(10));
+        let all = Published::All { records: 1, decisions: 0 };
+        assert_eq!(publisher.turn(Some(commit(10)), &waiting).expect("the log takes it"), all);
+        assert_eq!((frontier(), publisher.waits()), (Some(at(10)), true), "the commit behind it is early");
+        assert_eq!(publisher.turn(None, &waiting).expect("nothing is tried"), Published::Early);
+        marks.publish(Way::ActedOn, at(20));
+        assert_eq!(publisher.turn(None, &waiting).expect("the log takes it"), all);
+        assert_eq!((frontier(), publisher.waits()), (Some(at(20)), false));
     }
 }
