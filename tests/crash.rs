@@ -3,8 +3,9 @@
 //! A fleet is simulated in the test, a minute of event time a second, and its adapter answers what the pipeline has
 //! published so far. So what lies on the log depends on the run; what must follow from it does not. The pipeline is killed
 //! at instants that a seed gives, and goes on from its last snapshot, each time with another number of workers and processes.
-//! Of a cell first one process is killed, which its supervisor has to mend, then the whole. In the end the log is read once more by an engine in this process, without a snapshot, and every output topic is compared with
-//! what that engine says.
+//! Of a cell first one process is killed, which its supervisor has to mend, then the whole. In the end the log is read
+//! once more by an engine in this process, without a snapshot, and every output topic is compared with what that engine
+//! says.
 //!
 //! `KILLS` says how many kills (`make kills`: 200), `SEED` with which seed; a failure prints both.
 

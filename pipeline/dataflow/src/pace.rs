@@ -1,4 +1,4 @@
-//! Pace: what is only read waits until what is acted on has left.
+//! Pace: what is only read waits while what is acted on is on its way.
 //!
 //! Key: none; data stay with their worker. Time: data are handed on in their order, a little at each activation, while no
 //! decision of a tick that has come is still on its way, and at once where more ticks than [`TICKS_MAX`] wait: behind the
@@ -16,7 +16,7 @@ use crate::records::Stream;
 /// Ticks that may wait: one whose features take longer than a tick does not hold up the decisions of the next.
 const TICKS_MAX: usize = 4;
 
-/// Hands on up to `at_once` at each activation, after `left` has passed their tick.
+/// Hands on up to `at_once` at each activation, oldest first, once `left` has passed the newest tick that waits.
 pub(crate) fn pace<'s, D: Clone + 'static, L: Clone + 'static>(
     stream: Stream<'s, D>,
     left: Stream<'s, L>,

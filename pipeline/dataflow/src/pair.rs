@@ -4,7 +4,7 @@
 //! so that sums of floats do not depend on arrival. State: the open ticks' rows, and the workloads' records. The
 //! same reading sent twice counts once. Samples beyond [`SAMPLES_PER_TICK_MAX`] of one workload and tick are refused.
 //! Cost: rows are counted into place, workload by workload; they are sorted only where they came out of order. A great tick
-//! is folded in turns, and the stages behind take each turn's columns while they are in the cache.
+//! is folded in turns, and detectors and forecasts take each turn's columns while they are in the cache.
 
 mod block;
 mod gather;

@@ -122,10 +122,10 @@ fn told<T>(at: EventTime, outcome: anyhow::Result<T>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use dataflow::EngineSettings;
     use dataflow::snapshot::{Piece, Stage};
-
-    use std::sync::Arc;
 
     use super::*;
     use crate::disk::LocalDisk;
