@@ -26,6 +26,7 @@ pub mod ensemble;
 pub mod forecaster;
 pub mod histogram;
 pub mod holt;
+pub mod lstm;
 pub mod moving_average;
 pub mod peak_histogram;
 pub mod pending;
@@ -37,7 +38,6 @@ pub mod settings;
 
 mod experts;
 mod leadership;
-#[cfg(test)]
 mod noise;
 mod prediction;
 mod track;

@@ -1,5 +1,7 @@
-//! Seeded noise for tests.
+//! Seeded noise: the beginnings of training, and tests.
 
+/// SplitMix64.
+#[derive(Clone, Debug)]
 pub(crate) struct Noise(u64);
 
 impl Noise {
@@ -7,7 +9,7 @@ impl Noise {
         Self(seed)
     }
 
-    /// Uniform on 0..1 (SplitMix64).
+    /// Uniform on 0..1.
     pub(crate) fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -17,6 +19,7 @@ impl Noise {
         (bits >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    #[cfg(test)]
     /// Near enough normal with mean 0 and deviation 1: the sum of twelve uniforms less six.
     pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0

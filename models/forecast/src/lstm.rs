@@ -1,0 +1,32 @@
+//! The global LSTM: one network for many workloads and measures, which corrects what the cheap experts say.
+//!
+//! ```text
+//! 60 steps × 8 channels ─► LSTM ─► last hidden state ┐
+//! horizon, experts' bases, past misses, calendar ────┴─► two layers ─► mixture of bases, shift, widths ─► quantiles
+//! ```
+//!
+//! - *Relative.* All is told in units of the window's own spread around its newest value ([`input`]).
+//! - *Residual.* The median is a mixture of what persistence, moving average, seasons and trend say, shifted; the distances
+//!   between quantiles are what persistence has recently missed by, scaled. A network of zeros is persistence with
+//!   residual quantiles, the baseline that is hard to beat; training moves it from there.
+//! - *Direct.* The horizon is an input, so one network answers every horizon, for the peak up to it and for the value at it.
+//! - *Monotone.* Quantiles are sums of widths that are never negative.
+//! - *Masked.* What is missing is 0 with a mask of 0.
+//!
+//! It is defined and trained in burn ([`train()`]), saved with burn's names ([`weights`]), and run by a kernel of our own
+//! ([`Model`]), which tests hold to burn's forward pass. The kernel's answers are the same to the bit in any batch and on
+//! any width of vectors.
+
+pub mod input;
+pub mod train;
+pub mod weights;
+
+mod elementary;
+mod kernel;
+mod model;
+mod net;
+
+pub use input::{LEVELS, Measure, Question, Recent};
+pub use model::{Batch, Model};
+pub use train::{Examples, Look, TrainSettings, train};
+pub use weights::{ArtifactError, Card, Weights};

@@ -1,0 +1,74 @@
+use super::super::elementary::softplus;
+use super::*;
+
+const MINUTE_MS: u64 = 60_000;
+
+fn question() -> Question {
+    Question {
+        horizon_steps: 5,
+        peak: false,
+        bases: [Some(4.0), None, None, Some(2.0)],
+        misses: Some([0.0, 1.0, 2.0, 3.0, 5.0]),
+        limit: None,
+        measure: Measure::Cpu,
+    }
+}
+
+fn recent(values: &[Option<f64>]) -> Recent {
+    let mut recent = Recent::default();
+    values.iter().zip(0..).for_each(|(value, step)| recent.observe(step, *value, None));
+    recent
+}
+
+#[test]
+fn rows_are_as_long_as_they_say() {
+    let (mut rows, mut row) = (Vec::new(), Vec::new());
+    let scene = Scene::of(&recent(&[Some(1.0), None, Some(3.0)]), MINUTE_MS, &mut rows).expect("the newest is known");
+    scene.ask(&question(), &mut row);
+    assert_eq!((rows.len(), row.len()), (STEPS * CHANNELS, CONTEXT));
+    // Before the first step, nothing was observed; of the gap only the time of day is known.
+    assert!(rows[..(STEPS - 3) * CHANNELS].iter().all(|number| *number == 0.0));
+    let steps: Vec<&[f32]> = rows.chunks_exact(CHANNELS).skip(STEPS - 3).collect();
+    assert_eq!(steps[1][..6], [0.0; 6]);
+    // 1 and 3 lie 2 and 0 from the newest: the unit is 1, and 1 is two units below.
+    assert_eq!(steps[0][..2], [squeeze(-2.0), 1.0]);
+    assert_eq!(steps[2][..2], [0.0, 1.0]);
+}
+
+#[test]
+fn silence_is_no_answer() {
+    let mut rows = Vec::new();
+    for silent in [&[][..], &[Some(1.0), None], &[None], &[Some(0.0), Some(0.0)]] {
+        assert!(Scene::of(&recent(silent), MINUTE_MS, &mut rows).is_none());
+    }
+    assert!(rows.is_empty());
+}
+
+#[test]
+fn a_network_of_zeros_is_what_the_experts_say_with_the_widths_of_the_past() {
+    let (mut rows, mut row) = (Vec::new(), Vec::new());
+    let scene = Scene::of(&recent(&[Some(1.0), Some(3.0)]), MINUTE_MS, &mut rows).expect("the newest is known");
+    let frame = scene.ask(&question(), &mut row);
+    let answer = scene.answer(&frame, &[0.0; OUTPUTS]);
+    // Three bases are heard, 3, 4 and 2, and count alike: 3. Widths are 1, 1, 1, 2 and a fiftieth of the unit, 1, each.
+    for (found, wanted) in answer.into_iter().zip([3.0, 4.02, 5.04, 6.06, 8.08]) {
+        assert!((found - wanted).abs() < 1e-3, "{answer:?}");
+    }
+    assert!((softplus(f64::from(WIDTH_BIAS)) - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn the_scale_of_a_series_does_not_matter() {
+    let rows_of = |scale: f64| {
+        let (mut rows, mut row) = (Vec::new(), Vec::new());
+        let values: Vec<_> = [1.0, 3.0, 2.0, 5.0].map(|value| Some(scale * value)).into();
+        let scene = Scene::of(&recent(&values), MINUTE_MS, &mut rows).expect("the newest is known");
+        let mut question = question();
+        question.bases = question.bases.map(|base| base.map(|base| base * scale));
+        question.misses = question.misses.map(|misses| misses.map(|miss| miss * scale));
+        scene.ask(&question, &mut row);
+        (rows, row)
+    };
+    // By powers of two, so that it is true to the bit.
+    assert_eq!(rows_of(1.0), rows_of(1024.0));
+}
