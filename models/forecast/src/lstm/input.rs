@@ -170,9 +170,8 @@ impl Scene {
         let first = step + 1 - recent.values.len() as u64;
         for (at, (value, shadow)) in recent.values.iter().zip(&recent.shadow).enumerate() {
             let (sin, cos) = sin_cos((first + at as u64) as f64 * step_ms as f64 / DAY_MS);
-            let of_value = value.map_or([0.0; 3], |value| {
-                [squeeze((value - last as f32) / unit), 1.0, squeeze(value / level as f32)]
-            });
+            let of_value = value
+                .map_or([0.0; 3], |value| [squeeze((value - last as f32) / unit), 1.0, squeeze(value / level as f32)]);
             let of_shadow = shadow.zip(shadow_last).map_or([0.0; 3], |(shadow, last)| {
                 let beside = value.filter(|value| *value > 0.0).map_or(0.0, |value| shadow / value / ratio - 1.0);
                 [squeeze((shadow - last) / shadow_unit.max(f32::MIN_POSITIVE)), squeeze(beside), 1.0]

@@ -200,8 +200,7 @@ fn step<S: Simd>(simd: S, [i, f, g, o]: [S::f32s; GROUP], cell: S::f32s) -> (S::
     let gained = simd.mul_f32s(simd.sub_f32s(one, candidate), plus_one(forget));
     let cell = simd.div_f32s(simd.mul_add_f32s(cell, both, gained), simd.mul_f32s(both, plus_one(forget)));
     let spent = exp(simd, minus(twice(cell)));
-    let hidden =
-        simd.div_f32s(simd.sub_f32s(one, spent), simd.mul_f32s(plus_one(output), plus_one(spent)));
+    let hidden = simd.div_f32s(simd.sub_f32s(one, spent), simd.mul_f32s(plus_one(output), plus_one(spent)));
     (cell, hidden)
 }
 

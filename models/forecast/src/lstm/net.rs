@@ -47,7 +47,8 @@ impl Net {
             narrow: LinearConfig::new(WIDE, OUTPUTS).init(device),
         };
         for (layer, dense) in net.layers().into_iter().zip(weights.layers()) {
-            let matrix = TensorData::new(dense.matrix.to_vec(), [dense.matrix.len() / dense.bias.len(), dense.bias.len()]);
+            let matrix =
+                TensorData::new(dense.matrix.to_vec(), [dense.matrix.len() / dense.bias.len(), dense.bias.len()]);
             let bias = TensorData::new(dense.bias.to_vec(), [dense.bias.len()]);
             layer.weight = Param::from_data(matrix, device);
             layer.bias = Some(Param::from_data(bias, device));

@@ -79,7 +79,9 @@ pub enum ArtifactError {
     #[error("its card cannot be read: {0}")]
     Card(#[from] serde_json::Error),
     /// It was trained on other inputs.
-    #[error("it was trained for version {found} of the inputs, and this program has version {INPUT_VERSION}: retrain it")]
+    #[error(
+        "it was trained for version {found} of the inputs, and this program has version {INPUT_VERSION}: retrain it"
+    )]
     Version {
         /// The card's version.
         found: u32,
@@ -137,7 +139,8 @@ impl Weights {
             tensors.push((format!("{}.bias", LAYERS[layer]), vec![outputs], bytes(bias)));
         }
         let views = tensors.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("as many bytes as the shape has numbers");
+            let view =
+                TensorView::new(Dtype::F32, shape.clone(), bytes).expect("as many bytes as the shape has numbers");
             (name.as_str(), view)
         });
         let card = serde_json::to_string(card).expect("a card is plain data");

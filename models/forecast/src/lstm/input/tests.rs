@@ -1,3 +1,5 @@
+//! What the network is told, and what its outputs mean.
+
 use super::super::elementary::softplus;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! The kernel against the book, burn, and itself in other company.
+
 use burn::tensor::{Device, Tensor, TensorData};
 use pulp::Scalar;
 

@@ -1,3 +1,5 @@
+//! Training learns, ends, and repeats itself.
+
 use super::super::input::Measure;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Artifacts that are sound, and those that are not.
+
 use super::*;
 
 fn card() -> Card {
