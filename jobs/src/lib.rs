@@ -3,3 +3,7 @@
 //! [`backtest`] scores scaling laws against each other over the same load.
 
 pub mod backtest;
+pub mod evaluate;
+pub mod predictability;
+pub mod traces;
+pub mod walk;

@@ -7,10 +7,14 @@
 //! level += gain * (q - hit)        hit = 1 if the answer covered the peak, else 0
 //! ```
 //!
-//! | q = 0.95, gain 0.01 | level |
+//! | q = 0.95, gain 0.002 | level |
 //! |---|---|
-//! | a miss | + 0.0095 |
-//! | a hit | - 0.0005 |
+//! | a miss | + 0.0019 |
+//! | a hit | - 0.0001 |
+//!
+//! The gain is small because the voices' margins already follow the series ([`voice`](crate::voice)): on public traces the blend
+//! covered 0.94 to 0.96 at 0.95 before calibration, and five times the gain lost up to a fifth in pinball loss, for the residual at
+//! a level that has run up to 0.98 is that of the one great spike.
 //!
 //! **Of time.** A price is one of time: a core that is missing costs by the hour. What covers the *peak* over a horizon with
 //! chance `q` covers its steps for more than `q` of the time, the more so the shorter the bursts. [`Promise::Steps`] learns the
@@ -24,7 +28,7 @@
 //! **Guarantee.** The level stays within `floor ..= CEILING`, so summing its moves over `n` outcomes gives for any series
 //!
 //! ```text
-//! q - r/n - q * m  <=  coverage  <=  q + r/n + (1 - q) * s        r = (CEILING - floor) / gain  (9.9 for q = 0.95 without overlap)
+//! q - r/n - q * m  <=  coverage  <=  q + r/n + (1 - q) * s        r = (CEILING - floor) / gain  (49.5 for q = 0.95 without overlap)
 //! ```
 //!
 //! where `m` is the share of outcomes that were missed with the level within one move of its ceiling (demand beyond all that the
@@ -34,12 +38,15 @@
 //! what the ceiling cut off won the last point of coverage on real traces, at up to twice the idle capacity and no lower loss.
 //!
 //! **Delay.** Outcomes arrive a horizon late. An integral loop of unit slope and dead time `d` outcomes does not overshoot while
-//! `gain * d <= 1/e`; with the gain shared among the outcomes of a horizon that is 0.01, a wide margin.
+//! `gain * d <= 1/e`; with the gain shared among the outcomes of a horizon that is 0.002, a wide margin.
 
 use serde::{Deserialize, Serialize};
 
-/// Step of the level per independent outcome: a memory of about 100 of them.
-pub const GAIN: f64 = 0.01;
+/// Step of the level per independent outcome about peaks: a memory of about 500 of them.
+pub const GAIN: f64 = 0.002;
+
+/// Step of the level per outcome about time: a memory of about 100. It has further to go, from the level of peaks.
+pub const GAIN_OF_TIME: f64 = 0.01;
 
 /// The highest level asked for: the largest residual of any window up to 998.
 pub const CEILING: f64 = 0.999;
@@ -88,16 +95,23 @@ impl Conformal {
             .clamp(self.promise.floor(self.target), CEILING);
     }
 
-    /// The level to ask for so that `q` is covered: exact at the target, elsewhere the share of misses is scaled alike.
+    /// The level to ask for so that `q` is covered: exact at the target. Above it the share of misses is scaled alike; below it what
+    /// was learned fades towards the median, which no lack of coverage moves.
     ///
     /// | target 0.95 at level | asked for q | level |
     /// |---|---|---|
     /// | 0.975 | 0.95 | 0.975 |
-    /// | 0.975 | 0.9 | 0.95 |
+    /// | 0.975 | 0.725 | 0.7375 |
+    /// | 0.975 | 0.5 | 0.5 |
     /// | 0.90 | 0.99 | 0.98 |
     pub fn level_for(&self, q: f64) -> f64 {
         let misses = (1.0 - q) * (1.0 - self.level) / (1.0 - self.target);
-        (1.0 - misses).clamp(0.0, CEILING)
+        let level = if q >= self.target || self.target <= MEDIAN {
+            1.0 - misses
+        } else {
+            q + (self.level - self.target) * (q - MEDIAN).max(0.0) / (self.target - MEDIAN)
+        };
+        level.clamp(0.0, CEILING)
     }
 
     /// Changes the target and keeps what was learned, as [`level_for`](Self::level_for) would.
@@ -111,7 +125,7 @@ impl Promise {
     fn gain(self) -> f64 {
         match self {
             Self::Peaks(overlap) => GAIN / f64::from(overlap.max(1)),
-            Self::Steps => GAIN,
+            Self::Steps => GAIN_OF_TIME,
         }
     }
 
@@ -140,25 +154,25 @@ mod tests {
     fn a_miss_raises_and_a_hit_lowers() {
         let mut conformal = Conformal::new(Promise::Peaks(1), 0.95);
         conformal.update(false);
-        assert!(close(conformal.level_for(0.95), 0.9595));
+        assert!(close(conformal.level_for(0.95), 0.9519));
         conformal.update(true);
-        assert!(close(conformal.level_for(0.95), 0.959));
+        assert!(close(conformal.level_for(0.95), 0.9518));
     }
 
     #[test]
     fn a_spike_told_by_all_origins_that_hold_it_counts_once() {
         let mut conformal = Conformal::new(Promise::Peaks(8), 0.9);
         (0..8).for_each(|_| conformal.update(false));
-        // Eight misses at an eighth of the gain: 0.9 + 0.01 · 0.9.
-        assert!(close(conformal.level_for(0.9), 0.909));
+        // Eight misses at an eighth of the gain: 0.9 + 0.002 · 0.9.
+        assert!(close(conformal.level_for(0.9), 0.9018));
     }
 
     #[test]
     fn the_level_stays_between_floor_and_ceiling() {
         let mut conformal = Conformal::new(Promise::Peaks(1), 0.95);
-        (0..500).for_each(|_| conformal.update(true));
+        (0..2500).for_each(|_| conformal.update(true));
         assert!(close(conformal.level_for(0.95), 0.9));
-        (0..500).for_each(|_| conformal.update(false));
+        (0..2500).for_each(|_| conformal.update(false));
         assert!(close(conformal.level_for(0.95), CEILING));
     }
 
@@ -185,11 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn other_levels_scale_the_misses() {
+    fn other_levels_follow_the_target_s() {
         let mut conformal = Conformal { level: 0.975, ..Conformal::new(Promise::Peaks(1), 0.95) };
-        assert!(close(conformal.level_for(0.9), 0.95));
-        conformal.retarget(0.9);
-        assert!(close(conformal.level_for(0.9), 0.95));
+        // Half way from the median to the target, half of 0.025.
+        assert!(close(conformal.level_for(0.725), 0.7375));
+        assert!(close(conformal.level_for(0.5), 0.5) && close(conformal.level_for(0.3), 0.3));
+        conformal.retarget(0.99);
+        assert!(close(conformal.level_for(0.99), 0.995));
         assert!(close(Conformal { level: 0.90, ..Conformal::new(Promise::Peaks(1), 0.95) }.level_for(0.99), 0.98));
     }
 
@@ -200,15 +216,15 @@ mod tests {
         let mut conformal = Conformal::new(Promise::Peaks(1), 0.9);
         let mut noise = Noise::new(7);
         let mut hits = 0;
-        for outcome in 0..4000 {
+        for outcome in 0..20_000 {
             let uniform = noise.uniform();
-            let truth = if outcome < 1000 { uniform } else { uniform.sqrt() };
+            let truth = if outcome < 5000 { uniform } else { uniform.sqrt() };
             let hit = truth <= conformal.level_for(0.9);
             conformal.update(hit);
-            hits += u32::from(hit && outcome >= 2000);
+            hits += u32::from(hit && outcome >= 10_000);
         }
-        // r = (0.999 - 0.8) / 0.01 = 19.9, so at most 19.9 / 2000 = 0.01 off, plus the little that the ceiling takes.
-        let coverage = f64::from(hits) / 2000.0;
+        // r = (0.999 - 0.8) / 0.002 = 99.5, so at most 99.5 / 10 000 = 0.01 off, plus the little that the ceiling takes.
+        let coverage = f64::from(hits) / 10_000.0;
         assert!((coverage - 0.9).abs() < 0.012, "{coverage}");
     }
 }

@@ -34,6 +34,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::experts::Experts;
+use crate::forecaster::ExpertName;
+use crate::lstm::{About, Batch, LEVELS, Question, Recent};
 use crate::settings::{EnsembleSettings, SettingsError, check_horizons, check_target};
 use crate::track::Track;
 
@@ -55,6 +57,7 @@ pub struct Ensemble {
     origin: Option<u64>,
     experts: Experts,
     tracks: Vec<Track>,
+    recent: Recent,
 }
 
 impl Ensemble {
@@ -65,24 +68,29 @@ impl Ensemble {
     pub fn new(settings: EnsembleSettings) -> Result<Self, SettingsError> {
         settings.check()?;
         let tracks = settings.horizons_steps.iter().map(|horizon| Track::new(*horizon, &settings)).collect();
-        Ok(Self { experts: Experts::new(&settings), newest: None, origin: None, tracks, settings })
+        let (experts, recent) = (Experts::new(&settings), Recent::default());
+        Ok(Self { experts, newest: None, origin: None, tracks, recent, settings })
     }
 
     /// Takes in the demand of a step; `None` is "not observed", and so are a skipped step and a value that is negative, not
     /// finite or above [`MAX_DEMAND`]. A step that is not later than the last is ignored: the past is settled.
     pub fn observe(&mut self, step: u64, value: Option<f64>) {
+        self.observe_beside(step, value, None);
+    }
+
+    /// The same, with what the shadow showed of the same measure.
+    pub fn observe_beside(&mut self, step: u64, value: Option<f64>, shadow: Option<f64>) {
         if self.newest.is_some_and(|newest| step <= newest) {
             return;
         }
-        let value = value.filter(|value| (0.0..=MAX_DEMAND).contains(value));
+        let sound = |value: &f64| (0.0..=MAX_DEMAND).contains(value);
+        let (value, shadow) = (value.filter(sound), shadow.filter(sound));
         self.note_answers();
-        for expert in self.experts.each_mut() {
-            expert.observe(step, value);
-        }
+        self.experts.observe(step, value);
+        self.recent.observe(step, value, shadow);
         for track in &mut self.tracks {
-            let Some(peak) = track.observe(step, value) else { continue };
-            for expert in self.experts.each_mut() {
-                expert.settle(track.horizon(), peak);
+            if let Some(truth) = track.observe(step, value) {
+                self.experts.settle(track.horizon(), truth);
             }
         }
         self.newest = Some(step);
@@ -95,13 +103,40 @@ impl Ensemble {
     /// nothing has been observed for too long). Calibration is exact at the target and carried over to any other `q`.
     pub fn forecast(&self, horizon_steps: u32, q: f64) -> Option<Prediction> {
         let track = self.track_of(horizon_steps).filter(|_| q > 0.0 && q < 1.0)?;
-        track.predict(&self.experts.each(), q)
+        track.predict(&self.experts, q)
     }
 
     /// Hands the batched model's quantiles `(level, value)` for the newest step to its seat; see
     /// [`Batched::offer`](crate::batched::Batched::offer). They count if they come before the next step is observed.
     pub fn offer(&mut self, horizon_steps: u32, quantiles: &[(f64, f64)]) {
         self.experts.lstm.offer(horizon_steps, quantiles);
+    }
+
+    /// What the global LSTM is asked about a tracked horizon; `None` for one that is not.
+    pub fn question(&self, horizon_steps: u32, about: &About) -> Option<Question> {
+        let (answers, quantiles) = self.track_of(horizon_steps)?.question(&self.experts, &LEVELS);
+        Some(Question::new(horizon_steps, self.settings.aim, about, |expert| answers.base(expert), quantiles))
+    }
+
+    /// The newest steps, as the LSTM reads them.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Adds this series to a batch, with a question for each tracked horizon. Returns how many questions were taken: none, where
+    /// the newest step was not observed or the series has only been zero.
+    pub fn ask(&self, batch: &mut Batch, about: &About) -> usize {
+        let horizons = self.tracks.iter().map(Track::horizon);
+        let questions: Vec<Question> = horizons.filter_map(|horizon| self.question(horizon, about)).collect();
+        batch.add(&self.recent, &questions)
+    }
+
+    /// Takes the answers to what was asked, in the same order.
+    pub fn hear(&mut self, answers: &[[f64; LEVELS.len()]]) {
+        for (track, answer) in self.tracks.iter().zip(answers) {
+            let quantiles: [(f64, f64); LEVELS.len()] = std::array::from_fn(|at| (LEVELS[at], answer[at]));
+            self.experts.lstm.offer(track.horizon(), &quantiles);
+        }
     }
 
     /// Makes `horizons_steps` the horizons to learn from now on, for instance after the actuation delay has changed.
@@ -134,16 +169,34 @@ impl Ensemble {
 
     /// The expert that leads at a tracked horizon.
     pub fn leader(&self, horizon_steps: u32) -> Option<&'static str> {
-        let leader = self.track_of(horizon_steps)?.leader();
-        Some(self.experts.each()[leader].name().as_str())
+        Some(self.track_of(horizon_steps)?.leader().0.as_str())
+    }
+
+    /// The voice that leads: an expert, and what scales its margin where it has several voices.
+    pub fn leading_voice(&self, horizon_steps: u32) -> Option<&'static str> {
+        Some(self.track_of(horizon_steps)?.leader().1)
+    }
+
+    /// What each voice says by itself at level `q`, of those that can say something: for comparison.
+    pub fn voices(&self, horizon_steps: u32, q: f64) -> Vec<(&'static str, f64)> {
+        self.track_of(horizon_steps).map_or_else(Vec::new, |track| track.voices(&self.experts, q))
+    }
+
+    /// The blend before calibration: for comparison.
+    pub fn uncalibrated(&self, horizon_steps: u32, q: f64) -> Option<f64> {
+        self.track_of(horizon_steps)?.uncalibrated(&self.experts, q)
+    }
+
+    /// What an expert that has quantiles of its own says, the histogram or the LSTM, before anything is learned about it.
+    pub fn own_quantile(&self, expert: ExpertName, horizon_steps: u32, q: f64) -> Option<f64> {
+        self.experts.own_quantile(expert, horizon_steps, q)
     }
 
     /// The recent mean pinball loss at the target of each expert that has been scored, before calibration, in the unit of the
     /// demand. Empty for a horizon that is not tracked.
     pub fn losses(&self, horizon_steps: u32) -> Vec<(&'static str, f64)> {
         let Some(track) = self.track_of(horizon_steps) else { return Vec::new() };
-        let named = self.experts.each().into_iter().zip(track.expert_losses());
-        named.filter_map(|(expert, loss)| Some((expert.name().as_str(), loss?))).collect()
+        track.losses().into_iter().map(|(expert, loss)| (expert.as_str(), loss)).collect()
     }
 
     /// The recent mean pinball loss at the target of the calibrated answers themselves.
@@ -160,9 +213,8 @@ impl Ensemble {
     /// all the time between; and only where the step was observed, so that a missing step and a skipped one are the same.
     fn note_answers(&mut self) {
         let Some(origin) = self.origin else { return };
-        let experts = self.experts.each();
         for track in &mut self.tracks {
-            track.note(origin, &experts);
+            track.note(origin, &self.experts);
         }
     }
 

@@ -6,6 +6,17 @@ use serde::{Deserialize, Serialize};
 /// By then "as it was" is a guess about a series nobody watches, and the experts with a long memory speak instead.
 pub const STALE_STEPS: u64 = 60;
 
+/// What is forecast of the steps ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aim {
+    /// The peak over the horizon: what an allocation must cover until it can be changed again.
+    #[default]
+    Peak,
+    /// The value at the horizon's end.
+    Value,
+}
+
 /// The experts of an ensemble. A closed set, so that it may label metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +33,16 @@ pub enum ExpertName {
     SeasonalWeek,
     /// [`Holt`](crate::holt::Holt)
     Holt,
+    /// [`Smoothing`](crate::smoothing::Smoothing)
+    Smoothing,
+    /// [`SeasonalNaive`](crate::seasonal_naive::SeasonalNaive) over an hour
+    SeasonalHour,
+    /// The newest value, changed as a day ago
+    ChangeOfDay,
+    /// The newest value, changed as a week ago
+    ChangeOfWeek,
+    /// [`Linear`](crate::linear::Linear)
+    Linear,
     /// [`Batched`](crate::batched::Batched): the seat of the global LSTM
     Lstm,
 }
@@ -36,6 +57,11 @@ impl ExpertName {
             Self::SeasonalDay => "seasonal_day",
             Self::SeasonalWeek => "seasonal_week",
             Self::Holt => "holt",
+            Self::Smoothing => "smoothing",
+            Self::SeasonalHour => "seasonal_hour",
+            Self::ChangeOfDay => "change_of_day",
+            Self::ChangeOfWeek => "change_of_week",
+            Self::Linear => "linear",
             Self::Lstm => "lstm",
         }
     }

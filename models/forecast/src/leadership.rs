@@ -1,11 +1,11 @@
-//! Which expert leads, and when it is replaced.
+//! Which voice leads, and when it is replaced.
 //!
 //! Invariant: the leader's recent loss exceeds the best rival's by more than a factor of `1 / (1 - margin)` (1.053 at 5 %) in
 //! fewer than `patience` reviews in a row; the last of `patience` seats the best rival.
 
 use serde::{Deserialize, Serialize};
 
-use crate::experts::EXPERTS;
+use crate::voice::VOICES;
 
 /// The seat of the leader and how long it has been under challenge.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl Leadership {
     }
 
     /// Compares recent losses; `None` is an expert that did not speak or is too new to judge. A silent leader is beaten by any.
-    pub(crate) fn review(&mut self, losses: &[Option<f64>; EXPERTS]) {
+    pub(crate) fn review(&mut self, losses: &[Option<f64>; VOICES]) {
         let Some((rival, least)) = best(losses) else { return };
         let holds = losses[self.leader].is_some_and(|loss| least >= loss * (1.0 - self.margin));
         self.beaten = if holds { 0 } else { self.beaten + 1 };
@@ -39,8 +39,8 @@ impl Leadership {
     }
 }
 
-/// The expert with the least loss, the first of equals.
-pub(crate) fn best(losses: &[Option<f64>; EXPERTS]) -> Option<(usize, f64)> {
+/// The voice with the least loss, the first of equals.
+pub(crate) fn best(losses: &[Option<f64>; VOICES]) -> Option<(usize, f64)> {
     let known = losses.iter().enumerate().filter_map(|(expert, loss)| Some((expert, (*loss)?)));
     known.min_by(|a, b| a.1.total_cmp(&b.1))
 }
@@ -49,8 +49,8 @@ pub(crate) fn best(losses: &[Option<f64>; EXPERTS]) -> Option<(usize, f64)> {
 mod tests {
     use super::*;
 
-    fn losses(first: Option<f64>, second: Option<f64>, third: Option<f64>) -> [Option<f64>; EXPERTS] {
-        let mut losses = [None; EXPERTS];
+    fn losses(first: Option<f64>, second: Option<f64>, third: Option<f64>) -> [Option<f64>; VOICES] {
+        let mut losses = [None; VOICES];
         losses[..3].copy_from_slice(&[first, second, third]);
         losses
     }

@@ -26,6 +26,7 @@ pub mod ensemble;
 pub mod forecaster;
 pub mod histogram;
 pub mod holt;
+pub mod linear;
 pub mod lstm;
 pub mod moving_average;
 pub mod peak_histogram;
@@ -35,14 +36,17 @@ pub mod pinball;
 pub mod residuals;
 pub mod seasonal_naive;
 pub mod settings;
+pub mod smoothing;
+pub mod volatility;
 
 mod experts;
 mod leadership;
 mod noise;
 mod prediction;
 mod track;
+mod voice;
 
 pub use ensemble::{Ensemble, Prediction};
-pub use forecaster::{ExpertName, Forecaster};
+pub use forecaster::{Aim, ExpertName, Forecaster};
 pub use histogram::DecayingHistogram;
 pub use settings::{EnsembleSettings, SettingsError};

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! - *Relative.* All is told in units of the window's own spread around its newest value ([`input`]).
-//! - *Residual.* The median is a mixture of what persistence, moving average, seasons and trend say, shifted; the distances
-//!   between quantiles are what persistence has recently missed by, scaled. A network of zeros is persistence with
-//!   residual quantiles, the baseline that is hard to beat; training moves it from there.
+//! - *Residual.* The median is a mixture of what the blend of the other experts, some of them, and the newest value say,
+//!   shifted; the distances between quantiles are those of the blend, scaled. A beginner's answer is all but the blend,
+//!   which is hard to beat; training moves it from there.
 //! - *Direct.* The horizon is an input, so one network answers every horizon, for the peak up to it and for the value at it.
 //! - *Monotone.* Quantiles are sums of widths that are never negative.
 //! - *Masked.* What is missing is 0 with a mask of 0.
@@ -26,7 +26,7 @@ mod kernel;
 mod model;
 mod net;
 
-pub use input::{LEVELS, Measure, Question, Recent};
+pub use input::{About, LEVELS, Measure, Question, Recent};
 pub use model::{Batch, Model};
 pub use train::{Examples, Look, TrainSettings, train};
 pub use weights::{ArtifactError, Card, Weights};

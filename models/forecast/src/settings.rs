@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::forecaster::Aim;
 use crate::histogram::FIRST_BUCKET_CORES;
 use crate::residuals::MIN_RESIDUALS;
 
@@ -25,6 +26,8 @@ pub const DAY_MS: u64 = 86_400_000;
 pub struct EnsembleSettings {
     /// Horizons to learn, in steps: 1 to [`MAX_HORIZONS`] different ones, each 1 to [`MAX_HORIZON_STEPS`].
     pub horizons_steps: Vec<u32>,
+    /// What is forecast.
+    pub aim: Aim,
     /// The quantile that experts are judged and calibrated at, between 0 and 1: `Cu / (Cu + Co)`.
     pub target: f64,
     /// Length of a step, which must divide a day into at least two.
@@ -36,7 +39,7 @@ pub struct EnsembleSettings {
     pub lead_margin: f64,
     /// ... at so many settled origins in a row: five minutes of 10 s steps at a horizon of up to 8 steps.
     pub lead_origins: u32,
-    /// Residuals kept per expert and horizon, 19 to [`MAX_RESIDUAL_WINDOW`]. The standard error of the coverage at 0.95 is
+    /// Residuals kept per voice and horizon, 19 to [`MAX_RESIDUAL_WINDOW`]. The standard error of the coverage at 0.95 is
     /// one point with 512.
     pub residual_window: usize,
 }
@@ -45,6 +48,7 @@ impl Default for EnsembleSettings {
     fn default() -> Self {
         Self {
             horizons_steps: vec![6],
+            aim: Aim::Peak,
             target: 0.95,
             step_ms: 10_000,
             first_bucket: FIRST_BUCKET_CORES,

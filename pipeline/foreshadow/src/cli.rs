@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{actuate, bench, completions, demo, explain, profile, run, settings, sql, tap, validate};
+use crate::commands::{
+    actuate, bench, completions, demo, evaluate, explain, predictability, profile, run, settings, sql, tap, validate,
+};
 
 /// Keeps every workload supplied with just enough resource, a little ahead of time.
 ///
@@ -59,6 +61,10 @@ pub(crate) enum Command {
     Settings(settings::Reference),
     /// Measures what this machine carries.
     Bench(bench::Bench),
+    /// Shows how well forecasts and detectors do on data that they have not seen.
+    Evaluate(evaluate::Evaluate),
+    /// Says for which workloads prediction would pay, and by how much.
+    Predictability(predictability::Arguments),
     /// Prints completions for a shell.
     Completions(completions::Completions),
 }

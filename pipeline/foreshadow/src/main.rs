@@ -52,6 +52,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Validate(arguments) => commands::validate::run(arguments),
         Command::Settings(arguments) => commands::settings::run(arguments, &cli.common),
         Command::Bench(arguments) => commands::bench::run(arguments, &settings()?),
+        Command::Evaluate(arguments) => commands::evaluate::run(arguments),
+        Command::Predictability(arguments) => commands::predictability::run(arguments),
         Command::Completions(arguments) => commands::completions::run(arguments),
     }
 }

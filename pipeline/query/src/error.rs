@@ -52,6 +52,14 @@ pub enum Error {
         /// What is wrong, and the mend.
         fault: String,
     },
+    /// A file of rows could not be read.
+    #[error("{path}: {source}: give a Parquet file")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: SourceError,
+    },
     /// Rows could not be printed.
     #[error("cannot print the rows: {0}")]
     Print(#[from] arrow::error::ArrowError),

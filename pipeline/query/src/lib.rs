@@ -28,6 +28,7 @@
 
 mod decode;
 mod error;
+mod files;
 mod folder;
 mod history;
 pub mod print;

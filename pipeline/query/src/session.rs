@@ -21,10 +21,10 @@ use crate::views::VIEWS;
 use crate::{Bounds, Error, Source};
 
 /// Threads' worth of work that a statement is cut into: queries share the machine with the pipeline.
-const PARTITIONS: usize = 2;
+pub(crate) const PARTITIONS: usize = 2;
 
 /// Most bytes that sorts and joins may spill to temporary files: 4 GiB.
-const SPILL_BYTES_MAX: u64 = 4 << 30;
+pub(crate) const SPILL_BYTES_MAX: u64 = 4 << 30;
 
 /// Most single-letter changes at which a name still passes for a misspelt one.
 const TYPOS_MAX: usize = 3;
@@ -88,7 +88,12 @@ impl Session {
         for (name, query) in VIEWS {
             context.sql(&format!("CREATE VIEW {name} AS {query}")).await?;
         }
-        Ok(Self { context, memory_bytes_max: catalog.memory_bytes_max })
+        Ok(Self::of(context, catalog.memory_bytes_max))
+    }
+
+    /// Over tables that a context has.
+    pub(crate) fn of(context: SessionContext, memory_bytes_max: usize) -> Self {
+        Self { context, memory_bytes_max }
     }
 
     /// Answers a statement that reads: `SELECT`, `EXPLAIN`, `SHOW TABLES`, `DESCRIBE`. At least one batch comes back;
@@ -107,7 +112,10 @@ impl Session {
     /// Names of the tables and views, sorted.
     #[must_use]
     pub fn tables(&self) -> Vec<String> {
-        let schema = self.context.catalog(CATALOG).and_then(|catalog| catalog.schema(SCHEMA));
+        let options = self.context.copied_config();
+        let options = &options.options().catalog;
+        let catalog = self.context.catalog(&options.default_catalog);
+        let schema = catalog.and_then(|catalog| catalog.schema(&options.default_schema));
         let mut names = schema.expect("the session made both").table_names();
         names.sort();
         names

@@ -7,7 +7,7 @@
 //! | rows | numbers |
 //! |---|---|
 //! | a step, [`CHANNELS`] | the value, whether it was observed, its ratio to the level; the shadow's value in its own unit, the shadow's ratio to the primary, whether the shadow was observed; time of day (sine, cosine) |
-//! | a question, [`CONTEXT`] | what the other experts say and whether they do; the spread of persistence's misses; horizon, step, peak or value; time of day and of week at the horizon's end; unit, newest value, limit; what is measured; whether there is a shadow |
+//! | a question, [`CONTEXT`] | what the other experts say and whether they do; how far apart the quantiles of their blend lie; horizon, step, peak or value; time of day and of week at the horizon's end; unit, newest value, limit; what is measured; whether there is a shadow |
 //!
 //! Missing is masked: a number that is not known is 0 and a mask beside it says so.
 
@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::elementary::{exp, ln, sin_cos, softplus, squeeze};
+use crate::forecaster::{Aim, ExpertName};
 
 /// Steps of the window: an hour of 1 min steps.
 pub const STEPS: usize = 60;
@@ -24,10 +25,21 @@ pub const STEPS: usize = 60;
 pub const CHANNELS: usize = 8;
 
 /// Numbers a question.
-pub const CONTEXT: usize = 29;
+pub const CONTEXT: usize = 36;
 
-/// Points to start from: the newest value, the moving average, the seasons of a day and a week, the trend.
-pub const BASES: usize = 5;
+/// Points to start from beside the newest value: what is heard of the other experts, the blend of all of them first.
+const HEARD: [ExpertName; 7] = [
+    ExpertName::MovingAverage,
+    ExpertName::SeasonalHour,
+    ExpertName::SeasonalDay,
+    ExpertName::SeasonalWeek,
+    ExpertName::ChangeOfDay,
+    ExpertName::ChangeOfWeek,
+    ExpertName::Linear,
+];
+
+/// Points to start from: the newest value, the blend, and the experts that are heard.
+pub const BASES: usize = 2 + HEARD.len();
 
 /// The quantiles that the network gives.
 pub const LEVELS: [f64; 5] = [0.5, 0.75, 0.9, 0.95, 0.99];
@@ -38,7 +50,7 @@ pub const OUTPUTS: usize = BASES + LEVELS.len();
 /// Version of this page: weights that were trained for another are refused.
 pub const INPUT_VERSION: u32 = 1;
 
-/// Widths between levels before persistence has missed often enough, in units: those of a half-normal of deviation 1.
+/// Widths between levels before the experts have missed often enough, in units: those of a half-normal of deviation 1.
 const WIDTHS_PRIOR: [f32; LEVELS.len() - 1] = [0.67, 0.61, 0.36, 0.69];
 
 /// What a width is at least before it is scaled, in units: history without a miss proves little.
@@ -73,6 +85,8 @@ impl Recent {
         let skipped = match self.newest {
             Some(newest) if step <= newest => return,
             Some(newest) => (step - newest - 1).min(STEPS as u64),
+            // What was never observed has no steps that are missing.
+            None if value.is_none() && shadow.is_none() => return,
             None => 0,
         };
         self.newest = Some(step);
@@ -137,14 +151,41 @@ pub struct Question {
     pub horizon_steps: u32,
     /// The peak up to there, or the value there.
     pub peak: bool,
-    /// What the experts say: moving average, season of a day and of a week, trend.
+    /// What the others say: the median of the blend, and each expert that is heard.
     pub bases: [Option<f64>; BASES - 1],
-    /// Quantiles of what persistence has recently missed by at this horizon, at [`LEVELS`].
-    pub misses: Option<[f64; LEVELS.len()]>,
+    /// How far the blend's quantiles lie above its median, at [`LEVELS`].
+    pub spread: Option<[f64; LEVELS.len()]>,
     /// The limit in force, in the unit of the values.
     pub limit: Option<f64>,
     /// What is measured.
     pub measure: Measure,
+}
+
+/// What is known of a series beside its values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct About {
+    /// What is measured.
+    pub measure: Measure,
+    /// The limit in force, in the unit of the values.
+    pub limit: Option<f64>,
+}
+
+impl Question {
+    /// From what the experts say, and the blend's quantiles at [`LEVELS`].
+    pub(crate) fn new(
+        horizon_steps: u32,
+        aim: Aim,
+        about: &About,
+        base: impl Fn(ExpertName) -> Option<f64>,
+        blend: Option<Vec<f64>>,
+    ) -> Self {
+        let median = blend.as_ref().map(|quantiles| quantiles[0]);
+        let mut bases = [median; BASES - 1];
+        bases[1..].iter_mut().zip(HEARD).for_each(|(slot, expert)| *slot = base(expert));
+        let spread = blend.map(|quantiles| std::array::from_fn(|at| quantiles[at] - quantiles[0]));
+        let About { measure, limit } = *about;
+        Self { horizon_steps, peak: aim == Aim::Peak, bases, spread, limit, measure }
+    }
 }
 
 /// What the answer is put together from, beside the network's outputs.
@@ -191,11 +232,10 @@ impl Scene {
             *base = expert.map(told);
             row.extend(base.map_or([0.0; 2], |base| [squeeze(base), 1.0]));
         }
-        let widths = question.misses.map(|misses| {
-            std::array::from_fn(|at| ((misses[at + 1] - misses[at]).max(0.0) / self.unit).min(f64::from(FAR)) as f32)
+        let widths = question.spread.map(|above| {
+            std::array::from_fn(|at| ((above[at + 1] - above[at]).max(0.0) / self.unit).min(f64::from(FAR)) as f32)
         });
-        let median = question.misses.map_or(0.0, |misses| (misses[0] / self.unit) as f32);
-        row.extend([squeeze(median.clamp(-FAR, FAR)), f32::from(widths.is_some())]);
+        row.push(f32::from(widths.is_some()));
         row.extend(widths.unwrap_or([0.0; LEVELS.len() - 1]).map(squeeze));
 
         let ahead_ms = f64::from(question.horizon_steps) * self.step_ms as f64;

@@ -9,8 +9,8 @@ fn question() -> Question {
     Question {
         horizon_steps: 5,
         peak: false,
-        bases: [Some(4.0), None, None, Some(2.0)],
-        misses: Some([0.0, 1.0, 2.0, 3.0, 5.0]),
+        bases: [Some(4.0), None, None, Some(2.0), None, None, None, None],
+        spread: Some([0.0, 1.0, 2.0, 3.0, 5.0]),
         limit: None,
         measure: Measure::Cpu,
     }
@@ -47,7 +47,7 @@ fn silence_is_no_answer() {
 }
 
 #[test]
-fn a_network_of_zeros_is_what_the_experts_say_with_the_widths_of_the_past() {
+fn a_network_of_zeros_is_what_the_experts_say_with_the_widths_of_the_blend() {
     let (mut rows, mut row) = (Vec::new(), Vec::new());
     let scene = Scene::of(&recent(&[Some(1.0), Some(3.0)]), MINUTE_MS, &mut rows).expect("the newest is known");
     let frame = scene.ask(&question(), &mut row);
@@ -67,7 +67,7 @@ fn the_scale_of_a_series_does_not_matter() {
         let scene = Scene::of(&recent(&values), MINUTE_MS, &mut rows).expect("the newest is known");
         let mut question = question();
         question.bases = question.bases.map(|base| base.map(|base| base * scale));
-        question.misses = question.misses.map(|misses| misses.map(|miss| miss * scale));
+        question.spread = question.spread.map(|spread| spread.map(|above| above * scale));
         scene.ask(&question, &mut row);
         (rows, row)
     };

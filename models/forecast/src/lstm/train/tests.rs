@@ -21,7 +21,7 @@ fn examples(seed: u64, number: usize) -> Examples {
             horizon_steps: 6,
             peak: false,
             bases: [None; BASES - 1],
-            misses: Some([0.0, 1.0, 1.0, 1.05, 1.1]),
+            spread: Some([0.0, 1.0, 1.0, 1.05, 1.1]),
             limit: None,
             measure: Measure::Cpu,
         };

@@ -9,8 +9,8 @@ fn card() -> Card {
 #[test]
 fn an_artifact_comes_back_whole() {
     let weights = Weights::random(8, 4);
-    // 4 gates × 8 units × (8 channels + 8 units + 2 biases), then (8 + 29 + 1) × 64 and (64 + 1) × 10.
-    assert_eq!(weights.parameters(), 576 + 2_432 + 650);
+    // 4 gates × 8 units × (8 channels + 8 units + 2 biases), then (8 + 36 + 1) × 64 and (64 + 1) × 14.
+    assert_eq!(weights.parameters(), 576 + 2_880 + 910);
     let (back, read) = Weights::from_bytes(&weights.to_bytes(&card())).expect("it was just written");
     assert_eq!((back, read), (weights, card()));
 }

@@ -1,0 +1,4 @@
+//! Evaluation: how well forecasts and detectors do on data that they have not seen.
+
+pub mod forecast;
+pub mod scores;

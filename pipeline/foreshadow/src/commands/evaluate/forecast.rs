@@ -1,0 +1,125 @@
+//! `evaluate forecast`: every expert, and the whole, on traces.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use forecast::lstm::{Model, Weights};
+use indicatif::{ProgressBar, ProgressStyle};
+use jobs::evaluate::forecast::{Evaluation, Row, evaluate};
+use jobs::traces::{self, Series};
+use schemas::Span;
+
+use super::Rows;
+
+/// What the command takes.
+#[derive(Args, Debug)]
+pub(crate) struct Forecast {
+    /// Traces: Parquet files with the columns `series` and `time`, and readings such as `cpu_cores` or `memory_bytes`.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    traces: Vec<PathBuf>,
+    /// The artifact of the network to evaluate; without it, the one that ships.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Leaves the network out.
+    #[arg(long, conflicts_with = "model")]
+    without_lstm: bool,
+    /// Only these rows: `ensemble`, `lstm`, `persistence`, … Default: all.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    experts: Vec<String>,
+    /// Length of a step. Default: as far as a trace's readings lie apart, but a minute where that is under 10s.
+    #[arg(long, value_name = "SPAN")]
+    step: Option<Span>,
+    /// Most origins that are scored of a series at each horizon.
+    #[arg(long, default_value_t = Evaluation::default().origins_max, value_name = "N")]
+    origins: usize,
+    /// The quantile that experts are chosen and calibrated at.
+    #[arg(long, default_value_t = Evaluation::default().target, value_name = "Q")]
+    target: f64,
+    /// Prints one JSON object with `rows`.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Evaluates and prints.
+///
+/// # Errors
+/// When a trace or the artifact cannot be read.
+pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
+    if arguments.origins == 0 {
+        bail!("--origins 0 scores nothing: give at least 1");
+    }
+    let model = model(arguments)?;
+    let step_ms = arguments.step.map(Span::millis);
+    if step_ms == Some(0) {
+        bail!("--step must be at least 1ms");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let series = runtime.block_on(traces::read(&arguments.traces, step_ms))?;
+    let evaluation =
+        Evaluation { origins_max: arguments.origins, target: arguments.target, experts: arguments.experts.clone() };
+    let by_trace: Vec<&[Series]> = series.chunk_by(|a, b| a.trace == b.trace).collect();
+    let progress = ProgressBar::new(by_trace.len() as u64);
+    progress.set_style(ProgressStyle::with_template("{bar:30} {pos} of {len} traces {wide_msg}")?);
+    let mut rows = Vec::new();
+    for trace in by_trace {
+        progress.set_message(trace[0].trace.clone());
+        rows.extend(evaluate(trace, &evaluation, model.as_ref())?);
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    if arguments.json {
+        println!("{}", serde_json::to_string(&Rows { rows })?);
+    } else {
+        println!("{}", table(&rows));
+    }
+    Ok(())
+}
+
+fn model(arguments: &Forecast) -> anyhow::Result<Option<Model>> {
+    let Some(path) = &arguments.model else {
+        return Ok(None);
+    };
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the artifact {}", path.display()))?;
+    let read = Weights::from_bytes(&bytes);
+    let (weights, _) = read.with_context(|| format!("the artifact {} is refused", path.display()))?;
+    Ok(Some(Model::new(&weights)))
+}
+
+fn table(rows: &[Row]) -> Table {
+    const COLUMNS: [&str; 14] = [
+        "trace",
+        "horizon",
+        "expert",
+        "series",
+        "MASE",
+        "WAPE",
+        "wQL.50",
+        "wQL.90",
+        "wQL.95",
+        "cov.90",
+        "cov.95",
+        "slack",
+        "slack at 5 %",
+        "at 1 %",
+    ];
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(COLUMNS);
+    for row in rows {
+        let scored = &row.scored;
+        let optional = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
+        let mut cells =
+            vec![row.trace.clone(), format!("{} s", row.horizon_s), row.expert.clone(), row.series.to_string()];
+        cells.push(optional(scored.mase_median));
+        let plain =
+            [scored.wape, scored.wql50, scored.wql90, scored.wql95, scored.coverage90, scored.coverage95, scored.slack];
+        cells.extend(plain.map(|value| format!("{value:.4}")));
+        cells.extend([scored.slack_at_5, scored.slack_at_1].map(optional));
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
