@@ -38,7 +38,7 @@ pub struct ForecastRecord {
     pub horizon_ms: u64,
     /// The expert that leads.
     pub expert: String,
-    /// The expert's version.
+    /// The expert's version; of a model its id and the first digits of its artifact's hash.
     pub model_version: String,
     /// The point forecast.
     pub base: f64,

@@ -53,7 +53,7 @@ pub use decision::{Action, Decision, Evidence, PoolLevel, Reason, ResourceEviden
 pub use feature::{FeatureRecord, FeatureRow};
 pub use forecast::{ForecastRecord, QuantileValue};
 pub use ids::{DecisionId, ID_BYTES_MAX, IdError, InstanceId, ModelId, PoolId, SourceId, TenantId, WorkloadId};
-pub use model::Model;
+pub use model::{ARTIFACT_BYTES_MAX, ArtifactFault, Model, model_name, sha256};
 pub use noun::{Header, Noun, NounError};
 pub use outcome::{Outcome, Status};
 pub use pool::{Offer, OfferKind, Pool};

@@ -38,7 +38,7 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakenIn {
-    /// The topic's short name: `samples`, `workloads`, `pools` or `outcomes`.
+    /// The topic's short name: `samples`, `workloads`, `pools`, `outcomes` or `models`.
     pub noun: String,
     /// The partition.
     pub partition: i32,

@@ -41,6 +41,8 @@ pub enum RejectReason {
     UnknownWorkload,
     /// A bound on distinct workloads or instances was reached.
     Bound,
+    /// A model's artifact is missing or damaged, has another hash, or was made for other inputs.
+    Artifact,
 }
 
 /// One refused record, or one refused row of it.
