@@ -25,8 +25,10 @@ mod elementary;
 mod kernel;
 mod model;
 mod net;
+mod shipped;
 
 pub use input::{About, LEVELS, Measure, Question, Recent};
 pub use model::{Batch, Model};
+pub use shipped::{SHIPPED, shipped};
 pub use train::{Examples, Look, TrainSettings, train};
 pub use weights::{ArtifactError, Card, Weights};
