@@ -5,7 +5,7 @@ use schemas::{EventTime, Topic};
 /// A record of an input topic, as the log delivers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The topic: samples, or one of the control plane (workloads, pools, outcomes).
+    /// The topic: samples, or one of the control plane (workloads, pools, outcomes, models).
     pub topic: Topic,
     /// The partition.
     pub partition: i32,

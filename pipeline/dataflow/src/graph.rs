@@ -5,18 +5,19 @@ use std::rc::Rc;
 use scaling::Signals;
 use schemas::{Anomaly, FeatureRecord, ForecastRecord, Reject};
 use timely::dataflow::Scope;
-use timely::dataflow::operators::core::{Concatenate, Map, OkErr};
+use timely::dataflow::operators::core::{Concat, Concatenate, Map, OkErr};
 
 use crate::control::control;
 use crate::decide::decide;
 use crate::detect::detect;
 use crate::egress::{Outlets, egress, outputs, receipts};
 use crate::features::features;
-use crate::forecast::{Ahead, forecast};
+use crate::forecast::{Ahead, News, forecast};
 use crate::ingest::{Intakes, ingest};
+use crate::models::{Swap, models};
 use crate::pace::pace;
 use crate::pair::{WorkloadUpdate, pair};
-use crate::records::{Change, Intake, Pairs, Rows, Stream};
+use crate::records::{Change, ControlNoun, Intake, Pairs, Rows, Stream};
 use crate::slots::Slots;
 use crate::snapshot::{Snapshots, Stage};
 use crate::{EngineSettings, Receipt};
@@ -35,6 +36,7 @@ const RECORDS_AT_ONCE: usize = 512;
 ///                     │             ▲  │  ▲                    ▲     │
 ///                     │             │  └ detect ─ anomalies ───│─────┤
 ///                     ├ changes ─ control ─────────────────────┘     │
+///                     │    └ models ─ swaps, to every worker's forecast
 ///                     └ errors, receipts ────────────────────────────┘
 /// ```
 pub(crate) fn build(
@@ -46,8 +48,10 @@ pub(crate) fn build(
 ) {
     let probe = intakes.probe.clone();
     let (samples, changes, errors, taken_in) = split(ingest(scope, intakes, settings, snapshots.of(Stage::Ingest)));
+    let (registry, changes) = of_models(changes);
     let control = control(changes, snapshots.of(Stage::Control));
-    let stages = stages(samples, control.workloads, settings, snapshots);
+    let swaps = models(registry, snapshots.of(Stage::Models));
+    let stages = stages(samples, (control.workloads, swaps), settings, snapshots);
     let decisions = decide(stages.signals, control.standings, settings, snapshots.of(Stage::Decide));
     let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, stages.strays]);
     let acted_on =
@@ -72,7 +76,7 @@ pub(crate) struct Stages<'s> {
 /// From samples to what decisions rest on.
 pub(crate) fn stages<'s>(
     samples: Stream<'s, Rows>,
-    workloads: Stream<'s, WorkloadUpdate>,
+    (workloads, swaps): (Stream<'s, WorkloadUpdate>, Stream<'s, Swap>),
     settings: &EngineSettings,
     snapshots: &Rc<Snapshots>,
 ) -> Stages<'s> {
@@ -80,7 +84,8 @@ pub(crate) fn stages<'s>(
     let at = |stage| (Rc::clone(&slots), snapshots.of(stage));
     let (pairs, strays) = pair(samples, workloads, at(Stage::Pair)).ok_err(|paired| paired);
     let anomalies = detect(pairs.clone(), settings, at(Stage::Detect));
-    let (forecasts, signals) = part(forecast(pairs.clone(), anomalies.clone(), settings, at(Stage::Forecast)));
+    let news = anomalies.clone().map(News::Anomaly).concat(swaps.map(News::Swap));
+    let (forecasts, signals) = part(forecast(pairs.clone(), news, settings, at(Stage::Forecast)));
     Stages { slots, pairs, anomalies, forecasts, signals, strays }
 }
 
@@ -100,6 +105,11 @@ fn part(ahead: Stream<'_, Ahead>) -> (Stream<'_, Box<ForecastRecord>>, Stream<'_
         Ahead::Forecast(record) => Ok(record),
         Ahead::Signals(signals) => Err(signals),
     })
+}
+
+/// Parts the registry's changes from those of the control plane.
+fn of_models(changes: Stream<'_, Change>) -> (Stream<'_, Change>, Stream<'_, Change>) {
+    changes.ok_err(|change| if change.noun == ControlNoun::Models { Ok(change) } else { Err(change) })
 }
 
 type Split<'s> = (Stream<'s, Rows>, Stream<'s, Change>, Stream<'s, Box<Reject>>, Stream<'s, Receipt>);

@@ -207,6 +207,7 @@ impl Reader {
             Topic::Workloads => Some(ControlNoun::Workloads),
             Topic::Pools => Some(ControlNoun::Pools),
             Topic::Outcomes => Some(ControlNoun::Outcomes),
+            Topic::Models => Some(ControlNoun::Models),
             _ => None,
         };
         match noun {
@@ -369,8 +370,8 @@ impl Reader {
                     output.session(&capability.delayed(&tick.millis())).give(Intake::Change(change));
                 }
             }
-            Err(detail) => {
-                let fault = Fault { row: None, reason: RejectReason::Schema, detail };
+            Err((reason, detail)) => {
+                let fault = Fault { row: None, reason, detail };
                 self.refuse(delivery, reach, fault, capability, output);
             }
         }

@@ -21,6 +21,7 @@ pub mod graph;
 mod ingest;
 mod keys;
 mod measure;
+mod models;
 mod pace;
 mod pair;
 mod reach;

@@ -11,6 +11,7 @@ use schemas::{FeatureRecord, Metric, Noun, Reject, Samples, Workload};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::Inspect;
 use timely::dataflow::operators::core::{Filter, OkErr};
+use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::generic::{OutputBuilderSession, source};
 use timely::dataflow::operators::probe::{Handle as Probe, Probe as _};
 use timely::dataflow::{ProbeHandle, Scope};
@@ -130,7 +131,8 @@ pub fn measure_watched(
                 }
                 Depth::Stages => {
                     let control = control(changes(scope, registered), unkept.of(Stage::Control));
-                    let stages = stages(rows, control.workloads, &settings, &unkept);
+                    // No model is published: the shipped one serves, where any does.
+                    let stages = stages(rows, (control.workloads, empty(scope)), &settings, &unkept);
                     let anomalies = count(&tally, |tally| tally.anomalies += 1);
                     stages.anomalies.inspect(move |_| anomalies()).probe_with(&probe);
                     let signals = count(&tally, |tally| tally.signals += 1);

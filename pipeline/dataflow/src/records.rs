@@ -20,7 +20,7 @@ pub(crate) struct Change {
     /// Event time in milliseconds: the later of two changes of a key counts.
     pub(crate) time: u64,
     pub(crate) offset: i64,
-    /// JSON; none removes the key.
+    /// JSON; none removes the key. Of a model that is no champion it is none too: it does not serve.
     pub(crate) value: Option<String>,
 }
 
@@ -30,6 +30,7 @@ pub(crate) enum ControlNoun {
     Workloads,
     Pools,
     Outcomes,
+    Models,
 }
 
 /// A workload with its pool and what its adapter last reported: JSON, so that it can be ordered and retracted.

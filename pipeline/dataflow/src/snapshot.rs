@@ -23,7 +23,7 @@ use timely::progress::frontier::MutableAntichain;
 use crate::keys::RANGES;
 
 /// The version of what the pieces hold: raised whenever a stage's state changes its form.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// How often a worker that waits for the keeper looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -36,6 +36,8 @@ pub enum Stage {
     Ingest,
     /// The newest record of each key.
     Control,
+    /// The champions.
+    Models,
     /// Which workloads there are.
     Pair,
     /// Windows.
@@ -49,7 +51,7 @@ pub enum Stage {
 }
 
 /// How many stages there are.
-const STAGES: usize = 7;
+const STAGES: usize = 8;
 
 /// What one stage of one worker remembers of one key range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

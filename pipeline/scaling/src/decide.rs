@@ -3,7 +3,6 @@
 //! Order within a tick, so that no race can over-grant: what is given back comes first; then what is needed *now* is
 //! granted, by priority, price and name; then what is *forecast* to be needed.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -362,7 +361,7 @@ fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_af
             reactive_floor: signal.floor,
             forecast: signal.forecast,
             quantiles: signal.quantiles.map(Vec::from).unwrap_or_default(),
-            expert: signal.expert.clone().map(Cow::into_owned),
+            expert: signal.expert.as_ref().map(|(expert, version)| format!("{expert} {version}")),
             raw,
         }
     });

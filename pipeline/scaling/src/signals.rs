@@ -25,8 +25,8 @@ pub struct Signal {
     pub forecast: Option<f64>,
     /// The forecast's quantiles.
     pub quantiles: Option<[QuantileValue; QUANTILES]>,
-    /// The expert that leads.
-    pub expert: Option<Cow<'static, str>>,
+    /// The expert that leads, and its version.
+    pub expert: Option<(Cow<'static, str>, Arc<str>)>,
 }
 
 /// What is known of one workload at one tick.

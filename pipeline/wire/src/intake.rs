@@ -13,8 +13,8 @@ use crate::archive::Archive;
 use crate::merge::{Merge, Step};
 use crate::settled::Settled;
 
-/// The topics that say what runs and what pays for it.
-const CONTROL: [Topic; 3] = [Topic::Workloads, Topic::Pools, Topic::Outcomes];
+/// The topics that say what runs, what pays for it, what was done and which model serves.
+const CONTROL: [Topic; 4] = [Topic::Workloads, Topic::Pools, Topic::Outcomes, Topic::Models];
 
 /// How long one poll waits for samples: as late as a change of the control plane is seen at most.
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);

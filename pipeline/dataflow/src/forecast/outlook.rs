@@ -1,0 +1,157 @@
+//! What is known of one workload's demand, and what lies ahead of it.
+
+use std::sync::Arc;
+
+use ::forecast::lstm::Batch;
+use scaling::{Signal, Signals};
+use schemas::{EventTime, Metric, Resource, Role, Workload};
+use serde::{Deserialize, Serialize};
+use shadow::{Learner, Sizing, Work};
+
+use super::Ahead;
+use super::series::{Aim, Reading, Series};
+use super::serving::Answers;
+use crate::EngineSettings;
+use crate::keys::phase_ms;
+use crate::records::{Pair, Pairs, RoleTick};
+
+/// What is known of one workload's demand.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Outlook {
+    learner: Learner,
+    cpu: Series,
+    memory: Series,
+    horizon_steps: u32,
+    /// By how much its steps begin before those of the clock.
+    phase_ms: u64,
+    quarantined_until: Option<EventTime>,
+}
+
+/// What a tick has taught of a workload, until the global model has answered.
+pub(super) struct Learnt {
+    work: Work,
+    sizing: Sizing,
+    working_set: Option<f64>,
+    /// How many questions were asked of CPU and of memory, where a step has closed.
+    asked: Option<[usize; 2]>,
+}
+
+impl Outlook {
+    pub(super) fn new(record: &Workload, settings: &EngineSettings) -> Self {
+        let horizon_steps = steps(settings.horizon_prior.millis() + settings.dwell.millis(), settings);
+        let series = |resource| Series::new(resource, record, horizon_steps, settings);
+        Self {
+            learner: Learner::new(record.profile.knee_prior()),
+            cpu: series(Resource::Cpu),
+            memory: series(Resource::Memory),
+            horizon_steps,
+            phase_ms: phase_ms(record.workload.as_str(), settings.step.millis(), settings.tick.millis()),
+            quarantined_until: None,
+        }
+    }
+
+    /// Forbids scaling down until then.
+    pub(super) fn quarantine(&mut self, until: EventTime) {
+        self.quarantined_until = Some(until);
+    }
+
+    /// Takes in a tick; at the end of a step it asks the global model, where one serves.
+    pub(super) fn learn(
+        &mut self,
+        tick: u64,
+        (pairs, pair, record): (&Pairs, &Pair, &Workload),
+        questions: Option<&mut Batch>,
+        settings: &EngineSettings,
+    ) -> Learnt {
+        self.follow_delay(pair.delay_ms, settings);
+        let (primary, shadow) = (pairs.role(pair, Role::Primary), pairs.role(pair, Role::Shadow));
+        let slo = record.slo_latency_p99.map(schemas::Seconds::get);
+        let shadow_tick = shadow.map(role_tick);
+        let work = self.learner.observe(&primary.map(role_tick).unwrap_or_default(), shadow_tick.as_ref(), slo);
+        let peak = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.peak(metric));
+        let mean = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.mean(metric));
+        let cpu =
+            Reading { work: work.cores, shadow: mean(shadow, Metric::CpuUsed), limit: mean(primary, Metric::CpuLimit) };
+        let memory = Reading {
+            work: peak(primary, Metric::MemoryWorkingSet),
+            shadow: peak(shadow, Metric::MemoryWorkingSet),
+            limit: mean(primary, Metric::MemoryLimit),
+        };
+        let (step, window_ms) = ((tick + self.phase_ms) / settings.step.millis(), settings.floor_window.millis());
+        // Both are shown every tick, so their steps close together.
+        let closed = self.cpu.observe(tick, step, cpu, window_ms) & self.memory.observe(tick, step, memory, window_ms);
+        let asked = closed.then(|| {
+            let ask =
+                |questions: &mut Batch| [self.cpu.ask(questions, cpu.limit), self.memory.ask(questions, memory.limit)];
+            questions.map(ask).unwrap_or_default()
+        });
+        Learnt { work, sizing: self.learner.sizing(slo), working_set: memory.work, asked }
+    }
+
+    /// Says what is ahead, once the global model has answered.
+    pub(super) fn look_ahead(
+        &mut self,
+        tick: u64,
+        (pairs, pair, record): (&Pairs, &Pair, &Arc<Workload>),
+        (learnt, answers): (&Learnt, &mut Answers),
+        settings: &EngineSettings,
+        mut give: impl FnMut(Ahead),
+    ) {
+        let Learnt { work, sizing, working_set, asked } = learnt;
+        let aim = Aim { horizon_steps: self.horizon_steps, level: record.target_quantile() };
+        if let Some([of_cpu, of_memory]) = *asked {
+            let versions = answers.versions.clone();
+            self.cpu.look_ahead(answers.next(of_cpu), aim, &versions);
+            self.memory.look_ahead(answers.next(of_memory), aim, &versions);
+        }
+        let cores = |work: f64| sizing.demand(work);
+        let bytes = |used: f64| used * (1.0 + settings.scaling.memory_margin);
+        let step_ms = settings.step.millis();
+        if tick.is_multiple_of(settings.forecasts_every.millis()) {
+            self.cpu.record((tick, pair), aim, step_ms, cores).map(Ahead::Forecast).map(&mut give);
+            self.memory.record((tick, pair), aim, step_ms, bytes).map(Ahead::Forecast).map(&mut give);
+        }
+        let usage = pairs.role(pair, Role::Primary).and_then(|role| role.mean(Metric::CpuUsed));
+        let safe = sizing.safe(work.cores.unwrap_or_default());
+        give(Ahead::Signals(Box::new(Signals {
+            workload: Arc::clone(record),
+            read_at: pair.read_at,
+            horizon_ms: u64::from(self.horizon_steps) * step_ms,
+            actuation_delay_ms: pair.delay_ms,
+            knee: safe.utilisation,
+            knee_from_shadow: safe.seen,
+            cpu: Signal { usage, demand: work.cores.map(cores), censored: work.censored, ..self.cpu.signal(cores) },
+            memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
+            quarantined_until: self.quarantined_until,
+        })));
+    }
+
+    /// The horizon follows the actuation delay, in whole steps.
+    fn follow_delay(&mut self, delay_ms: Option<u64>, settings: &EngineSettings) {
+        let delay = delay_ms.unwrap_or(settings.horizon_prior.millis());
+        let horizon = steps(delay + settings.dwell.millis(), settings);
+        if horizon == self.horizon_steps {
+            return;
+        }
+        let tracked =
+            [&mut self.cpu, &mut self.memory].into_iter().all(|series| series.experts.track(&[horizon]).is_ok());
+        if tracked {
+            self.horizon_steps = horizon;
+        }
+    }
+}
+
+fn steps(span_ms: u64, settings: &EngineSettings) -> u32 {
+    let steps = span_ms.div_ceil(settings.step.millis()).max(1);
+    u32::try_from(steps).unwrap_or(u32::MAX).min(::forecast::settings::MAX_HORIZON_STEPS)
+}
+
+fn role_tick(role: RoleTick<'_>) -> shadow::RoleTick {
+    shadow::RoleTick {
+        cores: role.mean(Metric::CpuUsed),
+        limit_cores: role.mean(Metric::CpuLimit),
+        throttled: role.mean(Metric::CpuThrottled),
+        requests: role.mean(Metric::Requests),
+        latency: role.mean(Metric::LatencyP99),
+    }
+}

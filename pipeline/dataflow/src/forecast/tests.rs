@@ -1,0 +1,120 @@
+//! Answers do not depend on who asks beside, and whoever cannot be read does not serve.
+
+use schemas::{Metric, Noun, Role, Span, TenantId, WorkloadId};
+
+use super::*;
+use crate::models::Champion;
+
+use crate::snapshot::{Snapshots, Stage};
+
+/// More than ask at once, in two batches of unlike sizes.
+const WORKLOADS: usize = ASK_AT_ONCE + 88;
+
+/// Seconds: 30 steps, half a window of the model.
+const TICKS: u64 = 60;
+
+fn settings() -> EngineSettings {
+    EngineSettings {
+        step: Span::from_secs(2),
+        horizon_prior: Span::from_secs(4),
+        dwell: Span::from_secs(4),
+        ..EngineSettings::default()
+    }
+}
+
+fn outlooks(settings: EngineSettings) -> Outlooks {
+    let (slots, snapshots) = (Rc::new(Slots::default()), Rc::new(Snapshots::default()));
+    let serving = Serving::new(settings.lstm);
+    Outlooks { of: BySlot::restored(&slots, &snapshots.of(Stage::Forecast)), slots, serving, settings }
+}
+
+fn record(number: usize) -> Arc<Workload> {
+    let json = format!(
+        r#"{{"workload":"w{number}","orchestrator":"simulated","pool":"main","time":0,
+        "allocation":{{"cpu_cores":2,"memory_bytes":1000}},"min":{{"cpu_cores":1,"memory_bytes":1000}},
+        "max":{{"cpu_cores":8,"memory_bytes":8000}},"step":{{"cpu_cores":0.25,"memory_bytes":1000}},
+        "unmet_cost":9,"idle_cost":1}}"#
+    );
+    Arc::new(Workload::from_json(json.as_bytes()).expect("a workload"))
+}
+
+/// A tick of some workloads, each with a load of its own.
+fn pairs(tick: u64, workloads: impl Iterator<Item = usize>, records: &[Arc<Workload>]) -> Pairs {
+    let mut pairs = Pairs::default();
+    for number in workloads {
+        let name = WorkloadId::new(&format!("w{number}")).expect("a name");
+        pairs
+            .begin(Pair { record: Some(Arc::clone(&records[number])), ..Pair::new(number, TenantId::default(), name) });
+        let times = pairs.add_times([tick].into_iter());
+        let used = 1.0 + ((tick / 1_000 * 7 + number as u64 * 13) % 11) as f64 / 10.0;
+        pairs.add(Role::Primary, Metric::CpuUsed, times.clone(), [used].into_iter());
+        pairs.add(Role::Primary, Metric::MemoryWorkingSet, times.clone(), [1e3 * used].into_iter());
+        pairs.add(Role::Shadow, Metric::CpuUsed, times, [0.7 * used].into_iter());
+    }
+    pairs
+}
+
+/// What is known at the end when some workloads live side by side.
+fn lived(workloads: &[usize], records: &[Arc<Workload>]) -> Outlooks {
+    let mut outlooks = outlooks(settings());
+    for second in 0..TICKS {
+        let tick = second * 1_000;
+        outlooks.look_ahead(tick, &pairs(tick, workloads.iter().copied(), records), |_| ());
+    }
+    outlooks
+}
+
+/// What is known of one of them, to the bit.
+fn of(outlooks: &mut Outlooks, workload: usize) -> Vec<u8> {
+    postcard::to_allocvec(outlooks.of.of(workload).as_ref().expect("it has lived")).expect("state is plain")
+}
+
+#[test]
+fn who_asks_beside_does_not_change_an_answer() {
+    let records: Vec<_> = (0..WORKLOADS).map(record).collect();
+    let mut all = lived(&(0..WORKLOADS).collect::<Vec<_>>(), &records);
+    for workload in [0, ASK_AT_ONCE - 1, ASK_AT_ONCE, WORKLOADS - 1] {
+        let mut alone = lived(&[workload], &records);
+        assert!(of(&mut alone, workload) == of(&mut all, workload), "workload {workload} alone and beside {WORKLOADS}");
+    }
+}
+
+#[test]
+fn every_workload_has_signals_at_every_tick_and_forecasts_after_its_first_step() {
+    let records: Vec<_> = (0..WORKLOADS).map(record).collect();
+    let mut outlooks = outlooks(EngineSettings { forecasts_every: Span::from_secs(1), ..settings() });
+    for second in 0..8 {
+        let tick = second * 1_000;
+        let (mut signals, mut forecasts) = (0, 0);
+        outlooks.look_ahead(tick, &pairs(tick, 0..WORKLOADS, &records), |ahead| match ahead {
+            Ahead::Signals(_) => signals += 1,
+            Ahead::Forecast(_) => forecasts += 1,
+        });
+        assert_eq!(signals, WORKLOADS);
+        // Steps of two ticks: about half of the workloads end their first step at the second tick, the others at the third.
+        let expected = match second {
+            0 => 0..=0,
+            1 => WORKLOADS / 2..=3 * WORKLOADS / 2,
+            _ => 2 * WORKLOADS..=2 * WORKLOADS,
+        };
+        assert!(expected.contains(&forecasts), "{forecasts} forecasts in second {second}");
+    }
+}
+
+#[test]
+fn an_artifact_that_cannot_be_read_leaves_the_seat_as_it_was() {
+    let mut serving = Serving::new(true);
+    let shipped = serving.answer(None).versions.model;
+    assert!(shipped.starts_with("shipped@"), "{shipped}");
+    serving.swap(Some(Champion { name: "rotten@00000000".to_owned(), artifact: b"no artifact".to_vec() }));
+    assert!(serving.questions(1_000).is_some(), "somebody serves");
+    assert_eq!(serving.answer(None).versions.model, shipped);
+}
+
+#[test]
+fn nobody_is_asked_where_the_model_is_off() {
+    let mut serving = Serving::new(false);
+    assert!(serving.questions(1_000).is_none());
+    serving.swap(None);
+    assert!(serving.questions(1_000).is_none(), "not after a swap either");
+}
