@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 
-use dataflow::snapshot::{Cut, Restore};
+use dataflow::snapshot::Restore;
 use dataflow::{Cell, Delivery, Engine, EngineSettings, OutputRecord, Start};
+use end_to_end::by_hand::{self, Feed, Turns};
 use end_to_end::fixtures::{name, pool, workload};
 use end_to_end::replay::said;
 use schemas::{Decision, EventTime, FeatureRecord, Metric, Noun, Role, Sample, Topic};
@@ -295,46 +296,11 @@ fn run_in_cell(processes: usize, workers: usize, restore: Option<Restore>) -> (V
 fn run_as(workers: usize, workers_in_all: usize, start: Start) -> (Vec<OutputRecord>, Vec<Restore>) {
     // Fewer than lie between two snapshots: no stage passes two of them at once and leaves one out.
     let settings = EngineSettings { workers, ticks_in_flight_max: 16, ..EngineSettings::default() };
-    let resumes = start.restore.as_ref().map(Restore::resumes).unwrap_or_default();
-    let (snapshots, cuts) = crossbeam_channel::unbounded();
-    let start = Start { partitions: PARTITIONS as usize, snapshots: Some(snapshots), ..start };
-    let mut engine = Engine::start_with(&settings, start).expect("the settings are sound");
-    let commits = engine.commits().clone();
-    let reader = std::thread::spawn(move || said(&commits));
     let mut control =
         vec![delivery(Topic::Pools, 0, "main", pool(EventTime::from_millis(START_MS), CAPACITY_CORES).to_json())];
     control.extend((0..WORKLOADS).map(|w| {
         delivery(Topic::Workloads, 0, name(w).as_str(), workload(w, EventTime::from_millis(START_MS)).to_json())
     }));
-    control.into_iter().for_each(|delivery| engine.deliver(delivery).expect("the workers run"));
-    let mut queues: Vec<_> = partitions(false).into_iter().map(|queue| (0..).zip(queue)).collect();
-    while queues.iter_mut().fold(false, |left, queue| {
-        let Some((offset, delivery)) = queue.next() else { return left };
-        let resume = resumes.iter().find(|resume| resume.is_of(Topic::Samples, delivery.partition));
-        if resume.is_none_or(|resume| offset >= resume.offset) {
-            engine.deliver(Delivery { offset, ..delivery }).expect("the workers run");
-        }
-        true
-    }) {}
-    engine.finish();
-    let records = reader.join().expect("the reader only collects");
-    // Before the engine goes, with which cuts on their way would go too.
-    let cuts: Vec<_> = cuts.iter().collect();
-    drop(engine);
-    (records, whole(&cuts, workers_in_all))
-}
-
-/// The snapshots of which every worker has given all pieces, oldest first.
-fn whole(cuts: &[Cut], workers: usize) -> Vec<Restore> {
-    let mut complete = BTreeMap::<EventTime, usize>::new();
-    let wholes = cuts.iter().filter_map(|cut| if let Cut::Whole(at) = cut { Some(*at) } else { None });
-    wholes.for_each(|at| *complete.entry(at).or_default() += 1);
-    let of = |at: EventTime| {
-        let pieces = cuts.iter().filter_map(move |cut| match cut {
-            Cut::Piece(of, piece) if *of == at => Some(piece.clone()),
-            Cut::Piece(..) | Cut::Whole(..) => None,
-        });
-        Restore::new(at, pieces)
-    };
-    complete.into_iter().filter(|(_, given)| *given == workers).map(|(at, _)| of(at)).collect()
+    let feed = Feed { control, partitions: partitions(false) };
+    by_hand::run(&settings, feed, Turns::InTurn, workers_in_all, start)
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use end_to_end::fixtures::{self, name};
+use end_to_end::unsteady;
 use schemas::{
-    Decision, EventTime, Metric, Mode, Money, Outcome, Pool, Role, Sample, SourceId, Status, Topic, V1, Workload,
+    Decision, EventTime, Metric, Mode, Model, Money, Outcome, Pool, Role, Sample, SourceId, Status, Topic, V1, Workload,
 };
 use topics::{Consumer, Delivery, Embedded, Log, Outgoing, Start, Writer};
 
@@ -121,11 +122,13 @@ impl Town {
         self.writer.append(&records).expect("room");
     }
 
-    /// The operator changes a workload or the pool, sometimes with a date of long ago, or takes a workload out.
+    /// The operator changes a workload, the pool or a model, sometimes with a date of long ago, or takes one out.
     fn operate(&mut self, dice: &mut Dice) {
         let time = self.now - dice.below(2) * dice.below(self.now - BEGIN_MS + 1);
         let number = dice.below(self.agents.len() as u64);
-        let record = match dice.below(6) {
+        let record = match dice.below(9) {
+            6 | 7 => publish(time, dice),
+            8 => Outgoing::tombstone::<Model>(&format!("m{}", dice.below(3)), EventTime::from_millis(time)),
             0 => Outgoing::tombstone::<Workload>(name(number).as_str(), EventTime::from_millis(time)),
             1 | 2 => Outgoing::of(&pool(time, 3.0 + dice.below(6) as f64)),
             _ => Outgoing::of(&workload(number, time, 2.0 + dice.below(30) as f64)),
@@ -192,6 +195,16 @@ fn batch(number: u64, from: u64, until: u64, log_time: u64) -> Option<Outgoing> 
 fn garbage(number: u64, now: u64) -> Outgoing {
     let (key, value) = (agent(number).to_string().into_bytes(), Some(b"{\"time\": \"yesterday\"}".to_vec()));
     Outgoing { topic: Topic::Samples, time: EventTime::from_millis(now), key, value, headers: Vec::new() }
+}
+
+/// A champion of three that take turns, often from a tick ahead on, and once in a while damaged on its way.
+fn publish(time: u64, dice: &mut Dice) -> Outgoing {
+    let counts_from = EventTime::from_millis(time + dice.below(2) * dice.below(20_000));
+    let mut record = unsteady::champion(&format!("m{}", dice.below(3)), dice.below(4) as f32, counts_from);
+    if dice.once_in(4) {
+        record.sha256 = schemas::sha256(b"another artifact");
+    }
+    Outgoing { time: EventTime::from_millis(time), ..Outgoing::of(&record) }
 }
 
 fn workload(number: u64, time: u64, unmet_cost: f64) -> Workload {

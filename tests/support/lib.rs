@@ -4,7 +4,9 @@
 
 pub mod binary;
 pub mod broker;
+pub mod by_hand;
 pub mod fixtures;
 pub mod replay;
 pub mod town;
+pub mod unsteady;
 pub mod verdict;

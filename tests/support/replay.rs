@@ -5,7 +5,7 @@ use schemas::{EventTime, Progress, Topic};
 use topics::{Log, Record, Start, latest, read_all};
 
 /// What the pipeline reads, the control plane first.
-pub const INPUTS: [Topic; 4] = [Topic::Workloads, Topic::Pools, Topic::Outcomes, Topic::Samples];
+pub const INPUTS: [Topic; 5] = [Topic::Workloads, Topic::Pools, Topic::Outcomes, Topic::Models, Topic::Samples];
 
 /// What the pipeline says.
 pub const OUTPUTS: [Topic; 5] = [Topic::Decisions, Topic::Features, Topic::Forecasts, Topic::Anomalies, Topic::Rejects];

@@ -31,28 +31,48 @@ const END_MAX: Duration = Duration::from_secs(10);
 /// When it is otherwise, or the scenario is one in which little happens.
 pub fn judge(log: &dyn Log, run: &mut Process, town: &Town) {
     wait_for(log, town.now().minus(BEHIND_MS), run);
-    assert!(run.terminate(END_MAX), "it ends when it is asked to:\n{}", run.told());
-    for group in [GROUP, &Progress::of_features(GROUP)] {
-        // Whoever takes over waits until the last transaction can be seen in every topic.
-        drop(log.writer(Delivery::Transactional { id: format!("foreshadow-{group}") }).expect("the broker serves"));
-    }
-    let published = Published::of(log, GROUP).expect("it was waited for");
-
+    let published = end(log, run);
     for topic in INPUTS {
         let acknowledged = town.acknowledged().iter().filter(|record| record.topic == topic);
         assert_holds(log, topic, acknowledged.map(written));
     }
-    let expected = replay(log, &EngineSettings::default(), &published);
-    for topic in OUTPUTS {
-        assert_holds(log, topic, expected.iter().filter(|record| record.noun == topic.noun()).map(said));
-    }
+    let expected = assert_replayed(log, &EngineSettings::default(), &published);
     let decisions = expected.iter().filter(|record| record.noun == Topic::Decisions.noun()).count();
     assert!(decisions >= 10, "a scenario with decisions: {decisions}");
     let answered = town.answered();
     assert!(answered > 5, "a scenario with outcomes: {answered}");
 }
 
-fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) {
+/// Ends the pipeline of [`GROUP`], and waits until all that it has published can be read.
+///
+/// # Panics
+/// When it does not end, or has published nothing.
+pub fn end(log: &dyn Log, run: &mut Process) -> Published {
+    assert!(run.terminate(END_MAX), "it ends when it is asked to:\n{}", run.told());
+    for group in [GROUP, &Progress::of_features(GROUP)] {
+        // Whoever takes over waits until the last transaction can be seen in every topic.
+        drop(log.writer(Delivery::Transactional { id: format!("foreshadow-{group}") }).expect("the broker serves"));
+    }
+    Published::of(log, GROUP).expect("it was waited for")
+}
+
+/// Compares every output topic with what an engine says that reads the whole log in one go, which is given back.
+///
+/// # Panics
+/// At the first difference.
+pub fn assert_replayed(log: &dyn Log, settings: &EngineSettings, published: &Published) -> Vec<OutputRecord> {
+    let expected = replay(log, settings, published);
+    for topic in OUTPUTS {
+        assert_holds(log, topic, expected.iter().filter(|record| record.noun == topic.noun()).map(said));
+    }
+    expected
+}
+
+/// Waits until the outputs of the pipeline of [`GROUP`] reach an event time.
+///
+/// # Panics
+/// When they do not.
+pub fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) {
     let begun = Instant::now();
     while Published::of(log, GROUP).is_none_or(|found| found.frontier() < frontier) {
         assert!(begun.elapsed() < WAIT_MAX, "the outputs do not reach {frontier}:\n{}", run.told());
