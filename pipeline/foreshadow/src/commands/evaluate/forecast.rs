@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use forecast::lstm::{Model, Weights};
+use forecast::lstm::{self, Model, Weights};
 use indicatif::{ProgressBar, ProgressStyle};
 use jobs::evaluate::forecast::{Evaluation, Row, evaluate};
 use jobs::traces::{self, Series};
@@ -78,12 +78,17 @@ pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
 }
 
 fn model(arguments: &Forecast) -> anyhow::Result<Option<Model>> {
-    let Some(path) = &arguments.model else {
+    if arguments.without_lstm {
         return Ok(None);
+    }
+    let (weights, _) = match &arguments.model {
+        None => lstm::shipped().context("the artifact that ships is refused")?,
+        Some(path) => {
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read the artifact {}", path.display()))?;
+            let read = Weights::from_bytes(&bytes);
+            read.with_context(|| format!("the artifact {} is refused", path.display()))?
+        }
     };
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read the artifact {}", path.display()))?;
-    let read = Weights::from_bytes(&bytes);
-    let (weights, _) = read.with_context(|| format!("the artifact {} is refused", path.display()))?;
     Ok(Some(Model::new(&weights)))
 }
 
