@@ -85,7 +85,7 @@ pub struct ResourceEvidence {
     pub forecast: Option<f64>,
     /// The forecast's quantiles.
     pub quantiles: Vec<QuantileValue>,
-    /// The expert that leads, a space, and its version; of a model its id and the first digits of its artifact's hash.
+    /// The expert that leads, a space, and the experts' version, as forecasts name it.
     pub expert: Option<String>,
     /// What the law arrived at before bounds and rounding; none when nothing is known.
     pub raw: Option<f64>,

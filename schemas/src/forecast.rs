@@ -38,7 +38,8 @@ pub struct ForecastRecord {
     pub horizon_ms: u64,
     /// The expert that leads.
     pub expert: String,
-    /// The expert's version; of a model its id and the first digits of its artifact's hash.
+    /// The experts' version; where a model answered beside them, its id and the first digits of its artifact's hash:
+    /// `experts-2+global-lstm@9f86d081`.
     pub model_version: String,
     /// The point forecast.
     pub base: f64,

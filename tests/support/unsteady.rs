@@ -1,8 +1,7 @@
-//! Workloads that are calm and wild by turns, and champions made by hand that tell the two apart.
+//! Workloads that are calm and wild by turns, and champions made by hand.
 //!
-//! Experts that learn one distribution of residuals answer a calm hour as they answer a wild one. A network that adds so many
-//! *units* to the moving average, where a unit is how far the window's values lie from its newest, answers each by its own:
-//! it leads, so that forecasts show which model served.
+//! The networks add so many *units* to the moving average, where a unit is how far the window's values lie from its newest:
+//! each answers unlike the others, so that forecasts show which of them served.
 
 use forecast::lstm::input::{BASES, INPUT_VERSION, OUTPUTS};
 use forecast::lstm::{Card, Weights};
@@ -66,7 +65,8 @@ pub fn champion(model: &str, units: f32, time: EventTime) -> Model {
 #[must_use]
 pub fn artifact(units: f32, input_version: u32) -> Vec<u8> {
     const HIDDEN: usize = 8;
-    const MOVING_AVERAGE: usize = 1;
+    // Behind the newest value and the blend.
+    const MOVING_AVERAGE: usize = 2;
     // What every other output takes: e⁻²⁰ is nothing, be it a base's share or a width.
     let mut outputs = [-20.0; OUTPUTS];
     outputs[MOVING_AVERAGE] = 20.0;

@@ -122,8 +122,7 @@ impl Weights {
         Self { hidden, layers }
     }
 
-    /// A network that says the same to every question: of zeros is persistence with the quantiles of its residuals, where training
-    /// departs from.
+    /// A network that says the same to every question, whatever it is told: which mixture of the bases, which shift and widths.
     pub fn constant(hidden: usize, outputs: [f32; OUTPUTS]) -> Self {
         let layers = std::array::from_fn(|layer| {
             let [inputs, units] = shape(layer, hidden);

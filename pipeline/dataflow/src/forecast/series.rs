@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ::forecast::lstm::{About, Batch, LEVELS, Measure};
-use ::forecast::{Ensemble, EnsembleSettings, ExpertName, Prediction};
+use ::forecast::{Ensemble, EnsembleSettings, Prediction};
 use scaling::{QUANTILES, Signal};
 use schemas::{EventTime, ForecastRecord, QuantileValue, Resource, V1, Workload};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ struct Step {
     shadow: Option<f64>,
 }
 
-/// What was said at the end of the last step, and the version of who said it.
+/// What was said at the end of the last step, and the version of those who said it.
 #[derive(Serialize, Deserialize)]
 struct Newest {
     prediction: Prediction,
@@ -114,14 +114,10 @@ impl Series {
 
     /// Looks ahead from the end of a step, once the global model has answered.
     pub(super) fn look_ahead(&mut self, answers: &[[f64; LEVELS.len()]], aim: Aim, versions: &Versions) {
-        if !answers.is_empty() {
-            self.experts.hear(answers);
-        }
+        self.experts.hear(answers);
+        let version = if answers.is_empty() { &versions.experts } else { &versions.with_model };
         let prediction = self.experts.forecast(aim.horizon_steps, aim.level);
-        self.newest = prediction.map(|prediction| {
-            let lstm = prediction.expert == ExpertName::Lstm;
-            Newest { prediction, version: Arc::clone(if lstm { &versions.model } else { &versions.experts }) }
-        });
+        self.newest = prediction.map(|prediction| Newest { prediction, version: Arc::clone(version) });
     }
 
     /// Floor and forecast as demand.

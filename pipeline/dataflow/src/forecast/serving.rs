@@ -7,7 +7,7 @@ use ::forecast::lstm::{self, ArtifactError, Batch, LEVELS, Model, Weights};
 use crate::models::{Champion, Swap};
 
 /// Version of the cheap experts' code: a decision names what it rests on.
-const EXPERTS_VERSION: &str = "experts-1";
+const EXPERTS_VERSION: &str = "experts-2";
 
 /// What the shipped champion is called, before the digits of its hash.
 const SHIPPED: &str = "shipped";
@@ -20,11 +20,12 @@ pub(super) struct Serving {
     on: bool,
 }
 
-/// What forecasts and decisions call those who made them.
+/// What forecasts and decisions call those who made them: the cheap experts alone, or with the model, since what leads is
+/// blended with the others.
 #[derive(Clone)]
 pub(super) struct Versions {
-    pub(super) model: Arc<str>,
     pub(super) experts: Arc<str>,
+    pub(super) with_model: Arc<str>,
 }
 
 /// Answers, in the order of the questions.
@@ -37,7 +38,7 @@ pub(super) struct Answers {
 impl Serving {
     /// The shipped champion, or nobody where the global model is off.
     pub(super) fn new(on: bool) -> Self {
-        let versions = Versions { model: SHIPPED.into(), experts: EXPERTS_VERSION.into() };
+        let versions = Versions { experts: EXPERTS_VERSION.into(), with_model: EXPERTS_VERSION.into() };
         let mut serving = Self { model: None, versions, on };
         serving.swap(None);
         serving
@@ -53,7 +54,7 @@ impl Serving {
         match ready(&artifact) {
             Ok(model) => {
                 self.model = Some(model);
-                self.versions.model = name.into();
+                self.versions.with_model = format!("{EXPERTS_VERSION}+{name}").into();
             }
             Err(error) => tracing::error!(model = name, %error, "the model cannot be read and does not serve"),
         }

@@ -104,11 +104,11 @@ fn every_workload_has_signals_at_every_tick_and_forecasts_after_its_first_step()
 #[test]
 fn an_artifact_that_cannot_be_read_leaves_the_seat_as_it_was() {
     let mut serving = Serving::new(true);
-    let shipped = serving.answer(None).versions.model;
-    assert!(shipped.starts_with("shipped@"), "{shipped}");
+    let shipped = serving.answer(None).versions.with_model;
+    assert!(shipped.starts_with("experts-2+shipped@"), "{shipped}");
     serving.swap(Some(Champion { name: "rotten@00000000".to_owned(), artifact: b"no artifact".to_vec() }));
     assert!(serving.questions(1_000).is_some(), "somebody serves");
-    assert_eq!(serving.answer(None).versions.model, shipped);
+    assert_eq!(serving.answer(None).versions.with_model, shipped);
 }
 
 #[test]
