@@ -1,19 +1,22 @@
 //! Tenants as a council: how often each is asked which way the weights should go, and what of its answer is heard.
 //!
-//! Each step asks a few tenants, each for the gradient over examples of its own. A tenant is asked by its share of the
-//! examples, but by no more than a cap. Its answer is cut at a norm of one and averaged with its former ones, so that what is
-//! compared is what it stands for and not the luck of a batch (Karimireddy, He and Jaggi, ICML 2021: without history, robust
-//! rules mistake rare events for lies). Then, for each weight, the highest and the lowest quarter of the answers are left out and
-//! the mean is taken of the rest (Yin et al., ICML 2018): while fewer than a quarter of those asked lie, every weight moves
-//! within what honest tenants ask for.
+//! A step asks one tenant for the gradient over a batch of its own examples: by its share of the examples, but by no more
+//! than a cap. The weights then go where the newest answers of eight different tenants point, of which for each weight the
+//! highest and the lowest quarter are left out and the mean is taken of the rest (Yin et al., ICML 2018): while fewer than a
+//! quarter of those heard lie, every weight moves within what honest tenants ask for. An answer is cut at a norm of one, and is
+//! at most a few steps old, as in Le Roux, Schmidt and Bach's average gradient (NIPS 2012), so that a guarded step costs no
+//! more than an open one. It takes a whole batch, because with few examples a rare event looks like a lie, and what it teaches
+//! of the high quantiles would be left out.
 //!
-//! | asked | left out at either end |
+//! | heard | left out at either end |
 //! |---|---|
 //! | 1 to 3 | 0: nothing is guarded |
 //! | 4 to 7 | 1 |
 //! | 8 | 2 |
 //!
-//! State: a gradient a tenant, at most [`TENANTS_MAX`] of them; beyond it tenants share a seat.
+//! State: the places of the examples, and eight gradients of 100 kB at 48 units. Beyond [`TENANTS_MAX`] tenants share a seat.
+
+use std::collections::VecDeque;
 
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
@@ -22,11 +25,11 @@ use super::{Deck, Examples, descent};
 use crate::lstm::net::Net;
 use crate::noise::Noise;
 
-/// Most seats: a gradient takes 100 kB at 48 units.
+/// Most seats.
 pub const TENANTS_MAX: usize = 64;
 
-/// Asked a step: enough to leave a quarter out at either end, few enough that each has examples of all kinds.
-pub const ASKED: usize = 8;
+/// Heard at a step: enough to leave a quarter out at either end, few enough that none is long out of date.
+pub const HEARD: usize = 8;
 
 /// A tenant is asked by at most this share, or by an equal share where there are fewer than five.
 pub const SHARE_MAX: f64 = 0.2;
@@ -34,21 +37,19 @@ pub const SHARE_MAX: f64 = 0.2;
 /// What is left out at either end.
 const TRIMMED: f64 = 0.25;
 
-/// How much of its former answers a tenant keeps: about five steps' worth.
-const KEPT: f32 = 0.8;
-
 /// One tenant, or several that share a seat.
 struct Seat {
     /// Places of its examples.
     examples: Vec<usize>,
     deck: Deck,
     share: f64,
-    answer: Vec<f32>,
 }
 
 /// All of them.
 pub(super) struct Council {
     seats: Vec<Seat>,
+    /// The newest answers, of different seats, oldest first.
+    answers: VecDeque<(usize, Vec<f32>)>,
     noise: Noise,
 }
 
@@ -66,12 +67,12 @@ impl Council {
             deck: Deck::new(examples.len(), seed ^ (at as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d)),
             examples,
             share,
-            answer: Vec::new(),
         });
-        Self { seats: seats.collect(), noise: Noise::new(seed ^ 0x5eed) }
+        Self { seats: seats.collect(), answers: VecDeque::new(), noise: Noise::new(seed ^ 0x5eed) }
     }
 
-    /// Asks some of them, `batch` examples in all: their mean loss, and where the weights should go.
+    /// Asks one of them, and before the first step as many as are heard: the mean loss of who was asked, and where the weights
+    /// should go.
     pub(super) fn ask(
         &mut self,
         net: &Net,
@@ -79,57 +80,49 @@ impl Council {
         batch: usize,
         device: &Device,
     ) -> (f64, GradientsParams) {
-        let asked = self.choose();
-        let each = (batch / asked.len()).max(1);
+        let heard = self.seats.len().min(HEARD);
+        let questions = (heard - self.answers.len()).max(1);
         let mut losses = 0.0;
-        for seat in &asked {
-            let seat = &mut self.seats[*seat];
-            let dealt = seat.deck.deal(each.min(seat.examples.len()));
+        for _ in 0..questions {
+            if self.answers.len() == heard {
+                self.answers.pop_front();
+            }
+            let asked = self.choose();
+            let seat = &mut self.seats[asked];
+            let dealt = seat.deck.deal(batch.min(seat.examples.len()));
             let chosen: Vec<usize> = dealt.into_iter().map(|card| seat.examples[card]).collect();
             let (loss, gradients) = descent(net, examples.batch(&chosen, device));
             losses += loss;
-            seat.hear(net.flat(&gradients));
+            self.answers.push_back((asked, cut(net.flat(&gradients))));
         }
-        let all = asked.len() == self.seats.len();
-        let answers: Vec<(&[f32], f32)> = asked
-            .iter()
-            .map(|seat| (&self.seats[*seat].answer[..], if all { self.seats[*seat].share as f32 } else { 1.0 }))
-            .collect();
-        (losses / asked.len() as f64, net.unflat(&trimmed_mean(&answers)))
+        // Where all are heard at all times, their shares weigh; else by them they were asked.
+        let all = heard == self.seats.len();
+        let share = |seat: usize| if all { self.seats[seat].share as f32 } else { 1.0 };
+        let answers: Vec<(&[f32], f32)> =
+            self.answers.iter().map(|(seat, answer)| (&answer[..], share(*seat))).collect();
+        (losses / questions as f64, net.unflat(&trimmed_mean(&answers)))
     }
 
-    /// Whom to ask: all where there are few, else some by their shares, nobody twice.
-    fn choose(&mut self) -> Vec<usize> {
-        let mut left: Vec<usize> = (0..self.seats.len()).collect();
-        if left.len() <= ASKED {
-            return left;
-        }
-        let mut asked: Vec<usize> = (0..ASKED)
-            .map(|_| {
-                let mut at = self.noise.uniform() * left.iter().map(|seat| self.seats[*seat].share).sum::<f64>();
-                let place = left.iter().position(|seat| {
-                    at -= self.seats[*seat].share;
-                    at < 0.0
-                });
-                left.swap_remove(place.unwrap_or(left.len() - 1))
-            })
-            .collect();
-        asked.sort_unstable();
-        asked
+    /// Whom to ask: one by the shares of those who are not heard already.
+    fn choose(&mut self) -> usize {
+        let heard = |seat: usize| self.answers.iter().any(|(by, _)| *by == seat);
+        let open: Vec<usize> = (0..self.seats.len()).filter(|seat| !heard(*seat)).collect();
+        let mut at = self.noise.uniform() * open.iter().map(|seat| self.seats[*seat].share).sum::<f64>();
+        let chosen = open.iter().find(|seat| {
+            at -= self.seats[**seat].share;
+            at < 0.0
+        });
+        *chosen.or(open.last()).expect("the oldest answer has just made room")
     }
 }
 
-impl Seat {
-    fn hear(&mut self, mut gradient: Vec<f32>) {
-        let norm = gradient.iter().map(|part| part * part).sum::<f32>().sqrt();
-        let scale = if norm > 1.0 { 1.0 / norm } else { 1.0 };
-        gradient.iter_mut().for_each(|part| *part *= scale);
-        if self.answer.is_empty() {
-            self.answer = gradient;
-            return;
-        }
-        self.answer.iter_mut().zip(gradient).for_each(|(kept, new)| *kept = *kept * KEPT + new * (1.0 - KEPT));
+/// The gradient, at a norm of one at most.
+fn cut(mut gradient: Vec<f32>) -> Vec<f32> {
+    let norm = gradient.iter().map(|part| part * part).sum::<f32>().sqrt();
+    if norm > 1.0 {
+        gradient.iter_mut().for_each(|part| *part /= norm);
     }
+    gradient
 }
 
 /// Shares of counts, none above `most` or, where there are too few for that, an equal share. What is cut off goes to the
