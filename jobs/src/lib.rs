@@ -5,5 +5,7 @@
 pub mod backtest;
 pub mod evaluate;
 pub mod predictability;
+pub mod retrain;
+pub mod synthesize;
 pub mod traces;
 pub mod walk;

@@ -101,7 +101,7 @@ pub enum RetrainError {
     Steps(#[from] forecast::SettingsError),
 }
 
-/// Trains a challenger and judges it beside the champion or, where there is none, persistence.
+/// Trains a challenger and judges it beside the champion or, where there is none, the blend of the other experts.
 ///
 /// # Errors
 /// [`RetrainError`] when the series give nothing to train on or to judge by.
@@ -166,16 +166,16 @@ fn judge(
 ) -> (BTreeMap<String, f64>, String, Verdict) {
     let held_out = &gathered.held_out;
     let challenger = held_out.scores(&Model::new(weights));
-    let persistence = held_out.scores_of_persistence();
+    let blend = held_out.scores_of_the_blend();
     let (against, holder) = match champion {
         Some(champion) => (champion.name.clone(), held_out.scores(&Model::new(&champion.weights))),
-        None => ("persistence".to_owned(), persistence.clone()),
+        None => ("the blend of the other experts".to_owned(), blend.clone()),
     };
     let verdict = Verdict::of(&gathered.about, &challenger, &holder, &against);
-    let beside_persistence = Verdict::of(&gathered.about, &challenger, &persistence, "persistence");
+    let beside_blend = Verdict::of(&gathered.about, &challenger, &blend, "the blend");
     let mut scores = BTreeMap::from([
         ("loss".to_owned(), verdict.all.challenger),
-        ("loss_of_persistence".to_owned(), beside_persistence.all.champion),
+        ("loss_of_blend".to_owned(), beside_blend.all.champion),
     ]);
     for (at, level) in LEVELS.iter().enumerate() {
         scores.insert(format!("coverage_{:.0}", 100.0 * level), coverage(&challenger, at));
@@ -205,11 +205,11 @@ fn data(series: &[Series], gathered: &Gathered) -> Data {
 /// SHA-256 over the series in the order of their names: every value by its bits, a missing one by bits that no reading has.
 fn hash(series: &[Series]) -> String {
     let mut ordered: Vec<&Series> = series.iter().collect();
-    ordered.sort_by(|a, b| (&a.trace, &a.name, &a.column).cmp(&(&b.trace, &b.name, &b.column)));
+    ordered.sort_by(|a, b| (&a.trace, &a.name).cmp(&(&b.trace, &b.name)));
     let bits = |value: &Option<f64>| value.map_or(u64::MAX, f64::to_bits).to_le_bytes();
     let mut digests = String::new();
     for one in ordered {
-        let head = format!("{}\0{}\0{}\0{}\0{}\0", one.trace, one.tenant, one.name, one.column, one.step_ms);
+        let head = format!("{}\0{}\0{}\0{}\0", one.trace, one.tenant, one.name, one.step_ms);
         let mut bytes = head.into_bytes();
         bytes.extend(one.first_step.to_le_bytes());
         bytes.extend(one.values.iter().chain(&one.shadow).flat_map(bits));

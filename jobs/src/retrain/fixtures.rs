@@ -11,7 +11,6 @@ pub(crate) fn flat(name: &str, steps: usize) -> Series {
         name: name.to_owned(),
         tenant: "us".to_owned(),
         measure: Measure::Cpu,
-        column: "cpu_cores".to_owned(),
         step_ms: 60_000,
         first_step: 0,
         values: vec![Some(1.0); steps],

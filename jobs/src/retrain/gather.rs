@@ -1,15 +1,15 @@
 //! From series to examples: each series is walked once, as the pipeline would meet it, and questions are asked on the way.
 //!
 //! A question is asked with what was known by then and nothing else: the experts and their misses are those of an
-//! [`Ensemble`] that has seen the steps before. At an origin two of the horizons are asked about, for the peak up to it or for the
-//! value at it, by the toss of a coin that follows from the seed.
+//! [`Ensemble`] that has seen the steps before. Whether a series is asked for peaks or for values follows from the seed; so do
+//! the two horizons that are asked about at an origin.
 //!
 //! Bounds: so many examples for each part of the split, [`Sizes`], dealt evenly over the series, and no more than
 //! [`ORIGINS_MAX`] origins of one series in one part. **Cost**: 2 to 4 µs a step for the walk, 2 kB an example.
 
 use forecast::lstm::{About as Told, Examples, Measure};
 use forecast::settings::{MAX_HORIZON_STEPS, MAX_HORIZONS};
-use forecast::{Ensemble, EnsembleSettings};
+use forecast::{Aim, Ensemble, EnsembleSettings};
 use plant::noise;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ pub const ORIGINS_MAX: usize = 400;
 
 /// Questions at an origin.
 const QUESTIONS: usize = 2;
+
+/// Stream of the toss that decides what a series is asked for.
+const ASKED_FOR: u64 = 1 << 32;
 
 /// No question before so many steps: a window with less in it is all mask.
 const STEPS_LEAST: usize = 12;
@@ -87,7 +90,7 @@ pub fn gather(
     let origins = origins(series, &cuts, sizes);
     for (at, one) in series.iter().enumerate() {
         let tenant = tenants.binary_search(&one.tenant.as_str()).expect("the list was made of all tenants");
-        let seed = noise::workload_seed(seed, &format!("{} {}", one.name, one.column));
+        let seed = noise::workload_seed(seed, &format!("{} {}", one.trace, one.name));
         let walk = Walk { series: one, cuts: cuts[at], tenant: tenant as u32, seed };
         walk.go(&walk.plan(&origins), &mut gathered)?;
         walked(at + 1);
@@ -134,8 +137,9 @@ impl Walk<'_> {
         let horizons_steps = horizons(*step_ms);
         let settings = EnsembleSettings {
             horizons_steps: horizons_steps.clone(),
+            aim: self.aim(),
             step_ms: *step_ms,
-            first_bucket: first_bucket(self.series),
+            first_bucket: self.series.first_bucket(),
             ..EnsembleSettings::default()
         };
         let mut ensemble = Ensemble::new(settings)?;
@@ -169,10 +173,9 @@ impl Walk<'_> {
         gathered: &mut Gathered,
     ) {
         let step = self.series.first_step + at as u64;
-        let toss = |stream: u64| noise::uniform(self.seed, stream + 2 * question as u64, step);
+        let toss = |stream: u64| noise::uniform(self.seed, stream + question as u64, step);
         let horizon = horizons[(toss(0) * horizons.len() as f64) as usize];
-        let peak = toss(1) < 0.5;
-        let Some(truth) = truth(&self.series.values, at, horizon as usize, peak) else { return };
+        let Some(truth) = truth(&self.series.values, at, horizon as usize, self.aim()) else { return };
         let Some(part) = self.cuts.part(step, step + u64::from(horizon)) else { return };
         let planned = plan.iter().any(|(of, every)| *of == part && every.is_some_and(|every| self.is_origin(step, every)));
         if !planned {
@@ -184,11 +187,15 @@ impl Walk<'_> {
             Part::HeldOut => &mut gathered.held_out,
         };
         examples.belong_to(self.tenant);
-        let Some(question) = ensemble.question(horizon, peak, told) else { return };
+        let Some(question) = ensemble.question(horizon, told) else { return };
         let taken = examples.push(ensemble.recent(), self.series.step_ms, &question, truth);
         if taken && part == Part::HeldOut {
             gathered.about.push(self.about());
         }
+    }
+
+    fn aim(&self) -> Aim {
+        if noise::uniform(self.seed, ASKED_FOR, 0) < 0.5 { Aim::Peak } else { Aim::Value }
     }
 
     fn about(&self) -> About {
@@ -209,17 +216,10 @@ fn word(measure: Measure) -> &'static str {
     }
 }
 
-/// The resolution of the histogram near zero: a thousandth of what the series is on average.
-fn first_bucket(series: &Series) -> f64 {
-    let (sum, count) = series.values.iter().flatten().fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-    let mean: f64 = sum / f64::max(count, 1.0);
-    if mean > 0.0 { mean / 1_000.0 } else { forecast::histogram::FIRST_BUCKET_CORES }
-}
-
 /// What came: the value so many steps later, or the peak up to there; not known where a step of it is missing.
-fn truth(values: &[Option<f64>], at: usize, horizon: usize, peak: bool) -> Option<f64> {
+fn truth(values: &[Option<f64>], at: usize, horizon: usize, aim: Aim) -> Option<f64> {
     let ahead = values.get(at + 1..=at + horizon)?;
-    if !peak {
+    if aim == Aim::Value {
         return *ahead.last()?;
     }
     ahead.iter().try_fold(0.0, |most, value| Some(f64::max(most, (*value)?)))
@@ -240,11 +240,11 @@ mod tests {
     #[test]
     fn a_truth_is_the_peak_or_the_value_and_unknown_where_a_step_is() {
         let values = [Some(1.0), Some(5.0), Some(2.0), None, Some(3.0)];
-        assert_eq!(truth(&values, 0, 2, true), Some(5.0));
-        assert_eq!(truth(&values, 0, 2, false), Some(2.0));
-        assert_eq!(truth(&values, 0, 4, true), None);
-        assert_eq!(truth(&values, 0, 4, false), Some(3.0));
-        assert_eq!(truth(&values, 2, 3, false), None);
+        assert_eq!(truth(&values, 0, 2, Aim::Peak), Some(5.0));
+        assert_eq!(truth(&values, 0, 2, Aim::Value), Some(2.0));
+        assert_eq!(truth(&values, 0, 4, Aim::Peak), None);
+        assert_eq!(truth(&values, 0, 4, Aim::Value), Some(3.0));
+        assert_eq!(truth(&values, 2, 3, Aim::Value), None);
     }
 
     #[test]

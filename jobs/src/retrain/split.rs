@@ -34,9 +34,9 @@ pub enum Part {
 /// The cuts of all traces, and the workloads that are kept.
 #[derive(Clone, Debug)]
 pub struct Split {
-    /// By trace, milliseconds.
+    /// By source, milliseconds.
     cuts_ms: BTreeMap<String, [u64; 2]>,
-    /// By trace and workload.
+    /// By source and workload.
     kept: BTreeMap<(String, String), bool>,
 }
 
@@ -47,16 +47,16 @@ impl Split {
         let mut workloads: BTreeMap<String, BTreeMap<u64, String>> = BTreeMap::new();
         for one in series {
             let [from, to] = span_ms(one);
-            let span = spans.entry(one.trace.clone()).or_insert([from, to]);
+            let span = spans.entry(source(one).to_owned()).or_insert([from, to]);
             *span = [span[0].min(from), span[1].max(to)];
             let key = plant::noise::workload_seed(0, &one.name);
-            workloads.entry(one.trace.clone()).or_default().insert(key, one.name.clone());
+            workloads.entry(source(one).to_owned()).or_default().insert(key, one.name.clone());
         }
         let cut = |[from, to]: [u64; 2]| CUTS.map(|share| from + (share * (to - from) as f64) as u64);
-        let keep = |(trace, names): (String, BTreeMap<u64, String>)| {
+        let keep = |(source, names): (String, BTreeMap<u64, String>)| {
             // In the order of a hash: names that count up, or begin alike, are not neighbours in it.
             let numbered = names.into_values().enumerate();
-            numbered.map(move |(at, name)| ((trace.clone(), name), at % KEPT_OF == KEPT_OF - 1))
+            numbered.map(move |(at, name)| ((source.clone(), name), at % KEPT_OF == KEPT_OF - 1))
         };
         Self {
             cuts_ms: spans.into_iter().map(|(trace, span)| (trace, cut(span))).collect(),
@@ -66,10 +66,10 @@ impl Split {
 
     /// The cuts of one series.
     pub fn cuts(&self, series: &Series) -> Cuts {
-        let [training_ms, validation_ms] = self.cuts_ms.get(&series.trace).copied().unwrap_or_default();
+        let [training_ms, validation_ms] = self.cuts_ms.get(source(series)).copied().unwrap_or_default();
         // The first step that begins at a cut or later.
         let step = |cut_ms: u64| cut_ms.div_ceil(series.step_ms);
-        let kept = self.kept.get(&(series.trace.clone(), series.name.clone())).copied().unwrap_or(true);
+        let kept = self.kept.get(&(source(series).to_owned(), series.name.clone())).copied().unwrap_or(true);
         Cuts { training: step(training_ms), validation: step(validation_ms), kept }
     }
 }
@@ -106,6 +106,11 @@ impl Cuts {
             Part::Validation => within(self.training, self.validation),
         }
     }
+}
+
+/// Where a series is from, whichever of its readings it is: all readings of a workload are kept, or none.
+fn source(series: &Series) -> &str {
+    series.trace.split('.').next().unwrap_or_default()
 }
 
 /// When a series begins and ends, milliseconds.

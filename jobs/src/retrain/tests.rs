@@ -13,14 +13,14 @@ const MOVED_MAX: f64 = 0.05;
 fn settings() -> RetrainSettings {
     RetrainSettings {
         train: TrainSettings {
-            hidden: 12,
-            batch: 96,
-            steps: 240,
-            look_every: 40,
+            hidden: 8,
+            batch: 32,
+            steps: 120,
+            look_every: 30,
             learning_rate: 1e-2,
             ..TrainSettings::default()
         },
-        sizes: Sizes { training: 6_000, validation: 1_500, held_out: 3_000 },
+        sizes: Sizes { training: 6_000, validation: 1_000, held_out: 3_000 },
         ..RetrainSettings::default()
     }
 }
@@ -64,7 +64,7 @@ fn clean_loss(series: &[Series], model: &Weights) -> f64 {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_artifact_and_it_beats_persistence() {
+fn the_same_seed_gives_the_same_artifact_and_it_beats_the_blend() {
     let series = synthesize(&MADE);
     let first = go(series.clone(), None, &settings());
     assert!(first.record.verdict.wins, "{}", first.record.verdict);

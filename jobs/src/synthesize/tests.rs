@@ -22,7 +22,7 @@ fn the_same_seed_gives_the_same_series_and_more_workloads_the_same_first_ones() 
 fn every_value_can_be_a_reading() {
     for series in some() {
         let values = || series.values.iter().chain(&series.shadow).flatten();
-        let place = format!("{} {}", series.name, series.column);
+        let place = format!("{} {}", series.name, series.trace);
         assert!(values().all(|value| value.is_finite() && *value >= 0.0), "{place}");
         assert!(values().any(|value| *value > 0.0), "{place} is always idle");
         assert!(series.shadow.is_empty() || series.shadow.len() == series.values.len(), "{place}");

@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::pair;
 use crate::traces::Series;
 
-/// What all of them are read from.
+/// What all of them are of; the reading follows.
 const TRACE: &str = "synthetic";
 
 /// Steps, how many workloads have each, and for how many days a workload of it is drawn.
@@ -155,11 +155,10 @@ pub(super) fn series(
     values: Vec<Option<f64>>,
 ) -> Series {
     Series {
-        trace: TRACE.to_owned(),
+        trace: format!("{TRACE}.{column}"),
         name: named.name.clone(),
         tenant: named.tenant.clone(),
         measure,
-        column: column.to_owned(),
         step_ms: span.step_ms,
         first_step: span.first_step,
         values,

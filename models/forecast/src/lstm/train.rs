@@ -26,10 +26,10 @@ use crate::noise::Noise;
 use crate::pinball::pinball;
 use council::Council;
 
-/// What a network says that repeats persistence: all of the mixture on the newest value, widths as history has them.
-const PERSISTENCE: [f32; OUTPUTS] = {
+/// What a network says that repeats the blend of the other experts: all of the mixture on it, and its widths.
+const BLEND: [f32; OUTPUTS] = {
     let mut outputs = [0.0; OUTPUTS];
-    outputs[0] = 1e3;
+    outputs[1] = 1e3;
     outputs
 };
 
@@ -118,9 +118,9 @@ impl Examples {
         self.scored(rows)
     }
 
-    /// How well persistence does, with the quantiles of what it has recently missed by: the baseline that is hard to beat.
-    pub fn scores_of_persistence(&self) -> Vec<Score> {
-        self.scored(std::iter::repeat_n(&PERSISTENCE[..], self.len()))
+    /// How well the blend of the other experts does: the baseline that is hard to beat.
+    pub fn scores_of_the_blend(&self) -> Vec<Score> {
+        self.scored(std::iter::repeat_n(&BLEND[..], self.len()))
     }
 
     fn scored<'a>(&self, outputs: impl Iterator<Item = &'a [f32]>) -> Vec<Score> {
