@@ -13,8 +13,20 @@ use topics::{Kafka, KafkaSettings};
 
 /// A training that ends within seconds: 16 workloads, 60 steps.
 const SHORT: [&str; 14] = [
-    "retrain", "--synthetic", "5", "--workloads", "16", "--hidden", "8", "--steps", "60", "--examples", "2000",
-    "--batch", "64", "--champion",
+    "retrain",
+    "--synthetic",
+    "5",
+    "--workloads",
+    "16",
+    "--hidden",
+    "8",
+    "--steps",
+    "60",
+    "--examples",
+    "2000",
+    "--batch",
+    "64",
+    "--champion",
 ];
 
 struct Desk {

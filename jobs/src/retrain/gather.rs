@@ -177,7 +177,8 @@ impl Walk<'_> {
         let horizon = horizons[(toss(0) * horizons.len() as f64) as usize];
         let Some(truth) = truth(&self.series.values, at, horizon as usize, self.aim()) else { return };
         let Some(part) = self.cuts.part(step, step + u64::from(horizon)) else { return };
-        let planned = plan.iter().any(|(of, every)| *of == part && every.is_some_and(|every| self.is_origin(step, every)));
+        let planned =
+            plan.iter().any(|(of, every)| *of == part && every.is_some_and(|every| self.is_origin(step, every)));
         if !planned {
             return;
         }

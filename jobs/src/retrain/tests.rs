@@ -87,7 +87,8 @@ fn two_poisoned_tenants_of_ten_move_a_guarded_model_little_and_an_unguarded_one_
     let clean: Vec<Series> = series.iter().filter(|series| !bad.contains(&series.tenant.as_str())).cloned().collect();
     let dirty = poisoned(&series, &bad);
     let unguarded = RetrainSettings { train: TrainSettings { guarded: false, ..settings().train }, ..settings() };
-    let loss = |series: Vec<Series>, settings: &RetrainSettings| clean_loss(&clean, &weights(&go(series, None, settings)));
+    let loss =
+        |series: Vec<Series>, settings: &RetrainSettings| clean_loss(&clean, &weights(&go(series, None, settings)));
     let before = loss(clean.clone(), &settings());
     let guarded = loss(dirty.clone(), &settings()) / before - 1.0;
     let open = loss(dirty, &unguarded) / before - 1.0;
@@ -98,7 +99,8 @@ fn two_poisoned_tenants_of_ten_move_a_guarded_model_little_and_an_unguarded_one_
 #[test]
 fn a_poisoned_challenger_is_refused() {
     let series = synthesize(&MADE);
-    let champion = Champion { name: "the champion".to_owned(), weights: weights(&go(series.clone(), None, &settings())) };
+    let champion =
+        Champion { name: "the champion".to_owned(), weights: weights(&go(series.clone(), None, &settings())) };
     let most: Vec<String> = (0..7).map(|at| format!("tenant-{at:02}")).collect();
     let most: Vec<&str> = most.iter().map(String::as_str).collect();
     let unguarded = RetrainSettings { train: TrainSettings { guarded: false, ..settings().train }, ..settings() };

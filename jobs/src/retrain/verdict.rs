@@ -86,9 +86,8 @@ impl Verdict {
                 add("unseen workloads".to_owned());
             }
         }
-        let mean = |scores: &[Score], of: &[usize]| {
-            of.iter().map(|at| scores[*at].loss).sum::<f64>() / of.len().max(1) as f64
-        };
+        let mean =
+            |scores: &[Score], of: &[usize]| of.iter().map(|at| scores[*at].loss).sum::<f64>() / of.len().max(1) as f64;
         let group = |name: String, of: &[usize]| Group {
             examples: of.len(),
             challenger: mean(challenger, of),
@@ -118,7 +117,8 @@ fn together(groups: &[Group], examples: usize) -> Group {
 
 /// Why it wins, or why not.
 fn sentence(all: &Group, groups: &[Group], against: &str) -> Result<String, String> {
-    let better = format!("{:.2} % less loss than {against} on {} held-out examples", -100.0 * all.worse_by(), all.examples);
+    let better =
+        format!("{:.2} % less loss than {against} on {} held-out examples", -100.0 * all.worse_by(), all.examples);
     if !all.is_judged() {
         return Err(format!(
             "refused: {} held-out examples are too few to judge by, {JUDGED_LEAST} are needed: retrain on a longer history",
@@ -145,7 +145,11 @@ fn sentence(all: &Group, groups: &[Group], against: &str) -> Result<String, Stri
 impl fmt::Display for Verdict {
     /// A table of the groups and the sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<28}{:>9}{:>12}{:>12}{:>10}", "loss on held-out data", "examples", "challenger", "champion", "worse by")?;
+        writeln!(
+            f,
+            "{:<28}{:>9}{:>12}{:>12}{:>10}",
+            "loss on held-out data", "examples", "challenger", "champion", "worse by"
+        )?;
         for group in std::iter::once(&self.all).chain(&self.groups) {
             let note = if group.is_judged() { "" } else { "  too few to judge" };
             writeln!(
@@ -187,7 +191,10 @@ mod tests {
         let verdict = judge([0.8, 1.04], [200, 200]);
         assert!(verdict.wins, "{verdict}");
         // (0.8 + 1.04)/2 = 0.92.
-        assert_eq!(verdict.sentence, "wins: 8.00 % less loss than the champion on 400 held-out examples, and no group is worse by more than 5 %");
+        assert_eq!(
+            verdict.sentence,
+            "wins: 8.00 % less loss than the champion on 400 held-out examples, and no group is worse by more than 5 %"
+        );
     }
 
     #[test]

@@ -36,12 +36,8 @@ pub(super) fn readings(named: &Named, span: &Span, dice: &mut Dice) -> Vec<Serie
             let load = busy * member.shape.load(now_ms, seed);
             let read = primary.step(now_ms, dt_ms, 1.0, load);
             let mirrored = shadow.step(now_ms, dt_ms, shape.mirrored_share, load);
-            let all = [
-                read.cpu_used_cores,
-                read.memory_working_set_bytes,
-                read.requests_per_second,
-                mirrored.cpu_used_cores,
-            ];
+            let all =
+                [read.cpu_used_cores, read.memory_working_set_bytes, read.requests_per_second, mirrored.cpu_used_cores];
             sums.iter_mut().zip(all).for_each(|(sum, value)| *sum += value / within as f64);
         }
         // An agent that is away reads nothing at all.

@@ -51,7 +51,8 @@ pub(super) fn workload(named: &Named, mut dice: Dice) -> Vec<Series> {
     let (step_ms, _, [shortest, longest]) = STEPS[row];
     let begin_ms = BEGIN.0 * DAY_MS + (dice.uniform() * BEGIN.1 * DAY_MS as f64) as u64;
     let days = dice.between(shortest, longest);
-    let span = Span { step_ms, first_step: begin_ms / step_ms, steps: (days * DAY_MS as f64 / step_ms as f64) as usize };
+    let span =
+        Span { step_ms, first_step: begin_ms / step_ms, steps: (days * DAY_MS as f64 / step_ms as f64) as usize };
     let chosen = dice.weighted(&FAMILIES[row]);
     match family(chosen, step_ms, &mut dice) {
         Some(load) => readings(named, &span, chosen == TRICKLE, load, &mut dice),

@@ -172,7 +172,16 @@ pub struct TrainSettings {
 
 impl Default for TrainSettings {
     fn default() -> Self {
-        Self { hidden: 48, seed: 1, batch: 256, steps: 3_000, look_every: 100, patience: 8, learning_rate: 3e-3, guarded: true }
+        Self {
+            hidden: 48,
+            seed: 1,
+            batch: 256,
+            steps: 3_000,
+            look_every: 100,
+            patience: 8,
+            learning_rate: 3e-3,
+            guarded: true,
+        }
     }
 }
 

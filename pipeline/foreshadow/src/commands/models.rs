@@ -3,7 +3,6 @@
 pub(crate) mod registry;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -105,8 +104,7 @@ impl Artifact {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let place = path.display();
         let bytes = fs::read(path).with_context(|| format!("{place} cannot be read"))?;
-        let (weights, card) =
-            Weights::from_bytes(&bytes).with_context(|| format!("{place} cannot serve"))?;
+        let (weights, card) = Weights::from_bytes(&bytes).with_context(|| format!("{place} cannot serve"))?;
         let beside = path.with_extension("json");
         let record = match fs::read(&beside) {
             Ok(text) => Some(read_record(&beside, &text, &bytes)?),

@@ -4,7 +4,6 @@ mod reproduce;
 mod telling;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,7 +14,7 @@ use jobs::retrain::record::Record;
 use jobs::retrain::{Champion, Origin, RetrainSettings, Retrained, retrain};
 use jobs::synthesize::{Synthesis, synthesize};
 use jobs::traces::Series;
-use schemas::EventTime;
+use schemas::{EventTime, Span};
 
 use super::models::Artifact;
 use super::models::registry::Registry;
@@ -40,6 +39,9 @@ Examples:
 pub(crate) struct Retrain {
     #[command(flatten)]
     source: Sources,
+    /// Length of a step [default: 10s for history; as far as a trace's readings lie apart].
+    #[arg(long, value_name = "SPAN", conflicts_with = "synthetic")]
+    step: Option<Span>,
     /// Where the artifact goes; its record goes beside it, with the ending `json`.
     #[arg(long, value_name = "FILE", default_value = "lstm.safetensors")]
     out: PathBuf,
@@ -117,7 +119,7 @@ pub(crate) fn run(arguments: &Retrain, settings: &Settings) -> anyhow::Result<()
     }
     let how = arguments.settings()?;
     let champion = arguments.champion(settings)?;
-    let (series, origin) = arguments.source.read(arguments.how.workloads)?;
+    let (series, origin) = arguments.source.read(arguments.how.workloads, arguments.step)?;
     let retrained = train(series, &origin, champion.as_ref(), &how)?;
     write(&arguments.out, &retrained)?;
     let mut said = if arguments.json {
@@ -155,8 +157,13 @@ impl Retrain {
         for (flag, value) in [("--steps", steps), ("--batch", batch), ("--examples", examples)] {
             anyhow::ensure!(value > 0, "{flag} 0: at least 1 is needed");
         }
-        anyhow::ensure!(learning_rate > 0.0 && learning_rate < 1.0, "--learning-rate {learning_rate}: 0 to 1 is sensible, such as 0.003");
-        let train = TrainSettings { hidden, steps, batch, learning_rate, seed, guarded: !unguarded, ..Default::default() };
+        anyhow::ensure!(self.step.is_none_or(|step| step.millis() > 0), "--step must be at least 1ms");
+        anyhow::ensure!(
+            learning_rate > 0.0 && learning_rate < 1.0,
+            "--learning-rate {learning_rate}: 0 to 1 is sensible, such as 0.003"
+        );
+        let train =
+            TrainSettings { hidden, steps, batch, learning_rate, seed, guarded: !unguarded, ..Default::default() };
         let sizes = Sizes { training: examples, ..Sizes::default() };
         Ok(RetrainSettings { train, sizes, without_tenants: self.without_tenant.clone() })
     }
@@ -179,20 +186,19 @@ impl Retrain {
                 return Ok(Some(Champion { name: serving.model.to_string(), weights }));
             }
         }
-        let (weights, _) = forecast::lstm::shipped().context("the shipped champion: name another with --champion")?;
-        Ok(Some(Champion { name: "the shipped champion".to_owned(), weights }))
+        Ok(None)
     }
 }
 
 impl Sources {
-    fn read(&self, workloads: usize) -> anyhow::Result<(Vec<Series>, Origin)> {
+    fn read(&self, workloads: usize, step: Option<Span>) -> anyhow::Result<(Vec<Series>, Origin)> {
         if let Some(seed) = self.synthetic {
             let made = Synthesis { seed, workloads, ..Synthesis::default() };
             return Ok((synthesize(&made), Origin { synthetic: Some(made), read: Vec::new() }));
         }
         let named = |path: &PathBuf| path.display().to_string();
         let read = self.traces.iter().chain(&self.history).map(named).collect();
-        Ok((telling::series(&self.traces, self.history.as_deref())?, Origin { synthetic: None, read }))
+        Ok((telling::series(&self.traces, self.history.as_deref(), step)?, Origin { synthetic: None, read }))
     }
 }
 
@@ -221,6 +227,7 @@ fn publish(arguments: &Retrain, settings: &Settings, retrained: Retrained) -> an
 fn record_of(artifact: &Path) -> anyhow::Result<Record> {
     let path = artifact.with_extension("json");
     let place = path.display();
-    let text = fs::read(&path).with_context(|| format!("{place} cannot be read: the record lies beside its artifact"))?;
+    let text =
+        fs::read(&path).with_context(|| format!("{place} cannot be read: the record lies beside its artifact"))?;
     serde_json::from_slice(&text).with_context(|| format!("{place} is no record of a training"))
 }

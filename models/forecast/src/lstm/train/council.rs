@@ -161,7 +161,8 @@ pub(super) fn trimmed_loss(losses: &[f64], tenants: &[u32]) -> f64 {
     sums.retain(|(_, count)| *count > 0);
     let counts: Vec<usize> = sums.iter().map(|(_, count)| *count).collect();
     let shares = capped(&counts, SHARE_MAX);
-    let mut means: Vec<(f64, f64)> = sums.iter().zip(shares).map(|((sum, n), share)| (sum / *n as f64, share)).collect();
+    let mut means: Vec<(f64, f64)> =
+        sums.iter().zip(shares).map(|((sum, n), share)| (sum / *n as f64, share)).collect();
     means.sort_by(|a, b| a.0.total_cmp(&b.0));
     let out = (means.len() as f64 * TRIMMED) as usize;
     let heard = &means[out..means.len() - out];
@@ -178,7 +179,8 @@ fn trimmed_mean(answers: &[(&[f32], f32)]) -> Vec<f32> {
         said.extend(answers.iter().map(|(answer, share)| (answer[at], *share)));
         said.sort_by(|a, b| a.0.total_cmp(&b.0));
         let heard = &said[out..said.len() - out];
-        let (sum, shares) = heard.iter().fold((0.0, 0.0), |(sum, all), (part, share)| (sum + part * share, all + share));
+        let (sum, shares) =
+            heard.iter().fold((0.0, 0.0), |(sum, all), (part, share)| (sum + part * share, all + share));
         sum / shares
     });
     mean.collect()
@@ -193,7 +195,10 @@ mod tests {
         assert_eq!(capped(&[8, 1, 1], 0.5), [0.5, 0.25, 0.25]);
         // 6 of 10 are cut to 0.4; of the 0.6 left, 3 of 4 would be 0.45 and are cut, too; the last has the rest.
         let shares = capped(&[6, 3, 1], 0.4);
-        assert!(shares.iter().zip([0.4, 0.4, 0.2]).all(|(share, expected)| (share - expected).abs() < 1e-12), "{shares:?}");
+        assert!(
+            shares.iter().zip([0.4, 0.4, 0.2]).all(|(share, expected)| (share - expected).abs() < 1e-12),
+            "{shares:?}"
+        );
         assert_eq!(capped(&[9, 1], 0.2), [0.5, 0.5]);
         assert_eq!(capped(&[7], 0.2), [1.0]);
     }

@@ -61,7 +61,11 @@ impl Registry {
     pub(crate) fn swap_time(&self, asked: Option<EventTime>, now: EventTime) -> anyhow::Result<EventTime> {
         let least = self.serving().map_or(EventTime::default(), |model| model.time.plus(1));
         let time = asked.unwrap_or(now.plus(LEAD_MS).max(least));
-        anyhow::ensure!(time >= least, "{time} is too early: the champion serves from {} on, name a later time", least.minus(1));
+        anyhow::ensure!(
+            time >= least,
+            "{time} is too early: the champion serves from {} on, name a later time",
+            least.minus(1)
+        );
         Ok(time)
     }
 }

@@ -77,7 +77,11 @@ fn what_cannot_serve_is_refused_by_name() {
     assert!(refused(&folder.path().join("none")).contains("cannot be read"));
     let sound = artifact(1);
     fs::write(&path, &sound[..sound.len() - 1]).expect("the folder can be written");
-    assert!(refused(&path).contains("1.safetensors cannot serve: it is not a whole safetensors file"), "{}", refused(&path));
+    assert!(
+        refused(&path).contains("1.safetensors cannot serve: it is not a whole safetensors file"),
+        "{}",
+        refused(&path)
+    );
     // One of the card's digits: the version that it was trained for.
     let text = format!("input_version\\\":{INPUT_VERSION}");
     let at = sound.windows(text.len()).position(|window| window == text.as_bytes()).expect("the card says it");

@@ -1,6 +1,5 @@
 //! Training once more what a record says, and what differs.
 
-use std::io::Write;
 use std::path::Path;
 
 use jobs::retrain::Origin;

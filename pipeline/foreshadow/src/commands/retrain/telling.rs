@@ -8,6 +8,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jobs::retrain::Progress;
 use jobs::retrain::record::Record;
 use jobs::traces::Series;
+use schemas::Span;
+
+/// Length of a step of history: that of the pipeline's forecasts.
+const HISTORY_STEP_MS: u64 = 10_000;
 
 /// Bars for people, lines for files.
 pub(super) struct Bars {
@@ -64,15 +68,21 @@ impl Bars {
     }
 }
 
-/// The series of trace files or of a folder of history.
+/// The series of trace files or of a folder of history. A file names no tenants: its series belong to one of its name.
 ///
 /// # Errors
 /// What cannot be read.
-pub(super) fn series(traces: &[PathBuf], history: Option<&Path>) -> anyhow::Result<Vec<Series>> {
-    match history {
-        Some(folder) => jobs::traces::of_history(folder),
-        None => jobs::traces::of_files(traces),
+pub(super) fn series(traces: &[PathBuf], history: Option<&Path>, step: Option<Span>) -> anyhow::Result<Vec<Series>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let step_ms = step.map(Span::millis);
+    if let Some(folder) = history {
+        return Ok(runtime.block_on(jobs::history::read(folder, step_ms.unwrap_or(HISTORY_STEP_MS)))?);
     }
+    let mut series = runtime.block_on(jobs::traces::read(traces, step_ms))?;
+    for one in &mut series {
+        one.tenant = one.trace.split('.').next().unwrap_or_default().to_owned();
+    }
+    Ok(series)
 }
 
 /// The verdict, and what was trained.
