@@ -51,10 +51,13 @@ pub struct Card {
     /// The seed of its training.
     pub seed: u64,
     /// All settings of its training.
+    #[serde(default)]
     pub settings: TrainSettings,
     /// The data that it was trained on.
+    #[serde(default)]
     pub data: Data,
     /// Scores on held-out data, by name.
+    #[serde(default)]
     pub scores: BTreeMap<String, f64>,
 }
 
