@@ -4,6 +4,9 @@
 
 pub mod backtest;
 pub mod evaluate;
+pub mod history;
 pub mod predictability;
+pub mod retrain;
+pub mod synthesize;
 pub mod traces;
 pub mod walk;

@@ -3,8 +3,10 @@
 //! The networks add so many *units* to the moving average, where a unit is how far the window's values lie from its newest:
 //! each answers unlike the others, so that forecasts show which of them served.
 
+use std::collections::BTreeMap;
+
 use forecast::lstm::input::{BASES, INPUT_VERSION, OUTPUTS};
-use forecast::lstm::{Card, Weights};
+use forecast::lstm::{Card, Data, TrainSettings, Weights};
 use schemas::{EventTime, Metric, Model, ModelId, Role, Sample, V1};
 
 use crate::fixtures::name;
@@ -71,6 +73,14 @@ pub fn artifact(units: f32, input_version: u32) -> Vec<u8> {
     let mut outputs = [-20.0; OUTPUTS];
     outputs[MOVING_AVERAGE] = 20.0;
     outputs[BASES] = units;
-    let card = Card { input_version, hidden: HIDDEN, trained_on: "nothing".to_owned(), seed: 0 };
+    let card = Card {
+        input_version,
+        hidden: HIDDEN,
+        trained_on: "nothing".to_owned(),
+        seed: 0,
+        settings: TrainSettings::default(),
+        data: Data::default(),
+        scores: BTreeMap::new(),
+    };
     Weights::constant(HIDDEN, outputs).to_bytes(&card)
 }

@@ -30,5 +30,6 @@ mod shipped;
 pub use input::{About, LEVELS, Measure, Question, Recent};
 pub use model::{Batch, Model};
 pub use shipped::{SHIPPED, shipped};
-pub use train::{Examples, Look, TrainSettings, train};
-pub use weights::{ArtifactError, Card, Weights};
+pub use train::council::{SHARE_MAX, capped};
+pub use train::{Examples, Look, Score, TrainSettings, train};
+pub use weights::{ArtifactError, Card, Data, Weights};

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    actuate, bench, completions, demo, evaluate, explain, predictability, profile, run, settings, sql, tap, validate,
+    actuate, bench, completions, demo, evaluate, explain, models, predictability, profile, retrain, run, settings, sql,
+    tap, validate,
 };
 
 /// Keeps every workload supplied with just enough resource, a little ahead of time.
@@ -65,6 +66,10 @@ pub(crate) enum Command {
     Evaluate(evaluate::Evaluate),
     /// Says for which workloads prediction would pay, and by how much.
     Predictability(predictability::Arguments),
+    /// Trains a challenger for the global model, and says whether it beats the champion.
+    Retrain(retrain::Retrain),
+    /// Lists models, promotes one, or rolls back to the former.
+    Models(models::Models),
     /// Prints completions for a shell.
     Completions(completions::Completions),
 }
@@ -73,7 +78,7 @@ impl Command {
     /// What is told unless the user says otherwise.
     pub(crate) const fn told(&self) -> &'static str {
         match self {
-            Self::Run(_) | Self::Profile(_) | Self::Actuate(_) | Self::Tap(_) => "info",
+            Self::Run(_) | Self::Profile(_) | Self::Actuate(_) | Self::Tap(_) | Self::Retrain(_) => "info",
             _ => "warn",
         }
     }

@@ -54,6 +54,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Bench(arguments) => commands::bench::run(arguments, &settings()?),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Predictability(arguments) => commands::predictability::run(arguments),
+        Command::Retrain(arguments) => commands::retrain::run(arguments, &settings()?),
+        Command::Models(arguments) => commands::models::run(arguments, &settings()?),
         Command::Completions(arguments) => commands::completions::run(arguments),
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig, Lstm, LstmConfig, LstmState};
+use burn::optim::GradientsParams;
 use burn::tensor::activation::{relu, softmax, softplus};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -65,6 +66,37 @@ impl Net {
             (numbers(layer.weight.val().into_data()), numbers(bias.val().into_data()))
         });
         Weights::new(hidden, layers)
+    }
+
+    /// The gradients of all its weights in a row, in the order of its layers.
+    pub(super) fn flat(&self, gradients: &GradientsParams) -> Vec<f32> {
+        let numbers = |tensor: TensorData| tensor.try_into_vec::<f32>().expect("gradients are f32");
+        let mut flat = Vec::new();
+        for layer in self.clone().layers() {
+            let bias = layer.bias.as_ref().expect("layers are made with a bias");
+            let matrix = gradients.get::<2>(layer.weight.id).expect("every layer is used");
+            flat.extend(numbers(matrix.into_data()));
+            flat.extend(numbers(gradients.get::<1>(bias.id).expect("every layer is used").into_data()));
+        }
+        flat
+    }
+
+    /// Gradients from such a row.
+    pub(super) fn unflat(&self, flat: &[f32]) -> GradientsParams {
+        let device = Device::flex();
+        let mut gradients = GradientsParams::new();
+        let mut rest = flat;
+        for layer in self.clone().layers() {
+            let bias = layer.bias.as_ref().expect("layers are made with a bias");
+            let [inputs, outputs] = layer.weight.dims();
+            let (matrix, after) = rest.split_at(inputs * outputs);
+            let (row, after) = after.split_at(outputs);
+            rest = after;
+            let matrix = Tensor::<2>::from_data(TensorData::new(matrix.to_vec(), [inputs, outputs]), &device);
+            gradients.register(layer.weight.id, matrix);
+            gradients.register(bias.id, Tensor::<1>::from_data(TensorData::new(row.to_vec(), [outputs]), &device));
+        }
+        gradients
     }
 
     /// All layers, in the order of [`LAYERS`](super::weights::LAYERS).

@@ -4,8 +4,13 @@
 //! level. Adam with a cosine schedule; gradients are cut at a norm of one, because demand has tails. The weights kept are
 //! those with the least loss on the validation examples, which the caller keeps apart by time and by workload.
 //!
+//! Examples belong to tenants, and no tenant is trusted: see [`council`] for whose word counts how much. It guards what is
+//! descended and when to stop; [`TrainSettings::guarded`] turns it off.
+//!
 //! Order, beginnings and arithmetic follow from the seed alone: the same examples and settings give the same weights to
 //! the bit, on machines of one kind of processor.
+
+pub mod council;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::{AdamConfig, GradientsParams};
@@ -19,6 +24,17 @@ use super::net::{Batch, Net};
 use super::weights::Weights;
 use crate::noise::Noise;
 use crate::pinball::pinball;
+use council::Council;
+
+/// What a network says that repeats the blend of the other experts: all of the mixture on it, and its widths.
+const BLEND: [f32; OUTPUTS] = {
+    let mut outputs = [0.0; OUTPUTS];
+    outputs[1] = 1e3;
+    outputs
+};
+
+/// A truth this little above a quantile, in units, is covered: single floats cannot say more.
+const COVERED_WITHIN: f64 = 1e-5;
 
 /// Questions with known answers.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +47,25 @@ pub struct Examples {
     truths: Vec<f32>,
     weights: Vec<f32>,
     frames: Vec<Frame>,
+    tenants: Vec<u32>,
+    tenant: u32,
+}
+
+/// How well an example was answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Score {
+    /// The mean pinball loss over [`LEVELS`], as a share of the series' level.
+    pub loss: f64,
+    /// Whether the truth was at or below the quantile of each level.
+    pub covered: [bool; LEVELS.len()],
 }
 
 impl Examples {
+    /// What is added from now on belongs to the tenant of this number.
+    pub fn belong_to(&mut self, tenant: u32) {
+        self.tenant = tenant;
+    }
+
     /// Adds what was known of a series, what was asked, and what came true. An example about a series without a newest
     /// value, which no model is asked about, is left out; returns whether it was taken.
     pub fn push(&mut self, recent: &Recent, step_ms: u64, question: &Question, truth: f64) -> bool {
@@ -45,6 +77,7 @@ impl Examples {
         self.truths.push(scene.told(truth));
         self.weights.push(scene.weight());
         self.frames.push(frame);
+        self.tenants.push(self.tenant);
         true
     }
 
@@ -77,16 +110,41 @@ impl Examples {
         }
     }
 
+    /// How well a model answers each of them.
+    pub fn scores(&self, model: &Model) -> Vec<Score> {
+        let outputs = model.outputs(&self.sequences, &self.context, 0..self.len());
+        let row = outputs.len() / self.len().max(1);
+        let rows = outputs.chunks_exact(row.max(1)).map(|row| &row[..OUTPUTS]);
+        self.scored(rows)
+    }
+
+    /// How well the blend of the other experts does: the baseline that is hard to beat.
+    pub fn scores_of_the_blend(&self) -> Vec<Score> {
+        self.scored(std::iter::repeat_n(&BLEND[..], self.len()))
+    }
+
+    fn scored<'a>(&self, outputs: impl Iterator<Item = &'a [f32]>) -> Vec<Score> {
+        let score = |(at, (frame, row)): (usize, (&Frame, &[f32]))| {
+            let told = frame.quantiles(row);
+            let truth = f64::from(self.truths[at]);
+            let loss: f64 = told.iter().zip(LEVELS).map(|(told, level)| pinball(level, *told, truth)).sum();
+            Score {
+                loss: loss / LEVELS.len() as f64 * f64::from(self.weights[at]),
+                covered: told.map(|told| truth <= told + COVERED_WITHIN),
+            }
+        };
+        self.frames.iter().zip(outputs).enumerate().map(score).collect()
+    }
+
     /// The model's mean loss on them, as it is trained for.
     pub fn loss(&self, model: &Model) -> f64 {
-        let outputs = model.outputs(&self.sequences, &self.context, 0..self.len());
-        let rows = outputs.chunks_exact(outputs.len() / self.len().max(1));
-        let losses = self.frames.iter().zip(rows).enumerate().map(|(at, (frame, row))| {
-            let told = frame.quantiles(&row[..OUTPUTS]);
-            let loss = told.iter().zip(LEVELS).map(|(told, level)| pinball(level, *told, f64::from(self.truths[at])));
-            loss.sum::<f64>() * f64::from(self.weights[at])
-        });
-        losses.sum::<f64>() / (self.len() * LEVELS.len()) as f64
+        self.scores(model).iter().map(|score| score.loss).sum::<f64>() / self.len() as f64
+    }
+
+    /// The same as [`council`] hears it: tenants by their capped shares, without the worst and the best quarter of them.
+    fn guarded_loss(&self, model: &Model) -> f64 {
+        let losses: Vec<f64> = self.scores(model).iter().map(|score| score.loss).collect();
+        council::trimmed_loss(&losses, &self.tenants)
     }
 }
 
@@ -108,11 +166,22 @@ pub struct TrainSettings {
     pub patience: usize,
     /// The learning rate after the first looks' warm-up; it falls to a hundredth along a cosine.
     pub learning_rate: f64,
+    /// Whether tenants are heard as [`council`] says. Without it every example counts alike, whoever sent it.
+    pub guarded: bool,
 }
 
 impl Default for TrainSettings {
     fn default() -> Self {
-        Self { hidden: 48, seed: 1, batch: 256, steps: 3_000, look_every: 100, patience: 8, learning_rate: 3e-3 }
+        Self {
+            hidden: 48,
+            seed: 1,
+            batch: 256,
+            steps: 3_000,
+            look_every: 100,
+            patience: 8,
+            learning_rate: 3e-3,
+            guarded: true,
+        }
     }
 }
 
@@ -148,19 +217,25 @@ pub fn train(
     let clipping = GradientClippingConfig::Norm(1.0);
     let mut optimizer = AdamConfig::new().with_grad_clipping(Some(clipping)).init();
     let mut deck = Deck::new(examples.len(), settings.seed);
-    let mut best = (validation.loss(&Model::new(&beginning)), beginning);
+    let mut council = settings.guarded.then(|| Council::new(examples, settings.seed));
+    let judge = |weights: &Weights| match settings.guarded {
+        true => validation.guarded_loss(&Model::new(weights)),
+        false => validation.loss(&Model::new(weights)),
+    };
+    let mut best = (judge(&beginning), beginning);
     let (mut since, mut worse) = (0.0, 0);
     for step in 1..=settings.steps {
-        let chosen = deck.deal(settings.batch.min(examples.len()));
-        let loss = net.loss(examples.batch(&chosen, &device));
-        since += f64::from(loss.clone().into_scalar::<f32>());
-        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        let (loss, gradients) = match &mut council {
+            Some(council) => council.ask(&net, examples, settings.batch, &device),
+            None => descent(&net, examples.batch(&deck.deal(settings.batch.min(examples.len())), &device)),
+        };
+        since += loss;
         net = optimizer.step(settings.rate(step), net, gradients);
         if !step.is_multiple_of(settings.look_every) && step != settings.steps {
             continue;
         }
         let weights = net.clone().weights();
-        let loss = validation.loss(&Model::new(&weights));
+        let loss = judge(&weights);
         worse += 1;
         if loss < best.0 {
             best = (loss, weights);
@@ -174,6 +249,13 @@ pub fn train(
         }
     }
     best.1
+}
+
+/// The loss on a batch, and its gradients.
+fn descent(net: &Net, batch: Batch) -> (f64, GradientsParams) {
+    let loss = net.loss(batch);
+    let told = f64::from(loss.clone().into_scalar::<f32>());
+    (told, GradientsParams::from_grads(loss.backward(), net))
 }
 
 impl TrainSettings {

@@ -6,12 +6,13 @@
 //! Nothing is believed: an artifact with another input version, a tensor that is missing, of another shape or type, or a weight that is
 //! not a number, is refused by name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::input::{CHANNELS, CONTEXT, INPUT_VERSION, OUTPUTS};
+use super::train::TrainSettings;
 use crate::noise::Noise;
 
 /// Units of the head's first layer.
@@ -38,7 +39,7 @@ pub(super) const LAYERS: [&str; 10] = [
 const CARD: &str = "foreshadow";
 
 /// What an artifact says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// The version of [`input`](super::input) that it was trained on.
@@ -49,6 +50,35 @@ pub struct Card {
     pub trained_on: String,
     /// The seed of its training.
     pub seed: u64,
+    /// All settings of its training.
+    #[serde(default)]
+    pub settings: TrainSettings,
+    /// The data that it was trained on.
+    #[serde(default)]
+    pub data: Data,
+    /// Scores on held-out data, by name.
+    #[serde(default)]
+    pub scores: BTreeMap<String, f64>,
+}
+
+/// The data of a training.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// When the oldest series begins, milliseconds since the epoch.
+    pub from_ms: u64,
+    /// When the newest ends.
+    pub to_ms: u64,
+    /// SHA-256 of all values, in hexadecimal.
+    pub sha256: String,
+    /// How many series.
+    pub series: usize,
+    /// How many examples were trained on.
+    pub examples: usize,
+    /// How many said when to stop.
+    pub validation: usize,
+    /// How many it was judged by.
+    pub held_out: usize,
 }
 
 /// The weights of a network.

@@ -3,7 +3,15 @@
 use super::*;
 
 fn card() -> Card {
-    Card { input_version: INPUT_VERSION, hidden: 8, trained_on: "nothing".to_owned(), seed: 4 }
+    Card {
+        input_version: INPUT_VERSION,
+        hidden: 8,
+        trained_on: "nothing".to_owned(),
+        seed: 4,
+        settings: TrainSettings::default(),
+        data: Data::default(),
+        scores: BTreeMap::from([("loss".to_owned(), 0.125)]),
+    }
 }
 
 #[test]
