@@ -13,6 +13,7 @@
 //! | `percentile` | no forecast: the 0.9 and 0.95 quantiles of a decaying histogram and 15 %, as the Kubernetes VPA recommends |
 //! | `lstm` | the network, held to its recent misses; `lstm.raw`, the network as it stands |
 
+use std::borrow::Cow;
 use std::num::NonZero;
 use std::thread;
 
@@ -48,11 +49,13 @@ pub struct Evaluation {
     pub target: f64,
     /// Only rows whose expert is named here; all where empty.
     pub experts: Vec<String>,
+    /// A factor by which each series' level shifts at the start of its test and every day from then on, up and back in turn.
+    pub level_shift: Option<f64>,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { origins_max: 400, target: 0.95, experts: Vec::new() }
+        Self { origins_max: 400, target: 0.95, experts: Vec::new(), level_shift: None }
     }
 }
 
@@ -85,7 +88,14 @@ pub fn evaluate(series: &[Series], evaluation: &Evaluation, model: Option<&Model
     let step_ms = first.step_ms;
     let horizons: Vec<u32> =
         HORIZONS_MS.iter().filter(|horizon| **horizon >= step_ms).map(|horizon| (horizon / step_ms) as u32).collect();
-    let usable: Vec<&Series> = series.iter().filter(|series| is_usable(series)).collect();
+    let usable: Vec<Cow<'_, Series>> = series
+        .iter()
+        .filter(|series| is_usable(series))
+        .map(|series| {
+            evaluation.level_shift.map_or(Cow::Borrowed(series), |factor| Cow::Owned(shifted(series, factor)))
+        })
+        .collect();
+    let usable: Vec<&Series> = usable.iter().map(AsRef::as_ref).collect();
     let settings = EnsembleSettings {
         horizons_steps: horizons.clone(),
         aim: Aim::Value,
@@ -131,6 +141,15 @@ fn is_usable(series: &Series) -> bool {
 
 fn first_part(series: &Series) -> usize {
     (series.values.len() as f64 * FIRST_PART) as usize
+}
+
+/// The series with a level that shifts every day of its test, by a factor and back.
+fn shifted(series: &Series, factor: f64) -> Series {
+    let (from, day) = (first_part(series), (DAY_MS / series.step_ms) as usize);
+    let mut series = series.clone();
+    let shifts = series.values[from..].chunks_mut(day).step_by(2);
+    shifts.flatten().flatten().for_each(|value| *value *= factor);
+    series
 }
 
 /// Walks shares of the series on a thread each; results come in the order of the series, whatever the number of threads.
@@ -295,6 +314,14 @@ mod tests {
             wape("persistence")
         );
         assert!(wape("ensemble").is_some_and(|wape| wape < 1e-6));
+    }
+
+    #[test]
+    fn a_level_shifts_every_other_day_of_the_test() {
+        let shifted = shifted(&series(vec![Some(1.0); 2880]), 3.0);
+        // The test begins at 2016, in the middle of nothing; a day has 288 steps.
+        let level = |at: usize| shifted.values[at];
+        assert_eq!([2015, 2016, 2303, 2304, 2591, 2592].map(level), [1.0, 3.0, 3.0, 1.0, 1.0, 3.0].map(Some));
     }
 
     #[test]

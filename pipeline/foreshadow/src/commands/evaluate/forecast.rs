@@ -37,6 +37,9 @@ pub(crate) struct Forecast {
     /// The quantile that experts are chosen and calibrated at.
     #[arg(long, default_value_t = Evaluation::default().target, value_name = "Q")]
     target: f64,
+    /// Shifts each series' level by this factor at the start of its test and every day from then on, up and back in turn.
+    #[arg(long, value_name = "FACTOR")]
+    level_shift: Option<f64>,
     /// Prints one JSON object with `rows`.
     #[arg(long)]
     json: bool,
@@ -49,6 +52,9 @@ pub(crate) struct Forecast {
 pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
     if arguments.origins == 0 {
         bail!("--origins 0 scores nothing: give at least 1");
+    }
+    if arguments.level_shift.is_some_and(|factor| !(factor.is_finite() && factor > 0.0)) {
+        bail!("--level-shift must be a number above zero, such as 2");
     }
     let model = model(arguments)?;
     let step_ms = arguments.step.map(Span::millis);
