@@ -34,7 +34,7 @@ use crate::persistence::cold_quantile;
 use crate::pinball::pinball;
 use crate::prediction::{Levels, Prediction};
 use crate::settings::EnsembleSettings;
-use crate::voice::{CHOIR, Guess, JUDGED, Record, VOICES, nearest};
+use crate::voice::{CHOIR, Guess, JUDGED, Judged, Record, Spread, VOICES, levels, nearest};
 
 /// At most so many.
 const ORIGINS_PER_HORIZON: u32 = 8;
@@ -82,7 +82,7 @@ struct Said {
     signs: Option<Signs>,
     guesses: [Option<Guess>; VOICES],
     /// The voices' quantiles at the judged levels.
-    judged: [Option<[f64; JUDGED.len() + 1]>; VOICES],
+    judged: [Option<Judged>; VOICES],
     calibrated: Option<f64>,
     of_time: Option<f64>,
 }
@@ -139,7 +139,7 @@ impl Track {
             return;
         }
         let view = self.view(experts);
-        let judged = array::from_fn(|voice| self.records[voice].judged(view.guesses[voice]?, self.target));
+        let judged = array::from_fn(|voice| self.judged(&view, experts, voice));
         let calibrated = self.quantile(&view, experts, self.conformal.level_for(self.target));
         let of_time = self.quantile(&view, experts, self.of_time.level_for(self.target));
         let said = Said { signs: view.answers.signs, guesses: view.guesses, judged, calibrated, of_time };
@@ -183,14 +183,14 @@ impl Track {
     pub(crate) fn question(&self, experts: &Experts, levels: &[f64]) -> (Answers, Option<Vec<f64>>) {
         let mut view = self.view(experts);
         view.guesses[LSTM] = None;
-        let quantiles = levels.iter().map(|level| self.blend(&view, *level)).collect();
+        let quantiles = levels.iter().map(|level| self.blend(&view, experts, *level)).collect();
         (view.answers, quantiles)
     }
 
     /// What each voice says that can, by its name in [`CHOIR`].
     pub(crate) fn voices(&self, experts: &Experts, level: f64) -> Vec<(&'static str, f64)> {
         let view = self.view(experts);
-        let say = |voice: usize| Some((CHOIR[voice].2, self.records[voice].quantile(view.guesses[voice]?, level)?));
+        let say = |voice: usize| Some((CHOIR[voice].2, self.voice(&view, experts, voice, level)?));
         (0..VOICES).filter_map(say).collect()
     }
 
@@ -228,14 +228,32 @@ impl Track {
     fn view(&self, experts: &Experts) -> View {
         let mut answers = experts.answers(self.horizon);
         answers.bases[ExpertName::Linear as usize] = answers.signs.as_ref().map(|signs| self.linear.answer(signs));
-        let guesses = array::from_fn(|voice| Guess::of(voice, &answers, experts, self.horizon));
+        let guesses = array::from_fn(|voice| Guess::of(voice, &answers));
         View { answers, guesses }
+    }
+
+    /// What a voice says at a level, at least 0.
+    fn voice(&self, view: &View, experts: &Experts, voice: usize, level: f64) -> Option<f64> {
+        let guess = view.guesses[voice]?;
+        match CHOIR[voice] {
+            (expert, Spread::Own, _) => experts.own_quantile(expert, self.horizon, level).map(|own| own.max(0.0)),
+            _ => self.records[voice].quantile(guess, level),
+        }
+    }
+
+    /// What it says at the levels that it is judged at.
+    fn judged(&self, view: &View, experts: &Experts, voice: usize) -> Option<Judged> {
+        let mut quantiles = levels(self.target);
+        for level in &mut quantiles {
+            *level = self.voice(view, experts, voice, *level)?;
+        }
+        Some(quantiles)
     }
 
     /// The blend; failing it, persistence as it stands, the batched model, or persistence with a margin that is as good as any.
     fn quantile(&self, view: &View, experts: &Experts, level: f64) -> Option<f64> {
         let persistence = view.guesses[PERSISTENCE];
-        self.blend(view, level)
+        self.blend(view, experts, level)
             .or_else(|| self.records[PERSISTENCE].quantile(persistence?, level))
             .or_else(|| experts.own_quantile(ExpertName::Lstm, self.horizon, level))
             .or_else(|| Some(cold_quantile(view.answers.base(ExpertName::Persistence)?, level)))
@@ -243,11 +261,11 @@ impl Track {
     }
 
     /// The weighted mean of the voices' quantiles; `None` while none has a standing.
-    fn blend(&self, view: &View, level: f64) -> Option<f64> {
+    fn blend(&self, view: &View, experts: &Experts, level: f64) -> Option<f64> {
         let judged = nearest(level, self.target);
         let heard = |voice: usize| {
             let loss = self.records[voice].standing(judged)?;
-            Some((loss, self.records[voice].quantile(view.guesses[voice]?, level)?))
+            Some((loss, self.voice(view, experts, voice, level)?))
         };
         let heard: [Option<(f64, f64)>; VOICES] = array::from_fn(heard);
         let least = heard.iter().flatten().map(|(loss, _)| *loss).min_by(f64::total_cmp)?;
@@ -273,10 +291,9 @@ impl Track {
         if let Some(signs) = &said.signs {
             self.linear.learn(signs, truth);
         }
-        for ((record, guess), judged) in self.records.iter_mut().zip(said.guesses).zip(said.judged) {
-            if let Some(guess) = guess {
-                record.learn(guess, judged, self.target, truth);
-            }
+        for (voice, record) in self.records.iter_mut().enumerate() {
+            let guess = said.guesses[voice].filter(|_| CHOIR[voice].1 != Spread::Own);
+            record.learn(guess, said.judged[voice], self.target, truth);
         }
         if let Some(calibrated) = said.calibrated {
             let hit = covers(calibrated, truth);

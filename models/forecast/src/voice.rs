@@ -7,15 +7,15 @@
 //! |---|---|
 //! | constant | 1: the margin is as it was |
 //! | volatility | the series' recent change per step: the margin grows and shrinks with it |
-//! | own | the expert's own distance from its median to its 95 % quantile |
+//! | own | nothing: the expert has quantiles of its own, and is heard as it stands |
 //!
-//! So even an expert that knows its quantiles is held to what it has missed by (normalised split conformal, Papadopoulos et al.
-//! 2008). Each voice is judged by its pinball loss at the levels that count.
+//! (normalised split conformal, Papadopoulos et al. 2008). To hold an expert's own quantiles to residuals, too, cost more by the noise
+//! of few residuals than it won. Each voice is judged by its pinball loss at the levels that count.
 
 use serde::{Deserialize, Serialize};
 
 use crate::decay::half_power;
-use crate::experts::{Answers, Experts};
+use crate::experts::Answers;
 use crate::forecaster::ExpertName;
 use crate::pinball::pinball;
 use crate::residuals::Residuals;
@@ -26,11 +26,11 @@ const HALF_LIFE_ORIGINS: f64 = 360.0;
 /// A mean of fewer losses is no ground for a word.
 const MIN_LOSSES: u32 = 20;
 
-/// An own spread is at least this share of the series' volatility: a histogram of one bucket has none.
-const OWN_LEAST: f64 = 0.1;
-
 /// Levels that voices are judged at, beside the target.
 pub(crate) const JUDGED: [f64; 3] = [0.5, 0.9, 0.95];
+
+/// A number for each of [`JUDGED`], and for the target.
+pub(crate) type Judged = [f64; JUDGED.len() + 1];
 
 /// What scales the residuals of a voice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +70,10 @@ pub(crate) struct Guess {
 
 impl Guess {
     /// Of a voice; `None` where its expert is silent.
-    pub(crate) fn of(voice: usize, answers: &Answers, experts: &Experts, horizon: u32) -> Option<Self> {
+    pub(crate) fn of(voice: usize, answers: &Answers) -> Option<Self> {
         let (expert, spread, _) = CHOIR[voice];
-        let base = answers.base(expert)?;
-        let scale = match spread {
-            Spread::Constant => 1.0,
-            Spread::Volatility => answers.unit,
-            Spread::Own => {
-                let own = experts.own_quantile(expert, horizon, 0.95)? - base;
-                own.max(OWN_LEAST * answers.unit)
-            }
-        };
-        Some(Self { base, scale })
+        let scale = if spread == Spread::Volatility { answers.unit } else { 1.0 };
+        Some(Self { base: answers.base(expert)?, scale })
     }
 }
 
@@ -89,7 +81,7 @@ impl Guess {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     residuals: Residuals,
-    losses: [f64; JUDGED.len() + 1],
+    losses: Judged,
     weight: f64,
     count: u32,
 }
@@ -104,17 +96,9 @@ impl Record {
         Some((guess.base + guess.scale * self.residuals.quantile(level)?).max(0.0))
     }
 
-    /// Its quantiles at the levels that it is judged at.
-    pub(crate) fn judged(&self, guess: Guess, target: f64) -> Option<[f64; JUDGED.len() + 1]> {
-        let mut quantiles = [0.0; JUDGED.len() + 1];
-        for (quantile, level) in quantiles.iter_mut().zip(levels(target)) {
-            *quantile = self.quantile(guess, level)?;
-        }
-        Some(quantiles)
-    }
-
-    pub(crate) fn learn(&mut self, guess: Guess, judged: Option<[f64; JUDGED.len() + 1]>, target: f64, truth: f64) {
-        if let Some(quantiles) = judged {
+    /// Learns what came: a loss of what was said, and a residual of a voice that lives off residuals.
+    pub(crate) fn learn(&mut self, guess: Option<Guess>, said: Option<Judged>, target: f64, truth: f64) {
+        if let Some(quantiles) = said {
             let keep = half_power(1.0 / HALF_LIFE_ORIGINS);
             for ((loss, quantile), level) in self.losses.iter_mut().zip(quantiles).zip(levels(target)) {
                 *loss = *loss * keep + pinball(level, quantile, truth);
@@ -122,7 +106,9 @@ impl Record {
             self.weight = self.weight * keep + 1.0;
             self.count = self.count.saturating_add(1);
         }
-        self.residuals.push((truth - guess.base) / guess.scale);
+        if let Some(guess) = guess {
+            self.residuals.push((truth - guess.base) / guess.scale);
+        }
     }
 
     /// The recent mean loss at one of the judged levels, of whoever has been scored at all.
@@ -143,7 +129,7 @@ pub(crate) fn nearest(level: f64, target: f64) -> usize {
 }
 
 /// The judged levels, the target last.
-fn levels(target: f64) -> [f64; JUDGED.len() + 1] {
+pub(crate) fn levels(target: f64) -> Judged {
     [JUDGED[0], JUDGED[1], JUDGED[2], target]
 }
 
@@ -155,8 +141,9 @@ mod tests {
     fn a_margin_grows_with_its_scale() {
         let mut record = Record::new(100);
         // Residuals 1..=19 in units of 2.
-        (1..=19)
-            .for_each(|miss| record.learn(Guess { base: 10.0, scale: 2.0 }, None, 0.95, 10.0 + 2.0 * f64::from(miss)));
+        (1..=19).for_each(|miss| {
+            record.learn(Some(Guess { base: 10.0, scale: 2.0 }), None, 0.95, 10.0 + 2.0 * f64::from(miss))
+        });
         // Rank 20 · 0.95 = 19: base 5 and 19 units of 3.
         assert_eq!(record.quantile(Guess { base: 5.0, scale: 3.0 }, 0.95), Some(62.0));
         assert_eq!(record.standing(0), None);

@@ -63,8 +63,12 @@ pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let series = runtime.block_on(traces::read(&arguments.traces, step_ms))?;
-    let evaluation =
-        Evaluation { origins_max: arguments.origins, target: arguments.target, experts: arguments.experts.clone() };
+    let evaluation = Evaluation {
+        origins_max: arguments.origins,
+        target: arguments.target,
+        experts: arguments.experts.clone(),
+        level_shift: arguments.level_shift,
+    };
     let by_trace: Vec<&[Series]> = series.chunk_by(|a, b| a.trace == b.trace).collect();
     let progress = ProgressBar::new(by_trace.len() as u64);
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos} of {len} traces {wide_msg}")?);
