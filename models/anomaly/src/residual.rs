@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alarm_budget::{AlarmBudget, RATE_MAX};
-use crate::detector::{CRITICAL_RATIO, Finding, Kind, RELATIVE_SCALE_FLOOR, figure};
+use crate::detector::{Finding, Kind, RELATIVE_SCALE_FLOOR, figure};
 use crate::episode::Escalation;
 
 /// Mean excesses. With P(y > u) = 0.05: ln(0.05 / 10⁻⁵).
