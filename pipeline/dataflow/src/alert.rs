@@ -3,14 +3,16 @@
 //! | kind | suggested | what would help, best first, when it is critical |
 //! |---|---|---|
 //! | spike, oscillation | `hold_down` | `hold_down` |
-//! | seasonal, divergence, stuck-at | `investigate` | `hold_down` |
+//! | seasonal, divergence | `investigate` | `hold_down` |
 //! | leak | `restart` | `raise_memory`, `restart`, `hold_down` |
-//! | saturation of memory | `raise_memory` | `raise_memory`, `hold_down` |
+//! | stuck-at | `investigate` | `hold_up`: what is forecast from a reading that hangs is worth nothing |
+//! | saturation of memory | `raise_memory` | `raise_memory` |
 //! | saturation of CPU, level shift | `investigate` | nothing: it is raised in any case, and may be lowered |
-//! | residual above the forecast | `hold_down` | `hold_down` |
-//! | residual below the forecast | `hold_up` | `hold_up`, `hold_down` |
+//! | residual above the forecast | `investigate` | nothing: what is needed now is granted, and the window holds it |
+//! | residual below the forecast | `hold_up` | `hold_up` |
 //!
-//! Of what would help, the first that the workload's policy allows is taken: see `scaling::remedy`.
+//! Of what would help, the first that the workload's policy allows is taken: see `scaling::remedy`. Holding down is allowed by
+//! default, so it stands only where a lowering would be a mistake: a step down to a lower level is none.
 
 use anomaly::{Finding, Kind, Signal};
 use schemas::Remediation::{HoldDown, HoldUp, Investigate, RaiseMemory, Restart};
@@ -89,12 +91,12 @@ fn remediation(about: Signal, finding: &Finding) -> (Remediation, &'static [Reme
     let sunk = finding.expected.is_some_and(|expected| finding.observed < expected);
     match (finding.kind, about) {
         (Kind::Spike | Kind::Oscillation, _) => (HoldDown, &[HoldDown]),
-        (Kind::SeasonalOutlier | Kind::Divergence | Kind::StuckAt, _) => (Investigate, &[HoldDown]),
+        (Kind::SeasonalOutlier | Kind::Divergence, _) => (Investigate, &[HoldDown]),
+        (Kind::StuckAt, _) => (Investigate, &[HoldUp]),
         (Kind::Leak, _) => (Restart, &[RaiseMemory, Restart, HoldDown]),
-        (Kind::Saturation, Signal::Memory) => (RaiseMemory, &[RaiseMemory, HoldDown]),
-        (Kind::Saturation | Kind::LevelShift, _) => (Investigate, &[]),
-        (Kind::Residual, _) if sunk => (HoldUp, &[HoldUp, HoldDown]),
-        (Kind::Residual, _) => (HoldDown, &[HoldDown]),
+        (Kind::Saturation, Signal::Memory) => (RaiseMemory, &[RaiseMemory]),
+        (Kind::Residual, _) if sunk => (HoldUp, &[HoldUp]),
+        (Kind::Saturation | Kind::LevelShift | Kind::Residual, _) => (Investigate, &[]),
     }
 }
 
@@ -134,9 +136,9 @@ mod tests {
             let alert = alert(kind, about, 11.0, values);
             (alert.anomaly.suggested, alert.helps)
         };
-        assert_eq!(of(Kind::Residual, Signal::Demand, (9.0, 4.0)), (HoldDown, &[HoldDown][..]));
-        assert_eq!(of(Kind::Residual, Signal::Demand, (1.0, 4.0)), (HoldUp, &[HoldUp, HoldDown][..]));
-        assert_eq!(of(Kind::Saturation, Signal::Memory, (4.0, 3.9)), (RaiseMemory, &[RaiseMemory, HoldDown][..]));
+        assert_eq!(of(Kind::Residual, Signal::Demand, (9.0, 4.0)), (Investigate, &[][..]));
+        assert_eq!(of(Kind::Residual, Signal::Demand, (1.0, 4.0)), (HoldUp, &[HoldUp][..]));
+        assert_eq!(of(Kind::Saturation, Signal::Memory, (4.0, 3.9)), (RaiseMemory, &[RaiseMemory][..]));
         assert_eq!(of(Kind::Saturation, Signal::Demand, (4.0, 3.9)), (Investigate, &[][..]));
     }
 }
