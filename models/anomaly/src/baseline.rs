@@ -15,7 +15,8 @@ const CLIP: f64 = 3.0;
 /// Mean and deviation of the newest values.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Baseline {
-    memory_ticks: f64,
+    /// The weight of a value once there are many: 1 / memory.
+    least_weight: f64,
     values: u32,
     mean: f64,
     variance: f64,
@@ -24,7 +25,7 @@ pub(crate) struct Baseline {
 impl Baseline {
     /// Nothing is usual yet; about `memory_ticks` values are remembered.
     pub(crate) fn new(memory_ticks: f64) -> Self {
-        Self { memory_ticks, values: 0, mean: 0.0, variance: 0.0 }
+        Self { least_weight: 1.0 / memory_ticks, values: 0, mean: 0.0, variance: 0.0 }
     }
 
     /// How many values it has seen.
@@ -42,12 +43,13 @@ impl Baseline {
         self.variance.sqrt().max(floor)
     }
 
-    /// Takes a finite value in. Weights are 1/n at first, so that the first values count alike, then 1/memory.
-    pub(crate) fn learn(&mut self, value: f64, floor: f64) {
+    /// Takes a finite value in, clipped by the [`deviation`](Self::deviation) so far. Weights are 1/n at first, so that the first
+    /// values count alike, then 1/memory.
+    pub(crate) fn learn(&mut self, value: f64, deviation: f64) {
         self.values = self.values.saturating_add(1);
-        let weight = (1.0 / f64::from(self.values)).max(1.0 / self.memory_ticks);
+        let weight = (1.0 / f64::from(self.values)).max(self.least_weight);
         let surprise = value - self.mean;
-        let clip = CLIP * self.deviation(floor);
+        let clip = CLIP * deviation;
         let surprise = if self.values > UNCLIPPED_VALUES { surprise.clamp(-clip, clip) } else { surprise };
         self.mean += weight * surprise;
         self.variance = (1.0 - weight) * (self.variance + weight * surprise * surprise);
@@ -61,11 +63,11 @@ mod tests {
     #[test]
     fn the_first_values_count_alike_and_an_outlier_hardly() {
         let mut baseline = Baseline::new(100.0);
-        (0..40).for_each(|tick| baseline.learn(if tick % 2 == 0 { 1.0 } else { 3.0 }, 0.01));
+        (0..40).for_each(|tick| baseline.learn(if tick % 2 == 0 { 1.0 } else { 3.0 }, 1.0));
         // The mean of 1 and 3 is 2, their deviation 1, each to what the newest values weigh more: 1/40.
         assert!((baseline.mean() - 2.0).abs() < 0.03 && (baseline.deviation(0.01) - 1.0).abs() < 0.03);
         let before = baseline.mean();
-        baseline.learn(1000.0, 0.01);
+        baseline.learn(1000.0, baseline.deviation(0.01));
         // At most 3 deviations of about 1, at the weight of 1/41.
         assert!((baseline.mean() - before - 3.0 / 41.0).abs() < 0.003);
     }

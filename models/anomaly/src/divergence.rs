@@ -64,7 +64,7 @@ impl Divergence {
         let usual_shadow = positive(Some(k))? * positive(primary)?;
         let log_ratio = positive(Some(positive(shadow)? / usual_shadow))?.ln();
         let finding = if self.baseline.values() < WARM_UP_PAIRS { None } else { self.judge(time_ms, log_ratio, k) };
-        self.baseline.learn(log_ratio, DEVIATION_FLOOR);
+        self.baseline.learn(log_ratio, self.baseline.deviation(DEVIATION_FLOOR));
         finding
     }
 

@@ -113,16 +113,16 @@ impl LevelShift {
     }
 
     /// Follows the run under way, or begins one; the finding that it ends with.
-    fn judge(&mut self, time_ms: u64, value: f64) -> Option<Finding> {
-        let distance = (value - self.baseline.mean()) / self.deviation();
-        let beyond = distance.abs() > self.budget.threshold();
+    fn judge(&mut self, time_ms: u64, value: f64, deviation: f64) -> Option<Finding> {
+        let distance = value - self.baseline.mean();
+        let beyond = distance.abs() > self.budget.threshold() * deviation;
         let above = distance > 0.0;
         let run = match self.run.take() {
             Some(run) => run.followed(value, beyond && above == run.above),
             None if beyond => Run { above, lead: 1, ticks: 1, sum: value },
             None => return None,
         };
-        let finding = if run.lead >= self.settings.lasting_ticks { self.step(time_ms, &run) } else { None };
+        let finding = if run.lead >= self.settings.lasting_ticks { self.step(time_ms, &run, deviation) } else { None };
         let ended = finding.is_some() || run.ticks >= RUN_RATIO * self.settings.lasting_ticks;
         if ended {
             self.baseline = Baseline::new(MEMORY_TICKS);
@@ -132,9 +132,9 @@ impl LevelShift {
         finding
     }
 
-    fn step(&self, time_ms: u64, run: &Run) -> Option<Finding> {
+    fn step(&self, time_ms: u64, run: &Run, deviation: f64) -> Option<Finding> {
         let (before, after) = (self.baseline.mean(), run.sum / f64::from(run.ticks));
-        let score = self.budget.capped((after - before).abs() / self.deviation());
+        let score = self.budget.capped((after - before).abs() / deviation);
         let threshold = self.budget.threshold();
         (score > threshold).then(|| Finding {
             kind: self.kind(),
@@ -148,7 +148,7 @@ impl LevelShift {
                 figure(after),
                 run.ticks,
                 figure(before),
-                figure(self.deviation())
+                figure(deviation)
             ),
         })
     }
@@ -168,16 +168,16 @@ impl Detector for LevelShift {
 
     fn observe(&mut self, time_ms: u64, value: Option<f64>) -> Option<Finding> {
         let value = value.filter(|value| value.is_finite())?;
+        let deviation = self.deviation();
         if self.baseline.values() >= WARM_UP_VALUES {
-            let finding = self.judge(time_ms, value);
+            let finding = self.judge(time_ms, value, deviation);
             self.budget.note(finding.is_some());
             // What may be another level must not move this one.
             if self.run.is_some() || finding.is_some() {
                 return finding;
             }
         }
-        let floor = self.settings.scale_floor;
-        self.baseline.learn(value, floor);
+        self.baseline.learn(value, deviation);
         None
     }
 }

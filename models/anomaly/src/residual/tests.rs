@@ -127,7 +127,7 @@ fn a_promise_made_late_or_unsound_is_not_taken() {
 fn a_restored_snapshot_continues_to_the_bit() {
     let mut noise = Noise(9);
     let mut whole = Residual::new(ResidualSettings::default(), 1e-3);
-    let mut run = |residual: &mut Residual, steps: std::ops::Range<u64>, noise: &mut Noise| -> Vec<Finding> {
+    let run = |residual: &mut Residual, steps: std::ops::Range<u64>, noise: &mut Noise| -> Vec<Finding> {
         steps
             .filter_map(|step| {
                 let value = noise.heavy_tailed().abs();
