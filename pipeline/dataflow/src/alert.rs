@@ -17,15 +17,16 @@
 use anomaly::{Finding, Kind, Signal};
 use schemas::Remediation::{HoldDown, HoldUp, Investigate, RaiseMemory, Restart};
 use schemas::{Anomaly, EventTime, Metric, Remediation, RemediationPolicy, Role, Severity, V1};
+use serde::{Deserialize, Serialize};
 
 use crate::records::Pair;
 
 /// An anomaly that is not settled yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Alert {
     pub(crate) anomaly: Box<Anomaly>,
     /// Best first; empty where nothing would, or it is not critical.
-    pub(crate) helps: &'static [Remediation],
+    pub(crate) helps: Vec<Remediation>,
     /// What the workload's owner allows.
     pub(crate) policy: RemediationPolicy,
 }
@@ -57,7 +58,7 @@ impl Alert {
             suggested,
             taken: None,
         };
-        let helps = if severity == Severity::Critical { helps } else { &[] };
+        let helps = if severity == Severity::Critical { helps.to_vec() } else { Vec::new() };
         Self { anomaly: Box::new(anomaly), helps, policy }
     }
 }
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn only_what_is_critical_asks_for_help() {
-        assert_eq!(alert(Kind::Leak, Signal::Memory, 10.0, (2.0, 1.0)).helps, []);
+        assert!(alert(Kind::Leak, Signal::Memory, 10.0, (2.0, 1.0)).helps.is_empty());
         let critical = alert(Kind::Leak, Signal::Memory, 11.0, (2.0, 1.0));
         assert_eq!(critical.helps, [RaiseMemory, Restart, HoldDown]);
         assert_eq!(critical.policy, RemediationPolicy::ALERT_ONLY, "without a record nothing is allowed");
@@ -136,9 +137,9 @@ mod tests {
             let alert = alert(kind, about, 11.0, values);
             (alert.anomaly.suggested, alert.helps)
         };
-        assert_eq!(of(Kind::Residual, Signal::Demand, (9.0, 4.0)), (Investigate, &[][..]));
-        assert_eq!(of(Kind::Residual, Signal::Demand, (1.0, 4.0)), (HoldUp, &[HoldUp][..]));
-        assert_eq!(of(Kind::Saturation, Signal::Memory, (4.0, 3.9)), (RaiseMemory, &[RaiseMemory][..]));
-        assert_eq!(of(Kind::Saturation, Signal::Demand, (4.0, 3.9)), (Investigate, &[][..]));
+        assert_eq!(of(Kind::Residual, Signal::Demand, (9.0, 4.0)), (Investigate, vec![]));
+        assert_eq!(of(Kind::Residual, Signal::Demand, (1.0, 4.0)), (HoldUp, vec![HoldUp]));
+        assert_eq!(of(Kind::Saturation, Signal::Memory, (4.0, 3.9)), (RaiseMemory, vec![RaiseMemory]));
+        assert_eq!(of(Kind::Saturation, Signal::Demand, (4.0, 3.9)), (Investigate, vec![]));
     }
 }

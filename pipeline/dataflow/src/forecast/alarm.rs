@@ -32,7 +32,7 @@ pub(super) fn promise(prediction: &Prediction, first_step: u64, steps: u32) -> O
 pub(super) fn settled(alert: Alert, remedies: Option<&mut Remedies>, settings: &EngineSettings) -> Box<Anomaly> {
     let Alert { mut anomaly, helps, policy } = alert;
     anomaly.taken = remedies.and_then(|remedies| {
-        let alert = scaling::Alert { detector: &anomaly.detector, evidence: &anomaly.evidence, helps };
+        let alert = scaling::Alert { detector: &anomaly.detector, evidence: &anomaly.evidence, helps: &helps };
         remedies.take(anomaly.time, alert, &policy, settings.quarantine.millis(), &settings.scaling)
     });
     anomaly

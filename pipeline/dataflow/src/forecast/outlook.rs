@@ -8,9 +8,9 @@ use schemas::{Metric, Resource, Role, Workload};
 use serde::{Deserialize, Serialize};
 use shadow::{Learner, Sizing, Work};
 
-use super::{Ahead, alarm};
 use super::series::{Aim, Reading, Series};
 use super::serving::Answers;
+use super::{Ahead, alarm};
 use crate::EngineSettings;
 use crate::alert::Alert;
 use crate::keys::phase_ms;
