@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::{Column, schema};
 use crate::noun::Header;
-use crate::{EventTime, Metric, Noun, Role, TenantId, Topic, V1, WorkloadId};
+use crate::{EventTime, Metric, Noun, Remediation, Role, TenantId, Topic, V1, WorkloadId};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -18,20 +18,6 @@ pub enum Severity {
     Warning,
     /// Worth waking for.
     Critical,
-}
-
-/// What helps against an anomaly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Remediation {
-    /// Raise memory above the working set.
-    RaiseMemory,
-    /// Restart the instance before it is killed.
-    Restart,
-    /// Stop scaling down for a while.
-    HoldDown,
-    /// Look at it.
-    Investigate,
 }
 
 /// One alert.
@@ -70,7 +56,8 @@ pub struct Anomaly {
     pub evidence: String,
     /// What would help.
     pub suggested: Remediation,
-    /// What was done about it.
+    /// What is done about it: what the workload's policy allows and the rate limit lets through. Decisions carry it out,
+    /// as far as the pool goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Remediation>,
 }
@@ -114,7 +101,9 @@ impl Noun for Anomaly {
 
     /// CloudEvents in binary mode.
     fn headers(&self) -> Vec<Header> {
-        let id = format!("{}@{}:{}", self.workload, self.time.millis(), self.detector);
+        // One detector may look at several metrics.
+        let metric = self.metric.map_or(String::new(), |metric| format!(":{}", metric.name()));
+        let id = format!("{}@{}:{}{metric}", self.workload, self.time.millis(), self.detector);
         vec![
             ("content-type", "application/json".into()),
             ("ce_specversion", "1.0".into()),

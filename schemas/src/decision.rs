@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{Column, schema};
 use crate::noun::Header;
 use crate::{
-    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Resource, TenantId, Topic, V1,
-    WorkloadId,
+    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Remedy, Resource, TenantId,
+    Topic, V1, WorkloadId,
 };
 
 /// Which way.
@@ -55,6 +55,14 @@ pub enum Reason {
     Quarantine,
     /// An adapter refused or failed the last decision: it is asked again after a while.
     BackingOff,
+    /// Memory is about to run out or leaks fast: it is raised above the working set for a while.
+    MemoryBump,
+    /// More is forecast to be needed, but an anomaly forbids raising on a forecast for now.
+    Freeze,
+    /// An anomaly that a restart would end: somebody is asked for one.
+    RestartSuggested,
+    /// What was done about an anomaly is over.
+    RemedyEnded,
 }
 
 /// Capacity of a pool and what of it is free.
@@ -117,6 +125,9 @@ pub struct Evidence {
     pub price_before: Money,
     /// The workload's price per hour after.
     pub price_after: Money,
+    /// What is in force against anomalies, or has just ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
 }
 
 /// One decision. The actuator topic carries these, and only the pipeline writes them.
@@ -258,5 +269,6 @@ const COLUMNS: &[(&str, Column, bool)] = &[
     ("evidence_pool_after_free_memory_bytes", Column::Number, false),
     ("evidence_price_before", Column::Number, false),
     ("evidence_price_after", Column::Number, false),
+    ("evidence_remedies", Column::Text, true),
     ("version", Column::Count, false),
 ];

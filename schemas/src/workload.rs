@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{Column, schema};
-use crate::{Allocation, EventTime, Money, Noun, PoolId, Ratio, Seconds, TenantId, Topic, V1, WorkloadId};
+use crate::{
+    Allocation, EventTime, Money, Noun, PoolId, Ratio, RemediationPolicy, Seconds, TenantId, Topic, V1, WorkloadId,
+};
 
 /// How far Foreshadow may go with a workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -156,6 +158,9 @@ pub struct Workload {
     /// Directions that are stopped.
     #[serde(default)]
     pub pause: Pause,
+    /// What may be done about its anomalies.
+    #[serde(default)]
+    pub remediation: RemediationPolicy,
 }
 
 impl Workload {
@@ -244,6 +249,10 @@ impl Noun for Workload {
                     ("mode", Column::Text, false),
                     ("pause_up", Column::Flag, false),
                     ("pause_down", Column::Flag, false),
+                    ("remediation_raise_memory", Column::Flag, false),
+                    ("remediation_restart", Column::Flag, false),
+                    ("remediation_hold_down", Column::Flag, false),
+                    ("remediation_hold_up", Column::Flag, false),
                     ("version", Column::Count, false),
                 ],
             )

@@ -124,6 +124,18 @@ fn other_versions_and_unknown_fields_are_refused_by_name() {
 }
 
 #[test]
+fn records_from_before_remedies_still_read() {
+    for (noun, at, field) in [("workloads", "", "remediation"), ("decisions", "/evidence", "remedies")] {
+        let goldens = goldens();
+        let golden = goldens.iter().find(|golden| golden.topic.noun() == noun).expect("a noun");
+        let mut record = value(&example(golden));
+        let removed = record.pointer_mut(at).and_then(Value::as_object_mut).expect("an object").remove(field);
+        assert!(removed.is_some(), "{noun}: the example has {field}");
+        (golden.again)(&record.to_string()).unwrap_or_else(|error| panic!("{noun}: {error}"));
+    }
+}
+
+#[test]
 fn the_open_telemetry_table_is_fresh() {
     let mut text = "# Readings and their OpenTelemetry names\n\n\
         Generated from `src/reading.rs` by `UPDATE_GOLDEN=1 cargo test -p schemas --test golden`. Names and units follow\n\

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use schemas::{
-    Allocation, EventTime, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, Selector,
-    ShadowSettings, TenantId, V1, Workload, WorkloadId,
+    Allocation, EventTime, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
+    Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
 };
 
 /// A workload's name, by its number.
@@ -41,6 +41,7 @@ pub fn workload(number: u64, time: EventTime) -> Workload {
         shadow: Some(ShadowSettings { size_ratio: Ratio::new(0.5), mirrored_share: Ratio::new(0.75) }),
         mode: Mode::Recommend,
         pause: Pause::default(),
+        remediation: RemediationPolicy::default(),
     }
 }
 

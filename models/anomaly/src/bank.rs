@@ -6,9 +6,16 @@ use serde::{Deserialize, Serialize};
 use crate::detector::{Detector, Finding};
 use crate::divergence::Divergence;
 use crate::leak::{Leak, LeakSettings};
+use crate::level_shift::{LevelShift, LevelShiftSettings};
 use crate::oscillation::{Oscillation, OscillationSettings};
+use crate::residual::ResidualSettings;
+use crate::saturation::{Saturation, SaturationSettings};
 use crate::seasonal::{SeasonalCheck, SeasonalSettings};
 use crate::spike::{Spike, SpikeSettings};
+use crate::stuck_at::{StuckAt, StuckAtSettings};
+
+/// Share of the limit from which demand may be the limit itself, read with the noise of a tick's ends.
+const PINNED_SHARE: f64 = 0.98;
 
 /// What a user may tune, per detector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +31,14 @@ pub struct DetectorSettings {
     pub allocation: OscillationSettings,
     /// Outliers against the same time of earlier days; only in builds with the feature `seasonal-hybrid-esd`.
     pub seasonal: SeasonalSettings,
+    /// Demand or latency of the primary that has stopped to change.
+    pub stuck_at: StuckAtSettings,
+    /// CPU or memory of the primary that stays at its limit.
+    pub saturation: SaturationSettings,
+    /// Lasting steps of the primary's demand or latency; the scale floor is in cores and in seconds.
+    pub level_shift: LevelShiftSettings,
+    /// Peaks of work far outside of what was forecast.
+    pub residual: ResidualSettings,
 }
 
 impl DetectorSettings {
@@ -36,6 +51,10 @@ impl DetectorSettings {
             ("memory", self.memory.faults()),
             ("allocation", self.allocation.faults()),
             ("seasonal", self.seasonal.faults()),
+            ("stuck_at", self.stuck_at.faults()),
+            ("saturation", self.saturation.faults()),
+            ("level_shift", self.level_shift.faults()),
+            ("residual", self.residual.faults()),
         ];
         let named = |(detector, faults): (&str, Vec<&str>)| -> Vec<String> {
             faults.iter().map(|fault| format!("{detector}.{fault}")).collect()
@@ -65,6 +84,8 @@ pub enum Signal {
 pub struct Readings {
     /// CPU demand of the primary, in cores.
     pub demand_cores: Option<f64>,
+    /// The primary's CPU limit in force, in cores.
+    pub limit_cores: Option<f64>,
     /// Latency of the primary, in seconds.
     pub latency_s: Option<f64>,
     /// Memory of the primary, in bytes.
@@ -81,7 +102,7 @@ pub struct Readings {
     pub allocation: Option<f64>,
 }
 
-/// Every detector of one workload, about 12 kB and, once it has its history, 8 bytes a seasonal point.
+/// Every detector of one workload that looks at ticks, about 13 kB and, once it has its history, 8 bytes a seasonal point.
 ///
 /// A restored set keeps the settings that it was made with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,6 +114,9 @@ pub struct WorkloadDetectors {
     memory: Leak,
     divergence: Divergence,
     allocation: Oscillation,
+    stuck_at: [StuckAt; 2],
+    saturation: [Saturation; 2],
+    level_shift: [LevelShift; 2],
 }
 
 impl WorkloadDetectors {
@@ -108,41 +132,64 @@ impl WorkloadDetectors {
             memory: Leak::new(settings.memory),
             divergence: Divergence::new(),
             allocation: Oscillation::new(settings.allocation),
+            stuck_at: [StuckAt::new(settings.stuck_at), StuckAt::new(settings.stuck_at)],
+            saturation: [
+                Saturation::new(settings.saturation.share, settings.saturation.cpu_ticks),
+                Saturation::new(settings.saturation.share, settings.saturation.memory_ticks),
+            ],
+            level_shift: [LevelShift::new(settings.level_shift), LevelShift::new(settings.level_shift)],
         }
     }
 
-    /// Takes one tick at event time `time_ms`, never decreasing. The findings, mostly none, come in the order of
-    /// [`Signal`].
+    /// Takes one tick at event time `time_ms`, never decreasing. The findings, mostly none, come in one fixed order.
     pub fn observe(&mut self, time_ms: u64, readings: &Readings) -> Vec<(Signal, Finding)> {
         self.memory.set_limit(readings.memory_limit_bytes);
-        let Readings { primary_load, shadow_load, .. } = *readings;
+        let Readings { primary_load, shadow_load, demand_cores, limit_cores, latency_s, .. } = *readings;
+        let [cpu, memory] = &mut self.saturation;
+        let [stuck_demand, stuck_latency] = &mut self.stuck_at;
+        let [demand_level, latency_level] = &mut self.level_shift;
         let diverged = readings.amplification;
         let diverged = diverged.and_then(|k| self.divergence.observe(time_ms, primary_load, shadow_load, k));
         let findings = [
-            (Signal::Demand, self.demand.observe(time_ms, readings.demand_cores)),
-            (Signal::Latency, self.latency.observe(time_ms, readings.latency_s)),
+            (Signal::Demand, self.demand.observe(time_ms, demand_cores)),
+            (Signal::Latency, self.latency.observe(time_ms, latency_s)),
             (Signal::Memory, self.memory.observe(time_ms, readings.memory_bytes)),
             (Signal::Amplification, diverged),
             (Signal::Allocation, self.allocation.observe(time_ms, readings.allocation)),
+            (Signal::Demand, stuck_demand.observe(time_ms, free(demand_cores, limit_cores))),
+            (Signal::Latency, stuck_latency.observe(time_ms, latency_s)),
+            (Signal::Demand, cpu.observe(time_ms, demand_cores, limit_cores)),
+            (Signal::Memory, memory.observe(time_ms, readings.memory_bytes, readings.memory_limit_bytes)),
+            (Signal::Demand, demand_level.observe(time_ms, demand_cores)),
+            (Signal::Latency, latency_level.observe(time_ms, latency_s)),
         ];
         findings.into_iter().filter_map(|(signal, finding)| Some((signal, finding?))).collect()
     }
 }
 
+/// Demand that no limit holds down: what lies at its limit does not change, and is not stuck.
+fn free(demand: Option<f64>, limit: Option<f64>) -> Option<f64> {
+    demand.filter(|demand| limit.is_none_or(|limit| *demand < PINNED_SHARE * limit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kind;
     use crate::noise::Noise;
 
-    /// A second of a busy life: demand spikes at 2000, latency at 3001, memory leaks, the shadow's load halves at 4000,
-    /// the allocation thrashes.
+    /// A second of a busy life: demand spikes at 2000 and hangs from 5000 on, latency spikes at 3001 and stays high from
+    /// 3500 on, memory leaks and is given less from 4800 on, the shadow's load halves at 4000, the allocation thrashes.
     fn readings(noise: &mut Noise, second: u64) -> Readings {
         let spike = |at| if second == at { 5.0 } else { 0.0 };
+        let demand = 1.0 + 0.05 * noise.normal() + spike(2000);
+        let latency = if second < 3500 { 0.02 } else { 0.06 };
         Readings {
-            demand_cores: Some(1.0 + 0.05 * noise.normal() + spike(2000)),
-            latency_s: (!second.is_multiple_of(5)).then(|| 0.02 + 0.001 * noise.normal() + spike(3001)),
+            demand_cores: Some(if second < 5000 { demand } else { 1.0 }),
+            limit_cores: Some(8.0),
+            latency_s: (!second.is_multiple_of(5)).then(|| latency + 0.001 * noise.normal() + spike(3001)),
             memory_bytes: Some(1e9 + 1e5 * second as f64),
-            memory_limit_bytes: Some(2e9),
+            memory_limit_bytes: Some(if second < 4800 { 2e9 } else { 1.5e9 }),
             primary_load: Some(0.2 + 0.01 * noise.uniform()),
             shadow_load: Some(if second < 4000 { 0.8 } else { 0.4 }),
             amplification: Some(4.0),
@@ -176,16 +223,21 @@ mod tests {
     fn each_signal_reaches_its_detector() {
         let mut detectors = WorkloadDetectors::new(&DetectorSettings::default());
         let findings = run(&mut detectors, &mut Noise(31), 0..6000);
-        let at = |wanted: Signal| -> Vec<u64> {
-            findings.iter().filter(|(signal, _)| *signal == wanted).map(|(_, finding)| finding.time_ms / 1000).collect()
+        let at = |wanted: Signal| -> Vec<(u64, Kind)> {
+            let of_signal = findings.iter().filter(|(signal, _)| *signal == wanted);
+            of_signal.map(|(_, finding)| (finding.time_ms / 1000, finding.kind)).collect()
         };
-        assert_eq!(at(Signal::Demand), [2000]);
-        assert_eq!(at(Signal::Latency), [3001]);
-        assert_eq!(at(Signal::Amplification), [4009]);
-        // 1e5 bytes a second leave 1e9 / 1e5 = 10 000 s less 1740 s at the first judgement: critical, below 3 h.
-        assert_eq!(at(Signal::Memory), [1800]);
+        // The 60th repetition of the value of 5000.
+        assert_eq!(at(Signal::Demand), [(2000, Kind::Spike), (5060, Kind::StuckAt)]);
+        // The 60th value of the new level, of four in five seconds.
+        assert_eq!(at(Signal::Latency), [(3001, Kind::Spike), (3501, Kind::Spike), (3574, Kind::LevelShift)]);
+        assert_eq!(at(Signal::Amplification), [(4009, Kind::Divergence)]);
+        // 1e5 bytes a second leave 1e9 / 1e5 = 10 000 s less 1740 s at the first judgement: critical, below 3 h. At 4800 it
+        // has 1.48e9, above 95 % of 1.5e9: levels 6 and 11.
+        let saturated = [(4805, Kind::Saturation), (4810, Kind::Saturation)];
+        assert_eq!(at(Signal::Memory), [vec![(1800, Kind::Leak)], saturated.into()].concat());
         // See the oscillation tests: reversals 7 and 13.
-        assert_eq!(at(Signal::Allocation), [480, 840]);
+        assert_eq!(at(Signal::Allocation), [(480, Kind::Oscillation), (840, Kind::Oscillation)]);
     }
 
     #[test]

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Two, because it reads the same for every kind: twice the deviation, half the time left, twice the reversals.
 pub const CRITICAL_RATIO: f64 = 2.0;
 
-/// Scores stop here (256 times the least threshold of [`Spike`](crate::Spike)): beyond it "how far" says nothing
-/// more, and a finite score survives JSON.
+/// Scores stop here: beyond it "how far" says nothing more, and a finite score survives JSON.
 pub(crate) const SCORE_CAP: f64 = 1280.0;
 
 /// Makes a median absolute deviation an estimate of a standard deviation: 1 / Φ⁻¹(3/4) for normal noise.
@@ -44,6 +43,14 @@ pub enum Kind {
     Leak,
     /// An allocation that goes up and down and up again.
     Oscillation,
+    /// A value that has stopped to change.
+    StuckAt,
+    /// Usage that stays at its limit.
+    Saturation,
+    /// A step to another level that lasts.
+    LevelShift,
+    /// Demand far outside of what was forecast.
+    Residual,
 }
 
 /// How loudly to say it.

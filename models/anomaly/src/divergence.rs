@@ -5,17 +5,14 @@
 //! ```
 //!
 //! The fixed part of a demand curve keeps r off 0 for good, so r is compared with its own past: an exponentially
-//! weighted mean m and variance v over about [`MEMORY_TICKS`] pairs. A finding needs |r - m| / √v beyond
+//! weighted mean m and variance v over about [`MEMORY_TICKS`] pairs, see `baseline`. A finding needs |r - m| / √v beyond
 //! [`THRESHOLD`] on the same side for [`PERSISTENCE_TICKS`] pairs in a row: a shadow that mirrors another share, lost
 //! a part of its resources, or runs other code. A shadow without any load has no ratio; its silence is for the stage
 //! that pairs the two to notice.
-//!
-//! The update clips r - m to three deviations, so an outlier hardly moves the baseline. A lasting change is still
-//! absorbed: each clipped tick multiplies v by about 1 + 8 / 300, so that v reaches any size in a logarithmic number
-//! of ticks (a change of 100 deviations is normal again after 330), after which r is no longer clipped.
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Baseline;
 use crate::detector::{Finding, Kind, SCORE_CAP, figure};
 use crate::episode::Episode;
 
@@ -24,12 +21,6 @@ const MEMORY_TICKS: f64 = 300.0;
 
 /// Pairs before the first judgement: enough to know √v to about 7 %.
 const WARM_UP_PAIRS: u32 = 120;
-
-/// Pairs that are taken as they are, before √v is good enough to clip with.
-const UNCLIPPED_PAIRS: u32 = 30;
-
-/// Deviations at which an update is clipped.
-const CLIP: f64 = 3.0;
 
 /// Deviations. With the persistence, independent normal noise gives (6 x 10⁻⁵)¹⁰: never.
 const THRESHOLD: f64 = 4.0;
@@ -47,9 +38,7 @@ const DEVIATION_FLOOR: f64 = 0.02;
 /// deviations of r.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Divergence {
-    pairs: u32,
-    mean: f64,
-    variance: f64,
+    baseline: Baseline,
     beyond_ticks: u32,
     was_above: bool,
     episode: Episode,
@@ -59,9 +48,7 @@ impl Divergence {
     /// A detector that has seen nothing.
     pub fn new() -> Self {
         Self {
-            pairs: 0,
-            mean: 0.0,
-            variance: 0.0,
+            baseline: Baseline::new(MEMORY_TICKS),
             beyond_ticks: 0,
             was_above: false,
             episode: Episode::new(CALM_TICKS),
@@ -76,15 +63,15 @@ impl Divergence {
     pub fn observe(&mut self, time_ms: u64, primary: Option<f64>, shadow: Option<f64>, k: f64) -> Option<Finding> {
         let usual_shadow = positive(Some(k))? * positive(primary)?;
         let log_ratio = positive(Some(positive(shadow)? / usual_shadow))?.ln();
-        let finding = if self.pairs < WARM_UP_PAIRS { None } else { self.judge(time_ms, log_ratio, k) };
-        self.learn(log_ratio);
+        let finding = if self.baseline.values() < WARM_UP_PAIRS { None } else { self.judge(time_ms, log_ratio, k) };
+        self.baseline.learn(log_ratio, self.baseline.deviation(DEVIATION_FLOOR));
         finding
     }
 
     fn judge(&mut self, time_ms: u64, log_ratio: f64, k: f64) -> Option<Finding> {
-        let deviation = self.deviation();
-        let score = ((log_ratio - self.mean).abs() / deviation).min(SCORE_CAP);
-        let is_above = log_ratio > self.mean;
+        let (mean, deviation) = (self.baseline.mean(), self.baseline.deviation(DEVIATION_FLOOR));
+        let score = ((log_ratio - mean).abs() / deviation).min(SCORE_CAP);
+        let is_above = log_ratio > mean;
         let goes_on = self.beyond_ticks > 0 && is_above == self.was_above;
         self.beyond_ticks = match (score > THRESHOLD, goes_on) {
             (true, true) => self.beyond_ticks.saturating_add(1),
@@ -98,7 +85,7 @@ impl Divergence {
         if !self.episode.begins(if lasting { ratio } else { ratio.min(1.0) }) {
             return None;
         }
-        let (expected, observed) = (k * self.mean.exp(), k * log_ratio.exp());
+        let (expected, observed) = (k * mean.exp(), k * log_ratio.exp());
         Some(Finding {
             kind: Kind::Divergence,
             time_ms,
@@ -113,21 +100,6 @@ impl Divergence {
                 figure(expected * deviation)
             ),
         })
-    }
-
-    /// Weights 1/n at first, so that the first pairs count alike, then 1/`MEMORY_TICKS`.
-    fn learn(&mut self, log_ratio: f64) {
-        self.pairs = self.pairs.saturating_add(1);
-        let weight = (1.0 / f64::from(self.pairs)).max(1.0 / MEMORY_TICKS);
-        let surprise = log_ratio - self.mean;
-        let clip = CLIP * self.deviation();
-        let surprise = if self.pairs > UNCLIPPED_PAIRS { surprise.clamp(-clip, clip) } else { surprise };
-        self.mean += weight * surprise;
-        self.variance = (1.0 - weight) * (self.variance + weight * surprise * surprise);
-    }
-
-    fn deviation(&self) -> f64 {
-        self.variance.sqrt().max(DEVIATION_FLOOR)
     }
 }
 

@@ -55,6 +55,11 @@ impl Escalation {
         Self { warning: Episode::new(calm_ticks_needed), critical: Episode::new(calm_ticks_needed) }
     }
 
+    /// Whether no episode is going on.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.warning.is_armed()
+    }
+
     /// Takes one tick's ratio of score to threshold; true when it begins an episode at either level.
     pub(crate) fn begins(&mut self, ratio: f64) -> bool {
         let warns = self.warning.begins(ratio);

@@ -10,15 +10,8 @@
 //!
 //! # Threshold
 //!
-//! The threshold doubles with each finding and falls by the factor 1 - α ln 2 with each quiet tick, which halves it
-//! in 1/α quiet ticks, but never under [`LEAST_THRESHOLD`]. It settles where findings come at the rate α, if the
-//! signal has so heavy a tail; on a tamer signal it rests on the least threshold and the rate is far under α.
-//!
-//! *Guarantee.* For every series whatever, with no assumption on its distribution or dependence, N armed ticks give
-//! at most about αN + 9 findings. (log₂ threshold starts at its least value, gains 1 a finding and loses α a quiet
-//! tick. Scores are capped at 256 times the least threshold, so above that nothing is found, and it cannot climb by
-//! more than log₂ 512 = 9. The exact rate of loss is -log₂(1 - α ln 2), above α by less than 1 % for α up to 0.01.)
-//! Ticks within an episode are not armed: they neither count nor teach.
+//! An [`AlarmBudget`] of rate α: for every series whatever, N armed ticks give at most about αN + 9 findings. Ticks within
+//! an episode are not armed: they neither count nor teach.
 //!
 //! | signal, α = 10⁻⁴ | findings in 100 000 ticks |
 //! |---|---|
@@ -33,7 +26,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::detector::{DEVIATIONS_PER_MAD, Detector, Finding, Kind, RELATIVE_SCALE_FLOOR, SCORE_CAP, figure};
+use crate::alarm_budget::{AlarmBudget, RATE_MAX};
+use crate::detector::{DEVIATIONS_PER_MAD, Detector, Finding, Kind, RELATIVE_SCALE_FLOOR, figure};
 use crate::episode::Episode;
 use crate::ranked_window::RankedWindow;
 
@@ -80,7 +74,7 @@ impl Default for SpikeSettings {
 pub struct Spike {
     settings: SpikeSettings,
     window: RankedWindow,
-    threshold: f64,
+    budget: AlarmBudget,
     episode: Episode,
 }
 
@@ -91,7 +85,7 @@ impl SpikeSettings {
         let checks = [
             ((3..=3600).contains(&self.window_ticks), "window_ticks must lie in 3 to 3600, such as 300"),
             (
-                self.alarm_rate > 0.0 && self.alarm_rate <= 0.01,
+                self.alarm_rate > 0.0 && self.alarm_rate <= RATE_MAX,
                 "alarm_rate must be above 0, up to 0.01, such as 0.0001",
             ),
             (self.scale_floor > 0.0 && self.scale_floor.is_finite(), "scale_floor must be above 0, such as 0.001"),
@@ -108,9 +102,9 @@ impl Spike {
     pub fn new(settings: SpikeSettings) -> Self {
         assert_eq!(settings.faults(), Vec::<&str>::new());
         Self {
-            settings,
             window: RankedWindow::new(settings.window_ticks),
-            threshold: LEAST_THRESHOLD,
+            budget: AlarmBudget::new(LEAST_THRESHOLD, settings.alarm_rate),
+            settings,
             episode: Episode::new(CALM_TICKS),
         }
     }
@@ -120,12 +114,12 @@ impl Spike {
         let scale = (DEVIATIONS_PER_MAD * self.window.mad())
             .max(RELATIVE_SCALE_FLOOR * expected.abs())
             .max(self.settings.scale_floor);
-        let score = ((value - expected).abs() / scale).min(SCORE_CAP);
-        let threshold = self.threshold;
+        let score = self.budget.capped((value - expected).abs() / scale);
+        let threshold = self.budget.threshold();
         let armed = self.episode.is_armed();
         let begins = self.episode.begins(score / threshold);
         if armed {
-            self.adapt(begins);
+            self.budget.note(begins);
         }
         begins.then(|| Finding {
             kind: self.kind(),
@@ -142,13 +136,6 @@ impl Spike {
                 self.settings.window_ticks
             ),
         })
-    }
-
-    /// Invariant: `LEAST_THRESHOLD <= threshold <= 2 * SCORE_CAP`, the second because a score at the cap exceeds no
-    /// higher one.
-    fn adapt(&mut self, found: bool) {
-        let quiet = 1.0 - self.settings.alarm_rate * std::f64::consts::LN_2;
-        self.threshold = (self.threshold * if found { 2.0 } else { quiet }).max(LEAST_THRESHOLD);
     }
 }
 
@@ -236,8 +223,8 @@ mod tests {
             // Just beyond the threshold whenever that is found, calm otherwise. One tick in eleven leaves median and
             // MAD at 0.
             let armed = spike.episode.is_armed();
-            let strike = 1.01 * spike.threshold;
-            let value = if armed && strike < SCORE_CAP { strike } else { 0.0 };
+            let strike = 1.01 * spike.budget.threshold();
+            let value = if armed && spike.budget.capped(strike) == strike { strike } else { 0.0 };
             armed_ticks += u32::from(armed);
             findings += u32::from(spike.observe(tick, Some(value)).is_some());
         }

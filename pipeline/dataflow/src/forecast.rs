@@ -12,6 +12,7 @@
 //! The global model answers many series at once: a tick's workloads learn, those at the end of a step ask, it answers, and
 //! all of them look ahead. Its answer to one does not depend on who else asks, so neither batches nor workers change an output.
 
+mod alarm;
 mod outlook;
 mod series;
 mod serving;
@@ -20,7 +21,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use scaling::Signals;
-use schemas::{Anomaly, ForecastRecord, Severity, Workload};
+use schemas::{Anomaly, ForecastRecord, Workload};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -30,6 +31,7 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 use self::outlook::Outlook;
 use self::serving::Serving;
 use crate::EngineSettings;
+use crate::alert::Alert;
 use crate::models::Swap;
 use crate::records::{Pair, Pairs, Stream};
 use crate::slots::{BySlot, Slots};
@@ -44,18 +46,20 @@ const ASK_AT_ONCE: usize = 512;
 pub(crate) enum Ahead {
     Forecast(Box<ForecastRecord>),
     Signals(Box<Signals>),
+    Alert(Box<Anomaly>),
 }
 
 /// What the stage hears of beside the pairs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum News {
-    Anomaly(Anomaly),
+    Alert(Alert),
     Swap(Swap),
 }
 
 type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Ahead>>>;
 
-/// Learns every pair's demand and looks ahead; critical anomalies quarantine scaling down, swaps change who answers.
+/// Learns every pair's demand and looks ahead; settles what is done about anomalies, its own among them; swaps change who
+/// answers.
 pub(crate) fn forecast<'s>(
     pairs: Stream<'s, Rc<Pairs>>,
     news: Stream<'s, News>,
@@ -66,7 +70,8 @@ pub(crate) fn forecast<'s>(
     pairs.binary_frontier(news, Pipeline, Pipeline, "forecast", move |_, _| {
         let (mut pairs, mut waiting) = (Stash::new(), Stash::new());
         let serving = Serving::new(settings.lstm);
-        let mut outlooks = Outlooks { of: BySlot::restored(&slots, &cutter), slots, serving, settings };
+        let of = BySlot::restored(&slots, &cutter);
+        let mut outlooks = Outlooks { of, slots, serving, settled: Vec::new(), settings };
         move |(input, frontier), (news, news_frontier), output: &mut Output<'_>| {
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
@@ -86,6 +91,7 @@ pub(crate) fn forecast<'s>(
                 }
                 outlooks.hear(tick, &mut waiting);
                 let mut session = output.session(&capability);
+                session.give_iterator(outlooks.settled.drain(..).map(Ahead::Alert));
                 for pairs in &closed {
                     outlooks.look_ahead(tick, pairs, |ahead| session.give(ahead));
                 }
@@ -94,8 +100,9 @@ pub(crate) fn forecast<'s>(
                 outlooks.cut(at, &mut waiting, &cutter);
             }
             // No pair can come before these any more: to keep them would hold the frontier back.
-            while let Some((_, closed)) = waiting.pop_closed(&frontiers) {
+            while let Some((capability, closed)) = waiting.pop_closed(&frontiers) {
                 outlooks.take_in(closed);
+                output.session(&capability).give_iterator(outlooks.settled.drain(..).map(Ahead::Alert));
             }
         }
     })
@@ -106,6 +113,8 @@ struct Outlooks {
     of: BySlot<Outlook>,
     slots: Rc<Slots>,
     serving: Serving,
+    /// Alerts of the detectors, settled, until they are given; those of one tick.
+    settled: Vec<Box<Anomaly>>,
     settings: EngineSettings,
 }
 
@@ -126,19 +135,17 @@ impl Outlooks {
     fn take_in(&mut self, news: Vec<News>) {
         for news in news {
             match news {
-                News::Anomaly(alert) => self.quarantine(&alert),
+                News::Alert(alert) => self.settle(alert),
                 News::Swap(swap) => self.serving.swap(swap),
             }
         }
     }
 
-    fn quarantine(&mut self, alert: &Anomaly) {
-        if alert.severity == Severity::Critical
-            && let Some(slot) = self.slots.find(&alert.workload)
-            && let Some(outlook) = self.of.of(slot)
-        {
-            outlook.quarantine(alert.time.plus(self.settings.quarantine.millis()));
-        }
+    /// Nothing is done about a workload of which nothing is known.
+    fn settle(&mut self, alert: Alert) {
+        let outlook = self.slots.find(&alert.anomaly.workload).and_then(|slot| self.of.of(slot).as_mut());
+        let remedies = outlook.map(|outlook| &mut outlook.remedies);
+        self.settled.push(alarm::settled(alert, remedies, &self.settings));
     }
 
     /// Learns a tick of some pairs, lets the global model answer those at the end of a step, and looks ahead for all.

@@ -32,10 +32,10 @@ const RECORDS_AT_ONCE: usize = 512;
 /// ```text
 ///                                      ┌ pace ─ features ────────────┬ egress ─ commits of features
 ///                                      │        ┌ forecasts ─ pace ──┘
-/// deliveries ─ ingest ┬ samples ─ pair ┼ forecast ─ signals ─ decide ┬ egress ─ commits of decisions
-///                     │             ▲  │  ▲                    ▲     │
-///                     │             │  └ detect ─ anomalies ───│─────┤
-///                     ├ changes ─ control ─────────────────────┘     │
+/// deliveries ─ ingest ┬ samples ─ pair ┼ forecast ┬ signals ─ decide ┬ egress ─ commits of decisions
+///                     │             ▲  │  ▲       └ anomalies ──▲────┤
+///                     │             │  └ detect ─ alerts        │    │
+///                     ├ changes ─ control ──────────────────────┘    │
 ///                     │    └ models ─ swaps, to every worker's forecast
 ///                     └ errors, receipts ────────────────────────────┘
 /// ```
@@ -83,9 +83,9 @@ pub(crate) fn stages<'s>(
     let slots = Rc::new(Slots::default());
     let at = |stage| (Rc::clone(&slots), snapshots.of(stage));
     let (pairs, strays) = pair(samples, workloads, at(Stage::Pair)).ok_err(|paired| paired);
-    let anomalies = detect(pairs.clone(), settings, at(Stage::Detect));
-    let news = anomalies.clone().map(News::Anomaly).concat(swaps.map(News::Swap));
-    let (forecasts, signals) = part(forecast(pairs.clone(), news, settings, at(Stage::Forecast)));
+    let alerts = detect(pairs.clone(), settings, at(Stage::Detect));
+    let news = alerts.map(News::Alert).concat(swaps.map(News::Swap));
+    let (forecasts, signals, anomalies) = part(forecast(pairs.clone(), news, settings, at(Stage::Forecast)));
     Stages { slots, pairs, anomalies, forecasts, signals, strays }
 }
 
@@ -99,12 +99,20 @@ pub(crate) fn afterwards<'s, L: Clone + 'static>(
     features(pace(pairs, left, TURNS_AT_ONCE), settings, (slots, snapshots.of(Stage::Features)))
 }
 
-/// Parts what is published of the outlook from what is decided by.
-fn part(ahead: Stream<'_, Ahead>) -> (Stream<'_, Box<ForecastRecord>>, Stream<'_, Box<Signals>>) {
-    ahead.ok_err(|ahead| match ahead {
+type Parts<'s> = (Stream<'s, Box<ForecastRecord>>, Stream<'s, Box<Signals>>, Stream<'s, Anomaly>);
+
+/// Parts what is published of the outlook from what is decided by: signals first, since they are nearly all of it.
+fn part(ahead: Stream<'_, Ahead>) -> Parts<'_> {
+    let (signals, rest): (Stream<'_, _>, Stream<'_, _>) = ahead.ok_err(|ahead| match ahead {
+        Ahead::Signals(signals) => Ok(signals),
+        other => Err(other),
+    });
+    let (forecasts, anomalies): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| match rest {
         Ahead::Forecast(record) => Ok(record),
-        Ahead::Signals(signals) => Err(signals),
-    })
+        Ahead::Alert(anomaly) => Err(*anomaly),
+        Ahead::Signals(_) => unreachable!("they were parted off before"),
+    });
+    (forecasts, signals, anomalies)
 }
 
 /// Parts the registry's changes from those of the control plane.

@@ -8,6 +8,7 @@
 //! passed it, in a canonical order. Lateness is judged by a partition's own watermark, which its offsets alone
 //! determine. Whatever leaves a tick is sorted before it is handed out.
 
+mod alert;
 mod cell;
 mod control;
 mod decide;

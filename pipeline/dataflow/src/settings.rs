@@ -44,7 +44,8 @@ pub struct EngineSettings {
     /// Whether the global LSTM answers beside the cheap experts: the newest champion of the `models` topic, or the shipped
     /// one. Default true; false leaves the cheap experts alone, and saves some 60 µs of CPU a workload and step.
     pub lstm: bool,
-    /// How long nothing is lowered after a critical anomaly. Default 10m; 0s never holds. Safe range 1m to 1h.
+    /// How long what is done about a critical anomaly lasts, such as that nothing is lowered. Default 10m; 0s does nothing.
+    /// What may be done is in the workload's record, under `remediation`. Safe range 1m to 1h.
     pub quarantine: Span,
     /// Ticks that may be open at once before the sources wait. Default 64; more absorbs longer stalls of the outputs and
     /// takes more memory. Safe range 8 to 1024.

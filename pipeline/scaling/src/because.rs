@@ -1,6 +1,6 @@
 //! The reason of a decision as one sentence with figures.
 
-use schemas::{Action, Decision, Reason, Resource, Span};
+use schemas::{Action, Decision, Reason, Remediation, Remedy, Resource, Span};
 
 use crate::ScalingSettings;
 
@@ -11,7 +11,8 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
     let horizon = decision.evidence.horizon_ms / 1000;
     let level = decision.evidence.target_level;
     let (floor, forecast) = (figure(decision, moved, |e| e.reactive_floor), figure(decision, moved, |e| e.forecast));
-    let held = amount(moved, decision.current.get(moved));
+    let held_amount = decision.current.get(moved);
+    let held = amount(moved, held_amount);
     let wanted = amount(moved, decision.wanted.get(moved));
     let name = moved.name();
     match decision.reason {
@@ -49,8 +50,51 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
                 settings.decision_ttl
             )
         }
-        Reason::Quarantine => format!("less {name} is wanted, but an anomaly forbids lowering for now"),
+        Reason::Quarantine => {
+            let less = decision.wanted.get(moved) < held_amount;
+            let rule = under(decision, Remediation::HoldDown, "nothing is lowered");
+            if less { format!("less {name} is wanted, but {rule}") } else { rule }
+        }
+        Reason::Freeze => {
+            let rule = under(decision, Remediation::HoldUp, "nothing is raised on a forecast");
+            format!("{rule}; what is needed now is granted all the same")
+        }
+        Reason::MemoryBump => {
+            let kept = amount(Resource::Memory, decision.wanted.get(Resource::Memory));
+            under(decision, Remediation::RaiseMemory, &format!("memory is kept at {kept} or more"))
+        }
+        Reason::RestartSuggested => under(decision, Remediation::Restart, "a restart is asked for, and not again"),
+        Reason::RemedyEnded => over(decision),
     }
+}
+
+/// A rule, until when it holds and why: `nothing is lowered until 2026-03-02T09:40:00.000Z, for critical leak: …`.
+fn under(decision: &Decision, remediation: Remediation, rule: &str) -> String {
+    let remedies = &decision.evidence.remedies;
+    match remedies.iter().find(|remedy| remedy.remediation == remediation && decision.time < remedy.until) {
+        Some(remedy) => format!("{rule} until {}, for critical {}: {}", remedy.until, remedy.detector, remedy.evidence),
+        None => format!("{rule} for now, for an anomaly"),
+    }
+}
+
+/// What has ended: `an anomaly's treatment is over: nothing was lowered for critical leak since 2026-03-02T09:30:00.000Z`.
+fn over(decision: &Decision) -> String {
+    let ended = |remedy: &&Remedy| remedy.until <= decision.time;
+    let ended = decision.evidence.remedies.iter().filter(ended).map(|remedy| {
+        let what = match remedy.remediation {
+            Remediation::RaiseMemory => "memory was kept up",
+            Remediation::Restart => "a restart was asked for",
+            Remediation::HoldDown => "nothing was lowered",
+            Remediation::HoldUp => "nothing was raised on a forecast",
+            Remediation::Investigate => "it was looked at",
+        };
+        format!("{what} for critical {} since {}", remedy.detector, remedy.since)
+    });
+    let ended: Vec<String> = ended.collect();
+    if ended.is_empty() {
+        return "what was lent against an anomaly is given back".to_owned();
+    }
+    format!("an anomaly's treatment is over: {}", ended.join("; "))
 }
 
 fn window(settings: &ScalingSettings, resource: Resource) -> Span {

@@ -3,8 +3,8 @@
 use schemas::{Allocation, DecisionId, EventTime, Outcome, Reason};
 use serde::{Deserialize, Serialize};
 
-use crate::Signals;
 use crate::hysteresis::{ChurnBudget, Stabiliser};
+use crate::{Signals, Treatment};
 
 /// The state of one workload under the law.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Controller {
     pub stabiliser: Stabiliser,
     /// How often it was lowered of late.
     pub churn: ChurnBudget,
+    /// What is in force against its anomalies.
+    pub treatment: Treatment,
 }
 
 impl Controller {
@@ -43,6 +45,7 @@ impl Controller {
             held_for: None,
             stabiliser: Stabiliser::default(),
             churn: ChurnBudget::default(),
+            treatment: Treatment::default(),
         }
     }
 
@@ -108,6 +111,7 @@ pub(crate) mod tests {
             shadow: None,
             mode: schemas::Mode::Act,
             pause: schemas::Pause::default(),
+            remediation: schemas::RemediationPolicy::default(),
         }
     }
 
@@ -122,7 +126,7 @@ pub(crate) mod tests {
             knee_from_shadow: false,
             cpu: Signal { floor, forecast, demand: floor, ..Signal::default() },
             memory: Signal { floor: Some(1e9), demand: Some(1e9), ..Signal::default() },
-            quarantined_until: None,
+            remedies: Vec::new(),
         }
     }
 }

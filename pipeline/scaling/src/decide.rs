@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::{
-    Action, Allocation, Decision, EventTime, Evidence, Mode, Money, Outcome, Pool, PoolId, PoolLevel, Reason, Resource,
-    ResourceEvidence, V1, Workload, WorkloadId,
+    Action, Allocation, Decision, EventTime, Evidence, Mode, Money, Outcome, Pool, PoolId, PoolLevel, Reason,
+    Remediation, Resource, ResourceEvidence, V1, Workload, WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::because::because;
 use crate::ledger::Ledger;
+use crate::treatment::News;
 use crate::want::{Raise, Want, want};
 use crate::{Controller, ScalingSettings, Signals};
 
@@ -34,6 +35,11 @@ struct Case<'a> {
     before: Allocation,
     lowered: bool,
     blocked: Option<Reason>,
+    /// Whether an anomaly holds back what a forecast asks for.
+    frozen: bool,
+    /// Whether what was lowered was lent to it against an anomaly.
+    returns: bool,
+    news: News,
     /// What its holding cost before it was changed; none while it was not.
     price_before: Option<Money>,
 }
@@ -140,14 +146,31 @@ fn wants<'a>(
             least: settings.scale_up_tolerance,
             rested: controller.raised_at.is_none_or(|at| at.plus(settings.raise_rest.millis()) <= now),
         };
-        let want = want(signals, controller.target, raise);
+        let before = controller.target;
+        let plain = want(signals, before, raise, None);
         if signals.stale(now, settings.stale_after.millis()) {
             controller.stabiliser.restart();
         } else {
-            controller.stabiliser.note(now, |resource| settings.stabilisation_ms(resource), want.wanted);
+            controller.stabiliser.note(now, |resource| settings.stabilisation_ms(resource), plain.wanted);
         }
-        let before = controller.target;
-        cases.push(Case { id, controller, want, before, lowered: false, blocked: None, price_before: None });
+        let news = controller.treatment.follow(now, signals, before, settings);
+        // The window above has seen what is wanted without it, so that it leaves nothing behind.
+        let bump = controller.treatment.memory_bytes();
+        let treated = if bump.is_some() { want(signals, before, raise, bump) } else { plain };
+        let held_up = controller.treatment.has(Remediation::HoldUp);
+        let frozen = if held_up { treated.frozen(&signals.workload, before) } else { None };
+        cases.push(Case {
+            id,
+            want: frozen.unwrap_or(treated),
+            before,
+            lowered: false,
+            blocked: None,
+            frozen: frozen.is_some(),
+            returns: false,
+            news,
+            price_before: None,
+            controller,
+        });
     }
     cases
 }
@@ -163,16 +186,24 @@ impl Case<'_> {
 fn deallocate(ledger: &mut Ledger, cases: &mut [Case<'_>], now: EventTime, settings: &ScalingSettings) {
     for case in cases {
         let excess = excess(case.controller, &case.want);
+        let lent = case.controller.treatment.lent(case.controller.target, excess);
         if excess == Allocation::ZERO {
             continue;
         }
-        let excess = settled(case.controller, excess, now, settings);
-        case.blocked = blocked(case.controller, excess, now, settings);
+        // A loan goes back at once and by itself; the rest waits for its window.
+        case.returns = lent > 0.0;
+        let excess = match case.returns {
+            true => Allocation::ZERO.with(Resource::Memory, lent),
+            false => settled(case.controller, excess, now, settings),
+        };
+        case.blocked = blocked(case, excess, now, settings);
         if case.blocked.is_none() {
             case.note_price(ledger);
             ledger.release(case.id, excess);
             case.controller.target = ledger.held(case.id);
-            case.controller.churn.note(now);
+            if !case.returns {
+                case.controller.churn.note(now);
+            }
             case.lowered = true;
         }
     }
@@ -193,12 +224,8 @@ fn settled(controller: &Controller, excess: Allocation, now: EventTime, settings
 }
 
 /// Why an excess is not taken back; none when it is.
-fn blocked(
-    controller: &mut Controller,
-    excess: Allocation,
-    now: EventTime,
-    settings: &ScalingSettings,
-) -> Option<Reason> {
+fn blocked(case: &mut Case<'_>, excess: Allocation, now: EventTime, settings: &ScalingSettings) -> Option<Reason> {
+    let controller = &mut *case.controller;
     let signals = controller.signals.as_ref().expect("a case has signals");
     if controller.backs_off(now, settings.decision_ttl.millis()) {
         return Some(Reason::BackingOff);
@@ -210,8 +237,11 @@ fn blocked(
     if signals.workload.pause.down {
         return Some(Reason::Paused);
     }
-    if signals.quarantined_until.is_some_and(|until| now < until) {
+    if controller.treatment.has(Remediation::HoldDown) {
         return Some(Reason::Quarantine);
+    }
+    if case.returns {
+        return None;
     }
     if excess == Allocation::ZERO || !controller.churn.rested(now, settings.stabilisation.millis()) {
         return Some(Reason::Stabilising);
@@ -289,11 +319,11 @@ fn record(
         false if case.controller.backs_off(now, settings.decision_ttl.millis()) => Some(Reason::BackingOff),
         false => Some(Reason::Shortfall),
     };
-    let reason = waits.or_else(|| reason(case, action));
+    let mut reason = waits.or_else(|| reason(case, action));
     if action == Action::Hold {
-        let news = reason.filter(|reason| case.controller.held_for != Some(*reason));
+        let told = reason.filter(|reason| case.controller.held_for != Some(*reason));
         case.controller.held_for = reason;
-        news?;
+        reason = Some(told.or(case.news.reason)?);
     } else {
         case.controller.held_for = None;
     }
@@ -343,7 +373,9 @@ fn action(before: Allocation, after: Allocation) -> Action {
 fn reason(case: &Case<'_>, action: Action) -> Option<Reason> {
     match action {
         Action::ScaleUp | Action::Reshape => Some(case.want.reason),
+        Action::ScaleDown if case.returns => Some(Reason::RemedyEnded),
         Action::ScaleDown => Some(Reason::Excess),
+        Action::Hold if case.frozen => Some(Reason::Freeze),
         // The threshold and the window hold most workloads most of the time: that is balance, not news.
         Action::Hold => case.blocked.filter(|r| !matches!(r, Reason::WithinThreshold | Reason::Stabilising)),
     }
@@ -377,6 +409,7 @@ fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_af
         pool_after,
         price_before: case.price_before.unwrap_or(price_after),
         price_after,
+        remedies: case.controller.treatment.in_force().iter().chain(&case.news.ended).cloned().collect(),
     }
 }
 

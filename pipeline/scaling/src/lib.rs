@@ -15,17 +15,22 @@
 //!
 //! [`decide::settle`] is the way in: it settles one pool at one tick. Its steps are [`want`] (how much),
 //! [`hysteresis`] (whether less is allowed yet), [`ledger`] (what the pool gives) and [`because`] (the sentence).
+//! What is done about anomalies is settled before ([`remedy`]), and followed here ([`treatment`]).
 
 pub mod because;
 mod controller;
 pub mod decide;
 pub mod hysteresis;
 pub mod ledger;
+pub mod remedy;
 mod settings;
 mod signals;
+pub mod treatment;
 pub mod want;
 
 pub use controller::Controller;
 pub use decide::{PoolState, settle};
+pub use remedy::{Alert, Remedies};
 pub use settings::ScalingSettings;
 pub use signals::{QUANTILES, Signal, Signals};
+pub use treatment::Treatment;

@@ -36,6 +36,14 @@ pub struct ScalingSettings {
     /// Margin over the memory working set below which memory is never sized. Default 0.15, the VPA's margin;
     /// lower saves memory and risks kills. Safe range 0.05 to 1.
     pub memory_margin: f64,
+    /// How much memory is raised above what is needed now when it is about to run out, as a share, and where the workload's
+    /// policy allows it. Default 0.2, the VPA's after an OOM kill; higher survives steeper rises. Safe range 0.1 to 1.
+    pub memory_bump: f64,
+    /// How often each remediation of anomalies may be taken for a workload within `remedy_window`. Default 6: with a
+    /// quarantine of ten minutes the whole hour; 0 to 1000, and 0 takes none.
+    pub remedies_max: u32,
+    /// The window of `remedies_max`. Default 1h; longer takes fewer. Safe range 10m to 1d.
+    pub remedy_window: Span,
     /// How long a decision may be carried out after its tick. Default 60s: adapters have read it long before, and
     /// a stale scale-down is not applied. Safe range 10s to 10m.
     pub decision_ttl: Span,
@@ -53,6 +61,9 @@ impl Default for ScalingSettings {
             churn_window: Span::from_secs(3600),
             stale_after: Span::from_secs(15),
             memory_margin: 0.15,
+            memory_bump: 0.2,
+            remedies_max: 6,
+            remedy_window: Span::from_secs(3600),
             decision_ttl: Span::from_secs(60),
         }
     }
@@ -79,6 +90,8 @@ impl ScalingSettings {
                 self.memory_margin.is_finite() && self.memory_margin >= 0.0,
                 "memory_margin must be 0 or more, such as 0.15",
             ),
+            (self.memory_bump.is_finite() && self.memory_bump >= 0.0, "memory_bump must be 0 or more, such as 0.2"),
+            (self.remedies_max <= REMEDIES_LIMIT, "remedies_max must be at most 1000, such as 6"),
             (self.churn_changes_max <= CHURN_CHANGES_LIMIT, "churn_changes_max must be at most 1000, such as 6"),
             (self.stale_after.millis() > 0, "stale_after must be above zero, such as \"15s\""),
             (self.decision_ttl.millis() > 0, "decision_ttl must be above zero, such as \"60s\""),
@@ -89,3 +102,6 @@ impl ScalingSettings {
 
 /// Bound on the remembered changes of one workload: what `churn_changes_max` may be at most.
 const CHURN_CHANGES_LIMIT: u32 = 1000;
+
+/// Bound on the remembered takings of one remediation: what `remedies_max` may be at most.
+const REMEDIES_LIMIT: u32 = 1000;

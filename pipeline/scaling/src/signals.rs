@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use schemas::{EventTime, QuantileValue, Ratio, Resource, Workload};
+use schemas::{EventTime, QuantileValue, Ratio, Remedy, Resource, Workload};
 use serde::{Deserialize, Serialize};
 
 /// Quantiles of a forecast: three fixed levels and the target's.
@@ -49,8 +49,8 @@ pub struct Signals {
     pub cpu: Signal,
     /// Memory.
     pub memory: Signal,
-    /// Until when an anomaly forbids scaling down.
-    pub quarantined_until: Option<EventTime>,
+    /// What is in force against anomalies: at most one a remediation.
+    pub remedies: Vec<Remedy>,
 }
 
 impl Signals {

@@ -32,26 +32,30 @@ pub struct Raise {
 
 /// Sizes one workload.
 ///
-/// `wanted = max(floor, forecast)`: the forecast may raise, never lower below the floor; see [`Raise`].
+/// `wanted = max(floor, forecast)`: the forecast may raise, never lower below the floor; see [`Raise`]. `least_memory_bytes` is
+/// what an anomaly has memory kept at: it counts as needed now.
 #[must_use]
-pub fn want(signals: &Signals, current: Allocation, raise: Raise) -> Want {
+pub fn want(signals: &Signals, current: Allocation, raise: Raise, least_memory_bytes: Option<f64>) -> Want {
     let workload = &*signals.workload;
     let mut want = Want { wanted: current, floor: current, raw: [None, None], reason: Reason::ReactiveFloor };
     let mut steepest = 0.0;
     for (index, resource) in Resource::ALL.into_iter().enumerate() {
         let signal = signals.of(resource);
-        let raw = larger(signal.floor, signal.forecast);
+        let bump = least_memory_bytes.filter(|_| resource == Resource::Memory);
+        let needed_now = larger(signal.floor, bump);
+        let raw = larger(needed_now, signal.forecast);
         want.raw[index] = raw;
         let held = current.get(resource);
         let wanted = raw.map_or_else(|| bounded(workload, resource, held), |raw| fit(workload, resource, raw));
-        let floor = signal.floor.map_or(held.min(wanted), |floor| fit(workload, resource, floor));
+        let floor = needed_now.map_or(held.min(wanted), |floor| fit(workload, resource, floor));
         let wanted = raise.worthwhile(held, floor, wanted).map_or(wanted, |worth| fit(workload, resource, worth));
         want.wanted = want.wanted.with(resource, wanted);
         want.floor = want.floor.with(resource, floor);
         let rise = wanted / held.max(f64::MIN_POSITIVE);
         if rise > steepest {
             steepest = rise;
-            want.reason = driver(wanted, floor, held, raw);
+            let bumps = bump.is_some() && bump > larger(signal.floor, signal.forecast) && wanted > held;
+            want.reason = if bumps { Reason::MemoryBump } else { driver(wanted, floor, held, raw) };
         }
     }
     want
@@ -70,6 +74,17 @@ pub fn fit(workload: &Workload, resource: Resource, amount: f64) -> f64 {
     // Rounding errors of a division must not cost a whole step: 0.3 / 0.1 is 2.9999….
     let steps = (amount / step - ROUNDING_SLACK).ceil().max(0.0);
     bounded(workload, resource, steps * step)
+}
+
+impl Want {
+    /// The same without what only a forecast asks for: no more than `held`, or than what is needed now and the bounds take.
+    /// None where that changes nothing.
+    #[must_use]
+    pub fn frozen(self, workload: &Workload, held: Allocation) -> Option<Self> {
+        let wanted = self.wanted.min(self.floor.max(workload.min).max(held));
+        let reason = if self.reason == Reason::Forecast { Reason::ReactiveFloor } else { self.reason };
+        (wanted != self.wanted).then_some(Self { wanted, reason, ..self })
+    }
 }
 
 impl Raise {
@@ -135,9 +150,9 @@ mod tests {
     #[test]
     fn a_forecast_raises_but_never_lowers_below_the_floor() {
         let current = Allocation::new(1.0, 1e9);
-        let raised = want(&signals("web", Some(1.0), Some(2.0)), current, AT_ONCE);
+        let raised = want(&signals("web", Some(1.0), Some(2.0)), current, AT_ONCE, None);
         assert_eq!((raised.wanted.cpu_cores.get(), raised.reason), (2.0, Reason::Forecast));
-        let floored = want(&signals("web", Some(3.0), Some(2.0)), current, AT_ONCE);
+        let floored = want(&signals("web", Some(3.0), Some(2.0)), current, AT_ONCE, None);
         assert_eq!((floored.wanted.cpu_cores.get(), floored.reason), (3.0, Reason::ReactiveFloor));
     }
 
@@ -145,7 +160,10 @@ mod tests {
     fn a_raise_is_worth_its_change() {
         let wanted = |floor, forecast, rested| {
             let raise = Raise { least: 0.1, rested };
-            want(&signals("web", Some(floor), Some(forecast)), Allocation::new(4.0, 1e9), raise).wanted.cpu_cores.get()
+            want(&signals("web", Some(floor), Some(forecast)), Allocation::new(4.0, 1e9), raise, None)
+                .wanted
+                .cpu_cores
+                .get()
         };
         // In steps of a quarter: 4.25 is 6 % more than the 4 held, 4.5 is 12 %, and 10 % more are rounded up to 4.5.
         assert_eq!((wanted(3.0, 4.2, true), wanted(3.0, 4.5, true), wanted(3.0, 6.0, false)), (4.0, 4.5, 4.0));
@@ -155,9 +173,33 @@ mod tests {
     }
 
     #[test]
+    fn a_bump_counts_as_needed_now_within_bounds() {
+        let current = Allocation::new(1.0, 1e9);
+        let bumped = |bytes| want(&signals("web", Some(1.0), None), current, AT_ONCE, Some(bytes));
+        // In steps of 0.25 GB: 1.3 becomes 1.5; the bounds end at 8.
+        assert_eq!((bumped(1.3e9).floor.memory_bytes.get(), bumped(1.3e9).reason), (1.5e9, Reason::MemoryBump));
+        assert_eq!(bumped(99e9).wanted.memory_bytes.get(), 8e9);
+        // Less than what is needed in any case changes nothing.
+        assert_eq!(bumped(0.5e9), want(&signals("web", Some(1.0), None), current, AT_ONCE, None));
+    }
+
+    #[test]
+    fn a_freeze_takes_the_forecasts_part_and_no_more() {
+        let current = Allocation::new(1.0, 1e9);
+        let frozen = |floor, forecast| {
+            let signals = signals("web", Some(floor), Some(forecast));
+            let want = want(&signals, current, AT_ONCE, None);
+            want.frozen(&signals.workload, current).map(|want| (want.wanted.cpu_cores.get(), want.reason))
+        };
+        assert_eq!(frozen(0.5, 4.0), Some((1.0, Reason::ReactiveFloor)), "what is held stays");
+        assert_eq!(frozen(2.0, 4.0), Some((2.0, Reason::ReactiveFloor)), "what is needed now is wanted");
+        assert_eq!(frozen(2.0, 1.0), None, "no forecast asks for more");
+    }
+
+    #[test]
     fn what_is_not_known_stays_as_it_is() {
         let current = Allocation::new(2.0, 1e9);
-        let nothing = want(&signals("web", None, None), current, AT_ONCE);
+        let nothing = want(&signals("web", None, None), current, AT_ONCE, None);
         assert_eq!(nothing.wanted.cpu_cores.get(), 2.0);
         assert_eq!(nothing.raw[0], None);
     }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use ::forecast::lstm::Batch;
-use scaling::{Signal, Signals};
-use schemas::{EventTime, Metric, Resource, Role, Workload};
+use scaling::{Remedies, Signal, Signals};
+use schemas::{Metric, Resource, Role, Workload};
 use serde::{Deserialize, Serialize};
 use shadow::{Learner, Sizing, Work};
 
-use super::Ahead;
 use super::series::{Aim, Reading, Series};
 use super::serving::Answers;
+use super::{Ahead, alarm};
 use crate::EngineSettings;
+use crate::alert::Alert;
 use crate::keys::phase_ms;
 use crate::records::{Pair, Pairs, RoleTick};
 
@@ -24,7 +25,8 @@ pub(super) struct Outlook {
     horizon_steps: u32,
     /// By how much its steps begin before those of the clock.
     phase_ms: u64,
-    quarantined_until: Option<EventTime>,
+    /// What is in force against its anomalies.
+    pub(super) remedies: Remedies,
 }
 
 /// What a tick has taught of a workload, until the global model has answered.
@@ -46,13 +48,8 @@ impl Outlook {
             memory: series(Resource::Memory),
             horizon_steps,
             phase_ms: phase_ms(record.workload.as_str(), settings.step.millis(), settings.tick.millis()),
-            quarantined_until: None,
+            remedies: Remedies::default(),
         }
-    }
-
-    /// Forbids scaling down until then.
-    pub(super) fn quarantine(&mut self, until: EventTime) {
-        self.quarantined_until = Some(until);
     }
 
     /// Takes in a tick; at the end of a step it asks the global model, where one serves.
@@ -99,6 +96,7 @@ impl Outlook {
     ) {
         let Learnt { work, sizing, working_set, asked } = learnt;
         let aim = Aim { horizon_steps: self.horizon_steps, level: record.target_quantile() };
+        self.tell_missed((tick, pair), settings, &mut give);
         if let Some([of_cpu, of_memory]) = *asked {
             let versions = answers.versions.clone();
             self.cpu.look_ahead(answers.next(of_cpu), aim, &versions);
@@ -122,8 +120,18 @@ impl Outlook {
             knee_from_shadow: safe.seen,
             cpu: Signal { usage, demand: work.cores.map(cores), censored: work.censored, ..self.cpu.signal(cores) },
             memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
-            quarantined_until: self.quarantined_until,
+            remedies: alarm::in_force(&mut self.remedies, tick),
         })));
+    }
+
+    /// Alerts of forecasts that were far off, settled before the tick's signals rest on them.
+    fn tell_missed(&mut self, (tick, pair): (u64, &Pair), settings: &EngineSettings, mut give: impl FnMut(Ahead)) {
+        let missed = [(anomaly::Signal::Demand, &mut self.cpu), (anomaly::Signal::Memory, &mut self.memory)];
+        for (about, series) in missed {
+            let Some(finding) = series.missed() else { continue };
+            let alert = Alert::of(pair, tick, about, finding);
+            give(Ahead::Alert(alarm::settled(alert, Some(&mut self.remedies), settings)));
+        }
     }
 
     /// The horizon follows the actuation delay, in whole steps.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use ::forecast::lstm::{About, Batch, LEVELS, Measure};
 use ::forecast::{Ensemble, EnsembleSettings, Prediction};
+use anomaly::{Finding, Residual};
 use scaling::{QUANTILES, Signal};
 use schemas::{EventTime, ForecastRecord, QuantileValue, Resource, V1, Workload};
 use serde::{Deserialize, Serialize};
 
+use super::alarm;
 use super::serving::Versions;
 use crate::EngineSettings;
 use crate::records::Pair;
@@ -22,6 +24,10 @@ pub(super) struct Series {
     step: Option<Step>,
     pub(super) experts: Ensemble,
     newest: Option<Newest>,
+    /// Whether what was forecast came.
+    residual: Residual,
+    /// What the step that closed last has shown of it, until it is told.
+    missed: Option<Finding>,
 }
 
 /// The step under way, and the peaks within it.
@@ -72,7 +78,8 @@ impl Series {
             ..EnsembleSettings::default()
         };
         let experts = Ensemble::new(experts).expect("prices are above zero and the step divides a day, both checked");
-        Self { resource, recent: VecDeque::new(), step: None, experts, newest: None }
+        let residual = Residual::new(settings.anomaly.residual, alarm::scale_floor(resource));
+        Self { resource, recent: VecDeque::new(), step: None, experts, newest: None, residual, missed: None }
     }
 
     /// Takes in a tick of the step of that number; true when the step before it has closed.
@@ -95,6 +102,7 @@ impl Series {
             }
             under_way => match under_way.replace(Step { number: step, work, shadow }) {
                 Some(closed) => {
+                    self.missed = self.residual.observe(tick, closed.number, closed.work);
                     self.experts.observe_beside(closed.number, closed.work, closed.shadow);
                     true
                 }
@@ -117,7 +125,18 @@ impl Series {
         self.experts.hear(answers);
         let version = if answers.is_empty() { &versions.experts } else { &versions.with_model };
         let prediction = self.experts.forecast(aim.horizon_steps, aim.level);
+        if let (Some(prediction), Some(step)) = (&prediction, &self.step)
+            && self.residual.wants()
+            && let Some(promise) = alarm::promise(prediction, step.number, aim.horizon_steps)
+        {
+            self.residual.promise(promise);
+        }
         self.newest = prediction.map(|prediction| Newest { prediction, version: Arc::clone(version) });
+    }
+
+    /// What the step that has just closed has shown of the forecast, if it was far off.
+    pub(super) fn missed(&mut self) -> Option<Finding> {
+        self.missed.take()
     }
 
     /// Floor and forecast as demand.

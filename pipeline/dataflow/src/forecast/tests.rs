@@ -25,7 +25,8 @@ fn settings() -> EngineSettings {
 fn outlooks(settings: EngineSettings) -> Outlooks {
     let (slots, snapshots) = (Rc::new(Slots::default()), Rc::new(Snapshots::default()));
     let serving = Serving::new(settings.lstm);
-    Outlooks { of: BySlot::restored(&slots, &snapshots.of(Stage::Forecast)), slots, serving, settings }
+    let of = BySlot::restored(&slots, &snapshots.of(Stage::Forecast));
+    Outlooks { of, slots, serving, settled: Vec::new(), settings }
 }
 
 fn record(number: usize) -> Arc<Workload> {
@@ -89,6 +90,7 @@ fn every_workload_has_signals_at_every_tick_and_forecasts_after_its_first_step()
         outlooks.look_ahead(tick, &pairs(tick, 0..WORKLOADS, &records), |ahead| match ahead {
             Ahead::Signals(_) => signals += 1,
             Ahead::Forecast(_) => forecasts += 1,
+            Ahead::Alert(alert) => panic!("nothing is known yet that could be missed: {alert:?}"),
         });
         assert_eq!(signals, WORKLOADS);
         // Steps of two ticks: about half of the workloads end their first step at the second tick, the others at the third.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use plant::FleetMember;
 use schemas::{
-    Allocation, EventTime, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, Seconds, Selector,
-    ShadowSettings, V1, Workload,
+    Allocation, EventTime, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
+    Seconds, Selector, ShadowSettings, V1, Workload,
 };
 
 use super::{NAME, Names, amount};
@@ -48,6 +48,7 @@ pub(super) fn workload(names: &Names, member: &FleetMember, in_force: Allocation
         }),
         mode: Mode::Act,
         pause: Pause::default(),
+        remediation: RemediationPolicy::default(),
     }
 }
 

@@ -6,6 +6,8 @@ use schemas::{Offer, OfferKind, Status};
 use super::*;
 use crate::controller::tests::{signals, workload};
 
+mod remedies;
+
 fn pool(cores: f64) -> Pool {
     Pool {
         version: V1,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use schemas::samples::Builder;
 use schemas::{
-    Allocation, EventTime, InstanceId, Metric, Mode, Money, Pause, PoolId, Profile, Ratio, Role, Sample, Samples,
-    Seconds, Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
+    Allocation, EventTime, InstanceId, Metric, Mode, Money, Pause, PoolId, Profile, Ratio, RemediationPolicy, Role,
+    Sample, Samples, Seconds, Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
 };
 use serde::Serialize;
 
@@ -148,6 +148,7 @@ fn record(workload: usize) -> Workload {
         shadow: Some(ShadowSettings { size_ratio: Ratio::new(0.25), mirrored_share: Ratio::new(0.25) }),
         mode: Mode::Observe,
         pause: Pause::default(),
+        remediation: RemediationPolicy::default(),
     }
 }
 

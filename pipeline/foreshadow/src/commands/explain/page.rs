@@ -2,7 +2,7 @@
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use schemas::{Action, Allocation, Decision, Mode, Resource, ResourceEvidence, Span, Workload};
+use schemas::{Action, Allocation, Decision, Mode, Remedy, Resource, ResourceEvidence, Span, Workload};
 
 use super::Explained;
 use super::what_if::sentences;
@@ -23,6 +23,7 @@ pub(super) fn page(explained: &Explained) -> String {
         Some(section("Evidence", &evidence(decision))),
         quantiles(decision).map(|table| section("Quantiles of the forecast, before calibration", &table)),
         Some(section("Law", &law(explained))),
+        remedies(decision).map(|table| section("Against anomalies", &table)),
         Some(section(&format!("Pool {}", decision.pool), &pool(decision)) + &price(decision)),
         Some(outcomes(explained)),
         Some(what_if(decision)),
@@ -140,6 +141,21 @@ fn law(explained: &Explained) -> Table {
         table.add_row([name, text.as_str()]);
     }
     table
+}
+
+/// What is in force against anomalies, or has just ended; none without any.
+fn remedies(decision: &Decision) -> Option<Table> {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    for remedy in &decision.evidence.remedies {
+        let Remedy { remediation, detector, since, until, evidence } = remedy;
+        let state = if *until <= decision.time { "over since" } else { "until" };
+        table.add_row([
+            words(remediation),
+            format!("since {since}, {state} {until}, for critical {detector}: {evidence}"),
+        ]);
+    }
+    (!decision.evidence.remedies.is_empty()).then_some(table)
 }
 
 const fn mode(mode: Mode) -> &'static str {

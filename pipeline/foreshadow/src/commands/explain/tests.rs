@@ -1,8 +1,8 @@
 //! A decision, explained: the page is read like code.
 
 use schemas::{
-    Action, Evidence, Mode, Money, Noun, PoolId, PoolLevel, QuantileValue, Ratio, Reason, Resource, ResourceEvidence,
-    Status, TenantId, V1, WorkloadId,
+    Action, Evidence, Mode, Money, Noun, PoolId, PoolLevel, QuantileValue, Ratio, Reason, Remediation, Remedy,
+    Resource, ResourceEvidence, Status, TenantId, V1, WorkloadId,
 };
 use schemas::{Allocation, DecisionId, EventTime};
 
@@ -78,6 +78,7 @@ fn evidence() -> Evidence {
         pool_after: level(0.0),
         price_before: Money::new(0.086),
         price_after: Money::new(0.1285),
+        remedies: Vec::new(),
     }
 }
 
@@ -110,6 +111,30 @@ fn explained() -> Explained {
 fn the_page_tells_what_when_why_and_what_else() {
     let page = page::page(&explained());
     assert_eq!(page, include_str!("tests/page.txt"), "\n{page}");
+}
+
+#[test]
+fn what_is_done_about_anomalies_is_told() {
+    let mut explained = explained();
+    assert!(!page::page(&explained).contains("Against anomalies"));
+    let decided = explained.decision.time;
+    let remedy = |remediation, until| Remedy {
+        remediation,
+        detector: "leak".to_owned(),
+        since: decided.minus(60_000),
+        until,
+        evidence: "floor rose by 1.00e9 an hour".to_owned(),
+    };
+    explained.decision.evidence.remedies =
+        vec![remedy(Remediation::RaiseMemory, decided.plus(540_000)), remedy(Remediation::HoldUp, decided)];
+    let page = page::page(&explained);
+    let expected = "\
+Against anomalies
+  raise memory  since 2026-03-02T09:29:00.000Z, until 2026-03-02T09:39:00.000Z, for critical leak: floor rose by 1.00e9 an hour
+  hold up       since 2026-03-02T09:29:00.000Z, over since 2026-03-02T09:30:00.000Z, for critical leak: floor rose by 1.00e9 an hour
+
+Pool frankfurt";
+    assert!(page.contains(expected), "{page}");
 }
 
 #[test]
