@@ -2,17 +2,18 @@
 //!
 //! Demand `x_t` (cores, bytes, any nonnegative scalar) arrives once per *step*, a fixed span of event time.
 //! What is forecast is the **peak over the horizon**, `Y_h(t) = max(x_{t+1} ..= x_{t+h})`, because an allocation decided
-//! at `t` must cover demand until it can be changed again, `h` steps later. Every quantile in this crate is one of that peak.
+//! at `t` must cover demand until it can be changed again, `h` steps later; or, where it is asked for ([`Aim`]), the value at its end.
 //!
 //! ```text
-//! demand ─► experts ─► base or quantile ─► pending ──(h steps later: the true peak)──► residuals, losses, leader, conformal level
-//!              │                                                                                            │
-//!              └──────────► the leader's quantiles, at the conformal level ─► Prediction ◄──────────────────┘
+//! demand ─► experts ─► voices: base + margin ─► blend ─► conformal level ─► Prediction
+//!              ▲            ▲         │            ▲             ▲
+//!              │            │         └─► pending ─┴─(the truth, h steps later)
+//!   the LSTM, asked with the blend    residuals, losses, leader, coverage
 //! ```
 //!
-//! - [`forecaster`]: the trait of an expert. [`persistence`], [`moving_average`], [`peak_histogram`], [`seasonal_naive`] and
-//!   [`holt`] compute here; [`batched`] holds the seat of a model that runs elsewhere for many series at once.
-//! - [`residuals`] turn a base into quantiles, [`conformal`] keeps the promised coverage, [`pinball`] scores.
+//! - [`forecaster`]: the trait of an expert. [`persistence`], [`moving_average`], [`smoothing`], [`holt`], [`peak_histogram`],
+//!   [`seasonal_naive`] and [`linear`] compute here; [`batched`] holds the seat of the global [`lstm`], which answers for many series at once.
+//! - [`residuals`] and [`volatility`] turn a base into quantiles, [`conformal`] keeps the promised coverage, [`pinball`] scores.
 //! - [`ensemble`]: one demand series from end to end. **Start here.**
 //!
 //! Missing is never zero: a step without a value is `None`, and a peak over a horizon with any step missing is unobserved.
