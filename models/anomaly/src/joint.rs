@@ -22,8 +22,8 @@
 //! # Alarm
 //!
 //! The score passes the [refractory](crate::refractory) filter, so that one incident is one alarm, and has to exceed a
-//! threshold that noise passes at a [stated rate](crate::TailThreshold). Before the tail is known, a fixed threshold stands
-//! in, which serves since evidence is the same for all series. No alarm in the first `learning_steps`.
+//! threshold that noise passes at a [stated rate](crate::TailThreshold). A fixed threshold stands in before the
+//! tail is known, and is the least later: evidence is the same for all series, and a tail of zeros is no licence. No alarm in the first `learning_steps`.
 //!
 //! Key: one workload (or one series). Time: steps of any one length. Late data: none, the dataflow orders it. Missing: a
 //! signal that is `None` says nothing and learns nothing. State: 16 kB a signal at most, 20 kB for the threshold. Cost a
@@ -194,7 +194,7 @@ impl JointNovelty {
     fn threshold(&self) -> Option<f64> {
         let first = if self.aspects > 1 { FIRST_THRESHOLD_OF_SEVERAL } else { FIRST_THRESHOLD };
         let armed = self.steps > self.settings.learning_steps;
-        armed.then(|| self.tail.threshold().unwrap_or(first))
+        armed.then(|| self.tail.threshold().map_or(first, |threshold| threshold.max(first)))
     }
 
     /// Each signal's evidence; 0 where it is missing or knows too little.

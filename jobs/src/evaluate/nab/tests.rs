@@ -78,5 +78,5 @@ fn the_development_corpus_scores_as_documented() {
     let folder = Folder::new("corpus");
     let verdicts = evaluate(&nab, &folder.0).expect("the corpus");
     let standard: Vec<f64> = verdicts.iter().take(2).map(|verdict| verdict.score).collect();
-    assert!(standard[0] >= 70.0 && standard[1] >= 69.0, "{verdicts:?}");
+    assert!(standard[0] >= 69.5 && standard[1] >= 69.5, "{verdicts:?}");
 }
