@@ -1,6 +1,7 @@
 //! Jobs beside the stream: what is run on demand rather than at every tick.
 //!
-//! [`backtest`] scores scaling laws against each other over the same load.
+//! [`backtest`] scores scaling laws against each other over the same load; [`evaluate`] scores the models on data with
+//! known answers.
 
 pub mod backtest;
 pub mod evaluate;

@@ -9,6 +9,7 @@
 //! | [`Saturation`] | CPU and memory, per tick | usage that stays at its limit | ticks at it | 40 B | 0.008 µs |
 //! | [`LevelShift`] | demand and latency, per tick | a step to another level that lasts | deviations | 0.1 kB | 0.02 µs |
 //! | [`Residual`] | forecasts, per step | a peak far outside of its forecast | mean excesses beyond the quantile | 0.3 kB | 0.02 µs |
+//! | [`JointNovelty`] | any number, per minute or slower | a state that was never seen | evidence | 16 kB a signal at most | 0.1 µs a signal and 0.3 µs |
 //! | [`Oscillation`] | allocation, per tick | too many reversals of direction | reversals | 0.3 kB | 0.03 µs |
 //! | [`SeasonalCheck`] | a long history, per step | a value unlike its time of the period | robust standard deviations | 8 B a point | a check: 2, 8, 18 ms for 672, 1344, 2880 points |
 //!
@@ -27,24 +28,30 @@ mod bank;
 mod baseline;
 mod detector;
 mod divergence;
+mod elementary;
 mod episode;
 mod esd;
+mod joint;
 mod leak;
 mod level_shift;
 mod median;
 #[cfg(test)]
 mod noise;
+mod novelty;
 mod oscillation;
 mod ranked_window;
+mod refractory;
 mod residual;
 mod saturation;
 mod seasonal;
 mod spike;
 mod stuck_at;
+mod tail;
 
 pub use bank::{DetectorSettings, Readings, Signal, WorkloadDetectors};
 pub use detector::{CRITICAL_RATIO, Detector, Finding, Kind, Severity};
 pub use divergence::Divergence;
+pub use joint::{JointNovelty, Judgement, NoveltySettings};
 pub use leak::{Leak, LeakSettings};
 pub use level_shift::{LevelShift, LevelShiftSettings};
 pub use oscillation::{Oscillation, OscillationSettings};
@@ -53,3 +60,4 @@ pub use saturation::{Saturation, SaturationSettings};
 pub use seasonal::{SeasonalCheck, SeasonalSettings};
 pub use spike::{Spike, SpikeSettings};
 pub use stuck_at::{StuckAt, StuckAtSettings};
+pub use tail::TailThreshold;

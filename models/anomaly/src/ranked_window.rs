@@ -27,6 +27,11 @@ impl RankedWindow {
         self.arrived.len() == self.capacity
     }
 
+    /// The values, ascending.
+    pub(crate) fn ranked(&self) -> &[f64] {
+        &self.ranked
+    }
+
     /// Adds the newest value in place of the oldest.
     pub(crate) fn push(&mut self, value: f64) {
         let rank = self.rank(value);
