@@ -163,9 +163,8 @@ mod tests {
     fn equal_times_are_told_apart_by_the_offset_whatever_the_order() {
         for order in [[0, 1], [1, 0]] {
             let mut registry = Registry::default();
-            order
-                .map(|at| [champion("a", 10, 8), champion("b", 10, 7)][at].clone())
-                .map(|change| registry.take(change));
+            let changes = [champion("a", 10, 8), champion("b", 10, 7)];
+            order.into_iter().for_each(|at: usize| registry.take(changes[at].clone()));
             let name = registry.swap().flatten().map(|champion| champion.name);
             assert!(name.is_some_and(|name| name.starts_with("a@")), "{order:?}");
         }

@@ -44,8 +44,9 @@ fn pairs(tick: u64, workloads: impl Iterator<Item = usize>, records: &[Arc<Workl
     let mut pairs = Pairs::default();
     for number in workloads {
         let name = WorkloadId::new(&format!("w{number}")).expect("a name");
-        pairs
-            .begin(Pair { record: Some(Arc::clone(&records[number])), ..Pair::new(number, TenantId::default(), name) });
+        let mut pair = Pair::new(number, TenantId::default(), name);
+        pair.record = Some(Arc::clone(&records[number]));
+        pairs.begin(pair);
         let times = pairs.add_times([tick].into_iter());
         let used = 1.0 + ((tick / 1_000 * 7 + number as u64 * 13) % 11) as f64 / 10.0;
         pairs.add(Role::Primary, Metric::CpuUsed, times.clone(), [used].into_iter());
