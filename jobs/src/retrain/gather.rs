@@ -152,7 +152,7 @@ impl Walk<'_> {
                 continue;
             }
             for question in 0..QUESTIONS {
-                self.ask(&ensemble, (at, question), plan, &horizons_steps, &told, gathered);
+                self.ask(&ensemble, (at, question), (plan, &horizons_steps), &told, gathered);
             }
         }
         Ok(())
@@ -167,8 +167,7 @@ impl Walk<'_> {
         &self,
         ensemble: &Ensemble,
         (at, question): (usize, usize),
-        plan: &Plan,
-        horizons: &[u32],
+        (plan, horizons): (&Plan, &[u32]),
         told: &Told,
         gathered: &mut Gathered,
     ) {

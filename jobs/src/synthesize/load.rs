@@ -2,7 +2,7 @@
 //!
 //! | load | is | hard because |
 //! |---|---|---|
-//! | [`Service`] | people's days, moods of hours and minutes, crowds, deploys | noise grows with the level |
+//! | [`People`] | people's days, moods of hours and minutes, crowds, deploys | noise grows with the level |
 //! | [`Cluster`] | the mean of very many | only the slow moves can be known |
 //! | [`Machine`] | idle for hours, busy for a while, each time at another level | when it wakes cannot be known |
 //! | [`Scheduled`] | jobs by the clock that take longer or shorter | the window shows it only from within |
@@ -23,7 +23,7 @@ pub(super) trait Load {
 }
 
 /// A service for people.
-pub(super) struct Service {
+pub(super) struct People {
     calendar: Calendar,
     /// What it is at its least, beside a day's height.
     floor: f64,
@@ -34,7 +34,7 @@ pub(super) struct Service {
     deploys: Deploys,
 }
 
-impl Service {
+impl People {
     pub(super) fn drawn(step_ms: u64, dice: &mut Dice) -> Self {
         let steps = |minutes: f64| minutes * MINUTE_MS / step_ms as f64;
         let crowds_a_day = if dice.chance(0.4) { dice.octaves(0.1, 5.0) } else { 0.02 };
@@ -50,7 +50,7 @@ impl Service {
     }
 }
 
-impl Load for Service {
+impl Load for People {
     fn next(&mut self, time_ms: u64, dice: &mut Dice) -> f64 {
         let course = self.floor + self.calendar.at(time_ms);
         let noise = 1.0 + self.mood.next(dice) + self.wobble.next(dice) + self.white * dice.normal();

@@ -5,7 +5,7 @@ use forecast::lstm::Measure;
 use super::calendar::DAY_MS;
 use super::dice::Dice;
 use super::flaws::Flaws;
-use super::load::{Bursty, Cluster, Load, Machine, Scheduled, Service, Trickle, Walk};
+use super::load::{Bursty, Cluster, Load, Machine, People, Scheduled, Trickle, Walk};
 use super::memory::Memory;
 use super::pair;
 use crate::traces::Series;
@@ -62,7 +62,7 @@ pub(super) fn workload(named: &Named, mut dice: Dice) -> Vec<Series> {
 
 fn family(chosen: usize, step_ms: u64, dice: &mut Dice) -> Option<Box<dyn Load>> {
     Some(match chosen {
-        0 => Box::new(Service::drawn(step_ms, dice)),
+        0 => Box::new(People::drawn(step_ms, dice)),
         1 => Box::new(Cluster::drawn(step_ms, dice)),
         2 => Box::new(Machine::drawn(step_ms, dice)),
         3 => Box::new(Scheduled::drawn(step_ms, dice)),

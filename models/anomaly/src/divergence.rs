@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::detector::{Finding, Kind, SCORE_CAP, figure};
+use crate::elementary::{exp, ln};
 use crate::episode::Episode;
 
 /// Pairs that the baseline remembers: five minutes at one tick a second.
@@ -62,7 +63,7 @@ impl Divergence {
     /// finding are shadow load over primary load.
     pub fn observe(&mut self, time_ms: u64, primary: Option<f64>, shadow: Option<f64>, k: f64) -> Option<Finding> {
         let usual_shadow = positive(Some(k))? * positive(primary)?;
-        let log_ratio = positive(Some(positive(shadow)? / usual_shadow))?.ln();
+        let log_ratio = ln(positive(Some(positive(shadow)? / usual_shadow))?);
         let finding = if self.baseline.values() < WARM_UP_PAIRS { None } else { self.judge(time_ms, log_ratio, k) };
         self.baseline.learn(log_ratio, self.baseline.deviation(DEVIATION_FLOOR));
         finding
@@ -85,7 +86,7 @@ impl Divergence {
         if !self.episode.begins(if lasting { ratio } else { ratio.min(1.0) }) {
             return None;
         }
-        let (expected, observed) = (k * mean.exp(), k * log_ratio.exp());
+        let (expected, observed) = (k * exp(mean), k * exp(log_ratio));
         Some(Finding {
             kind: Kind::Divergence,
             time_ms,

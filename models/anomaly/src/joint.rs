@@ -23,11 +23,12 @@
 //!
 //! The score passes the [refractory](crate::refractory) filter, so that one incident is one alarm, and has to exceed a
 //! threshold that noise passes at a [stated rate](crate::TailThreshold). A fixed threshold stands in before the
-//! tail is known, and is the least later: evidence is the same for all series, and a tail of zeros is no licence. No alarm in the first `learning_steps`.
+//! tail is known, and is the least later: evidence is the same for all series, and a tail of zeros is no licence. No alarm
+//! in the first `learning_steps`.
 //!
 //! Key: one workload (or one series). Time: steps of any one length. Late data: none, the dataflow orders it. Missing: a
 //! signal that is `None` says nothing and learns nothing. State: 16 kB a signal at most, 20 kB for the threshold. Cost a
-//! step: 0.1 µs a signal and 0.3 µs; meant for one step a minute, not for each sample.
+//! step, by estimate: 0.1 µs a signal and 0.3 µs; meant for one step a minute, not for each sample.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,8 @@ use crate::novelty::Memory;
 use crate::refractory::Refractory;
 use crate::tail::TailThreshold;
 
-/// A novelty that counts as some evidence: a value a tenth of the range beyond all that an hour of minutes has shown.
+/// A novelty that counts as some evidence: a value an eighth of the range beyond all that an hour of minutes has shown. Chosen, like
+/// [`PERSISTENCE`], [`HELD_BACK`] and [`FIRST_THRESHOLD_OF_SEVERAL`], on labelled faults of two applications: others may need more.
 const UNIT: f64 = 1.0;
 
 /// What is left of a score after a step: half of it, so that a second step of a fault
@@ -62,7 +64,7 @@ const VALUES_MIN: u32 = 30;
 /// The threshold of one aspect until the tail of its own scores is known: twice the [`UNIT`].
 const FIRST_THRESHOLD: f64 = 0.7;
 
-/// The same for several aspects: two at sixty units and one at two (2 · 4.1 + 1.1 = 9.3) with a half of as much before.
+/// The same for several aspects: for example two at sixty units and one at two (2 · 4.1 + 1.1 = 9.3) with a half of as much before.
 const FIRST_THRESHOLD_OF_SEVERAL: f64 = 12.0;
 
 /// Most signals of one detector: a bound on its state of a few hundred kB.

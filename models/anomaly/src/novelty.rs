@@ -24,7 +24,7 @@
 //! and the one before it, which is forgotten when the current one is full. So what was last seen more than two
 //! generations ago is new again, and the state is bounded for ever.
 //!
-//! Key: one series. Time: steps; a missing value takes none. Cost: two binary searches, 50 to 100 ns; a stored value moves
+//! Key: one series. Time: steps; a missing value takes none. Cost: two binary searches, by estimate 50 to 100 ns; a stored value moves
 //! 8 kB at most.
 
 use serde::{Deserialize, Serialize};

@@ -23,7 +23,7 @@
 //! exponential tail, 0.3 to 1.2 for the size of normal noise, whose tail is lighter than any that ξ ≥ 0 describes, and 0.7
 //! to 2.2 for Student's t with 3 degrees of freedom. Scores that hang together make alarms in clusters.
 //!
-//! Time: steps. State: the newest [`WINDOW`] scores, 16 kB. Cost: 0.2 µs a score.
+//! Time: steps. State: the newest [`WINDOW`] scores, 16 kB. Cost, by estimate: 0.2 µs a score.
 
 use serde::{Deserialize, Serialize};
 

@@ -114,6 +114,7 @@ struct Outlooks {
     slots: Rc<Slots>,
     serving: Serving,
     /// Alerts of the detectors, settled, until they are given; those of one tick.
+    #[expect(clippy::vec_box, reason = "they go on in their boxes")]
     settled: Vec<Box<Anomaly>>,
     settings: EngineSettings,
 }

@@ -54,8 +54,8 @@ pub(crate) fn build(
     let stages = stages(samples, (control.workloads, swaps), settings, snapshots);
     let decisions = decide(stages.signals, control.standings, settings, snapshots.of(Stage::Decide));
     let rejects: Stream<'_, Box<Reject>> = scope.concatenate([errors, stages.strays]);
-    let acted_on =
-        [outputs(decisions), outputs(stages.anomalies), outputs(rejects.map(|reject| *reject)), receipts(taken_in)];
+    let (anomalies, rejects) = (stages.anomalies.map(|anomaly| *anomaly), rejects.map(|reject| *reject));
+    let acted_on = [outputs(decisions), outputs(anomalies), outputs(rejects), receipts(taken_in)];
     let left = egress(scope.concatenate(acted_on), outlets.decisions, &probe);
     let features = afterwards((stages.pairs, stages.slots), left.clone(), settings, snapshots);
     let forecasts = pace(stages.forecasts, left, RECORDS_AT_ONCE);
@@ -67,7 +67,7 @@ pub(crate) fn build(
 pub(crate) struct Stages<'s> {
     pub(crate) slots: Rc<Slots>,
     pub(crate) pairs: Stream<'s, Rc<Pairs>>,
-    pub(crate) anomalies: Stream<'s, Anomaly>,
+    pub(crate) anomalies: Stream<'s, Box<Anomaly>>,
     pub(crate) forecasts: Stream<'s, Box<ForecastRecord>>,
     pub(crate) signals: Stream<'s, Box<Signals>>,
     pub(crate) strays: Stream<'s, Box<Reject>>,
@@ -99,7 +99,7 @@ pub(crate) fn afterwards<'s, L: Clone + 'static>(
     features(pace(pairs, left, TURNS_AT_ONCE), settings, (slots, snapshots.of(Stage::Features)))
 }
 
-type Parts<'s> = (Stream<'s, Box<ForecastRecord>>, Stream<'s, Box<Signals>>, Stream<'s, Anomaly>);
+type Parts<'s> = (Stream<'s, Box<ForecastRecord>>, Stream<'s, Box<Signals>>, Stream<'s, Box<Anomaly>>);
 
 /// Parts what is published of the outlook from what is decided by: signals first, since they are nearly all of it.
 fn part(ahead: Stream<'_, Ahead>) -> Parts<'_> {
@@ -109,7 +109,7 @@ fn part(ahead: Stream<'_, Ahead>) -> Parts<'_> {
     });
     let (forecasts, anomalies): (Stream<'_, _>, Stream<'_, _>) = rest.ok_err(|rest| match rest {
         Ahead::Forecast(record) => Ok(record),
-        Ahead::Alert(anomaly) => Err(*anomaly),
+        Ahead::Alert(anomaly) => Err(anomaly),
         Ahead::Signals(_) => unreachable!("they were parted off before"),
     });
     (forecasts, signals, anomalies)

@@ -69,14 +69,17 @@ pub fn read(path: &Path, table: &Table) -> anyhow::Result<Recording> {
 /// The aspect of a signal: the last that fits, since `NodeCpuUsage` is not the pod's.
 fn aspect(signal: &str) -> usize {
     let fits = |parts: &&[&str]| parts.iter().any(|part| signal.contains(part));
-    ASPECTS.iter().rposition(|parts| fits(&parts)).unwrap_or(ASPECTS.len() - 1)
+    ASPECTS.iter().rposition(fits).unwrap_or(ASPECTS.len() - 1)
 }
+
+/// An instant, and the values of its columns.
+type Reading = (i64, Vec<Option<f64>>);
 
 fn pods(name: String, path: &Path, table: &Table) -> anyhow::Result<Recording> {
     let signals: Vec<_> = table.numbers().filter(|(name, _)| *name != "TimeStamp").collect();
     let aspects: Vec<usize> = signals.iter().map(|(name, _)| aspect(name)).collect();
     let times = table.number("TimeStamp")?;
-    let mut pods: BTreeMap<&str, Vec<(i64, Vec<Option<f64>>)>> = BTreeMap::new();
+    let mut pods: BTreeMap<&str, Vec<Reading>> = BTreeMap::new();
     for (at, pod) in table.text("PodName")?.iter().enumerate() {
         let time = times[at].context("a row has no TimeStamp")? as i64;
         let time = if time > NEZHA_SHIFT.0 { time - NEZHA_SHIFT.1 } else { time };

@@ -7,8 +7,14 @@ const MINUTE_MS: u64 = 60_000;
 
 /// A series that goes up and down by one every six steps, which persistence cannot know, with a little noise.
 fn examples(seed: u64, number: usize) -> Examples {
-    let mut noise = Noise::new(seed);
     let mut examples = Examples::default();
+    tell(&mut examples, seed, number, 0.0);
+    examples
+}
+
+/// Adds such a series. What came is told with a lie, in the unit of the values.
+fn tell(examples: &mut Examples, seed: u64, number: usize, lie: f64) {
+    let mut noise = Noise::new(seed);
     let mut value = |step: u64| 3.0 + f64::from(u8::from((step / 6).is_multiple_of(2))) + 0.05 * noise.normal();
     let mut recent = Recent::default();
     for step in 0..60 + number as u64 {
@@ -25,10 +31,9 @@ fn examples(seed: u64, number: usize) -> Examples {
             limit: None,
             measure: Measure::Cpu,
         };
-        let truth = value(step + 6);
+        let truth = value(step + 6) + lie;
         assert!(examples.push(&recent, MINUTE_MS, &question, truth));
     }
-    examples
 }
 
 fn settings() -> TrainSettings {
@@ -74,4 +79,27 @@ fn ends_when_told_to_or_when_nothing_gets_better() {
     // At a rate of zero no look is better than the beginning.
     let idle = TrainSettings { learning_rate: 0.0, look_every: 1, patience: 3, ..settings() };
     assert_eq!(end_after(100, &idle), 3);
+}
+
+#[test]
+fn two_of_ten_tenants_who_lie_and_flood_are_not_believed() {
+    let honest = examples(99, 300);
+    // Each liar sends ten times as much as anybody else, to train on and to validate with.
+    let told = |seed: u64, lie: f64| {
+        let mut all = Examples::default();
+        for tenant in 0..10 {
+            let lies = tenant < 2 && lie > 0.0;
+            all.belong_to(tenant);
+            tell(&mut all, seed + u64::from(tenant), if lies { 400 } else { 40 }, if lies { lie } else { 0.0 });
+        }
+        all
+    };
+    let loss = |lie: f64, guarded: bool| {
+        let settings = TrainSettings { guarded, ..settings() };
+        honest.loss(&Model::new(&train(&told(10, lie), &told(50, lie), &settings, None, |_| true)))
+    };
+    // The values go up and down by one: a lie of ten is five times their range.
+    let (before, guarded, open) = (loss(0.0, true), loss(10.0, true), loss(10.0, false));
+    assert!(guarded < 1.5 * before, "{before} without lies, {guarded} with the guard, {open} without");
+    assert!(open > 3.0 * before, "{before} without lies, {guarded} with the guard, {open} without");
 }
