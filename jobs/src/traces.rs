@@ -74,7 +74,10 @@ impl Series {
 /// Why a trace could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The file or a statement over it.
+    /// A file that is not there, or is no Parquet.
+    #[error(transparent)]
+    File(query::Error),
+    /// A statement over a file.
     #[error("{path}: {source}")]
     Query {
         /// The file.
@@ -116,7 +119,7 @@ impl<'a> File<'a> {
         let failed = |source| TraceError::Query { path: path.to_owned(), source };
         let fault = |fault: &str| TraceError::Fault { path: path.to_owned(), fault: fault.to_owned() };
         let named = [("trace".to_owned(), path.to_owned())];
-        let session = Session::over_files(&named, MEMORY_BYTES_MAX).await.map_err(failed)?;
+        let session = Session::over_files(&named, MEMORY_BYTES_MAX).await.map_err(TraceError::File)?;
         let empty = session.sql("SELECT * FROM trace LIMIT 0").await.map_err(failed)?;
         let schema = empty[0].schema();
         let has = |column: &str| schema.field_with_name(column).is_ok();

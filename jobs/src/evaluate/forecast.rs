@@ -17,8 +17,9 @@ use std::borrow::Cow;
 use std::num::NonZero;
 use std::thread;
 
+use forecast::histogram::HALF_LIFE_MS;
 use forecast::lstm::Model;
-use forecast::{Aim, Ensemble, EnsembleSettings, ExpertName, SettingsError};
+use forecast::{Aim, DecayingHistogram, Ensemble, EnsembleSettings, ExpertName, SettingsError};
 use serde::Serialize;
 
 use super::scores::{Errors, SCORED, Scored, Scores};
@@ -36,6 +37,9 @@ const GAPS_MAX: f64 = 0.1;
 
 /// A series whose first part varies less, beside its mean, is left out.
 const VARIATION_LEAST: f64 = 0.02;
+
+/// Width of a histogram's first bucket beside the largest value: its last bucket begins there.
+const FINEST: f64 = 1e-5;
 
 /// A day, the season of the scale of errors.
 const DAY_MS: u64 = 86_400_000;
@@ -171,17 +175,23 @@ struct Table<'a> {
     horizons: &'a [u32],
     evaluation: &'a Evaluation,
     scores: Vec<(String, Vec<Scores>)>,
+    /// By series: what has been seen of it.
+    histograms: Vec<DecayingHistogram>,
     /// By series, then as `scores`.
     errors: Vec<Vec<Vec<Errors>>>,
 }
 
 impl<'a> Table<'a> {
     fn new(series: &'a [&'a Series], horizons: &'a [u32], evaluation: &'a Evaluation) -> Self {
-        Self { series, horizons, evaluation, scores: Vec::new(), errors: vec![Vec::new(); series.len()] }
+        let histograms = series.iter().map(|series| histogram(series)).collect();
+        Self { series, horizons, evaluation, scores: Vec::new(), histograms, errors: vec![Vec::new(); series.len()] }
     }
 
     fn see(&mut self, sight: &Sight<'_>) {
         let series = self.series[sight.series];
+        if let Some(value) = series.values[sight.at] {
+            self.histograms[sight.series].add(sight.at as u64, value, 1.0);
+        }
         let from = first_part(series);
         let every = ((series.values.len() - from) / self.evaluation.origins_max).max(1);
         if sight.at < from || !(sight.at - from).is_multiple_of(every) || series.values[sight.at].is_none() {
@@ -191,6 +201,9 @@ impl<'a> Table<'a> {
             let Some(truth) = series.values.get(sight.at + horizon as usize).copied().flatten() else { continue };
             for (expert, quantiles) in said(sight.ensemble, horizon) {
                 self.score(expert, at, sight.series, quantiles, truth);
+            }
+            if let Some(quantiles) = percentiles(&self.histograms[sight.series]) {
+                self.score("percentile", at, sight.series, quantiles, truth);
             }
         }
     }
@@ -244,10 +257,6 @@ fn said(ensemble: &Ensemble, horizon: u32) -> Vec<(&'static str, [f64; SCORED.le
     let answers = [
         ("ensemble", each(&|level| ensemble.forecast(horizon, level).map(|prediction| prediction.calibrated))),
         ("ensemble.uncalibrated", each(&|level| ensemble.uncalibrated(horizon, level))),
-        (
-            "percentile",
-            each(&|level| ensemble.own_quantile(ExpertName::Histogram, horizon, level).map(percentile(level))),
-        ),
         ("lstm.raw", each(&|level| ensemble.own_quantile(ExpertName::Lstm, horizon, level))),
     ];
     all.extend(answers.into_iter().filter_map(|(expert, quantiles)| Some((expert, quantiles?))));
@@ -261,10 +270,18 @@ fn said(ensemble: &Ensemble, horizon: u32) -> Vec<(&'static str, [f64; SCORED.le
     all
 }
 
+/// The decaying histogram of a series' values, fine enough for its largest: the recommender knows the scale of what it watches.
+fn histogram(series: &Series) -> DecayingHistogram {
+    let largest = series.values.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let half_life_steps = (HALF_LIFE_MS / series.step_ms).max(1);
+    DecayingHistogram::new(largest * FINEST, half_life_steps)
+}
+
 /// What the Kubernetes VPA makes of a percentile: 15 % more, but of the median, which is no capacity.
-fn percentile(level: f64) -> impl Fn(f64) -> f64 {
+fn percentiles(histogram: &DecayingHistogram) -> Option<[f64; SCORED.len()]> {
     const MARGIN: f64 = 1.15;
-    move |percentile| if level > SCORED[0] { MARGIN * percentile } else { percentile }
+    let [median, high, highest] = SCORED.map(|level| histogram.percentile(level));
+    Some([median?, MARGIN * high?, MARGIN * highest?])
 }
 
 /// The scale of a series' errors: the mean change over a day in its first part where that has two, else over a step.

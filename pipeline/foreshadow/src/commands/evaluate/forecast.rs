@@ -120,7 +120,7 @@ fn table(rows: &[Row]) -> Table {
         "at 1 %",
     ];
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(COLUMNS);
+    table.load_style(presets::NOTHING).set_header(COLUMNS);
     for row in rows {
         let scored = &row.scored;
         let optional = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
