@@ -114,7 +114,7 @@ pub struct Judgement {
 ///     let wave = f64::from(step % 10);
 ///     assert!(!detector.observe(&[Some(wave), Some(0.1 * wave), None]).alarm);
 /// }
-/// assert!(detector.observe(&[Some(30.0), Some(4.0), None]).alarm);
+/// assert!(detector.observe(&[Some(300.0), Some(40.0), None]).alarm);
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JointNovelty {
