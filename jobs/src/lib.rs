@@ -11,3 +11,6 @@ pub mod retrain;
 pub mod synthesize;
 pub mod traces;
 pub mod walk;
+
+#[cfg(test)]
+mod fixtures;

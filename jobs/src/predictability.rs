@@ -127,22 +127,11 @@ fn sentence(verdict: Verdict, best: Option<&Horizon>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use forecast::lstm::Measure;
-
     use super::*;
+    use crate::fixtures;
 
     fn judged(value: impl Fn(u32) -> f64) -> Predictability {
-        let series = Series {
-            trace: "test".to_owned(),
-            name: "a".to_owned(),
-            tenant: "default".to_owned(),
-            measure: Measure::Cpu,
-            step_ms: 300_000,
-            first_step: 0,
-            values: (0..2880).map(|step| Some(value(step))).collect(),
-            shadow: Vec::new(),
-            limit: None,
-        };
+        let series = fixtures::series(300_000, (0..2880).map(|step| Some(value(step))).collect());
         judge(&series, None).expect("settings are in range")
     }
 

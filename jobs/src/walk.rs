@@ -73,25 +73,17 @@ fn step(series: &[&Series], ensembles: &mut [Ensemble], at: usize, model: Option
 
 #[cfg(test)]
 mod tests {
-    use forecast::lstm::{Measure, Weights};
+    use forecast::lstm::Weights;
 
     use super::*;
+    use crate::fixtures;
 
     const STEPS: usize = 400;
 
     fn series(first_step: u64, changed_from: usize) -> Series {
         let value = |step: usize| (step * 7 % 11) as f64 + if step < changed_from { 0.0 } else { 50.0 };
-        Series {
-            trace: "test".to_owned(),
-            name: "a".to_owned(),
-            tenant: "default".to_owned(),
-            measure: Measure::Cpu,
-            step_ms: 300_000,
-            first_step,
-            values: (0..STEPS).map(|step| Some(value(step))).collect(),
-            shadow: Vec::new(),
-            limit: None,
-        }
+        let values = (0..STEPS).map(|step| Some(value(step))).collect();
+        Series { first_step, ..fixtures::series(300_000, values) }
     }
 
     /// What is said at each step, by series.

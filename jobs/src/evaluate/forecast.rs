@@ -296,22 +296,11 @@ fn scale(series: &Series) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use forecast::lstm::Measure;
-
     use super::*;
+    use crate::fixtures;
 
     fn series(values: Vec<Option<f64>>) -> Series {
-        Series {
-            trace: "test".to_owned(),
-            name: "a".to_owned(),
-            tenant: "default".to_owned(),
-            measure: Measure::Cpu,
-            step_ms: 300_000,
-            first_step: 0,
-            values,
-            shadow: Vec::new(),
-            limit: None,
-        }
+        fixtures::series(300_000, values)
     }
 
     #[test]

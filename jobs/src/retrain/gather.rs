@@ -5,7 +5,7 @@
 //! the two horizons that are asked about at an origin.
 //!
 //! Bounds: so many examples for each part of the split, [`Sizes`], dealt evenly over the series, and no more than
-//! [`ORIGINS_MAX`] origins of one series in one part. **Cost**: 2 to 4 µs a step for the walk, 2 kB an example.
+//! [`ORIGINS_MAX`] origins of one series in one part. **Cost**: 20 µs a step for the walk, 2 kB an example.
 
 use forecast::lstm::{About as Told, Examples, Measure};
 use forecast::settings::{MAX_HORIZON_STEPS, MAX_HORIZONS};
@@ -228,7 +228,7 @@ fn truth(values: &[Option<f64>], at: usize, horizon: usize, aim: Aim) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retrain::fixtures::flat;
+    use crate::fixtures::flat;
 
     #[test]
     fn horizons_fit_the_steps() {

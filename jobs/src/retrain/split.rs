@@ -121,7 +121,7 @@ pub fn span_ms(series: &Series) -> [u64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retrain::fixtures::flat;
+    use crate::fixtures::flat;
 
     #[test]
     fn no_answer_that_is_trained_on_lies_beyond_the_cut_or_is_of_a_kept_workload() {

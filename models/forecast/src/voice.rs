@@ -9,8 +9,8 @@
 //! | volatility | the series' recent change per step: the margin grows and shrinks with it |
 //! | own | nothing: the expert has quantiles of its own, and is heard as it stands |
 //!
-//! (normalised split conformal, Papadopoulos et al. 2008). To hold an expert's own quantiles to residuals, too, cost more by the noise
-//! of few residuals than it won. Each voice is judged by its pinball loss at the levels that count.
+//! The first two are normalised split conformal prediction (Papadopoulos et al. 2008). To hold an expert's own quantiles to residuals,
+//! too, cost more by the noise of few residuals than it won. Each voice is judged by its pinball loss at the levels that count.
 
 use serde::{Deserialize, Serialize};
 

@@ -42,7 +42,7 @@ pub struct EngineSettings {
     /// range 10s to 5m, at least a tick and at most 1h.
     pub floor_window: Span,
     /// Whether the global LSTM answers beside the cheap experts: the newest champion of the `models` topic, or the shipped
-    /// one. Default true; false leaves the cheap experts alone, and saves some 60 µs of CPU a workload and step.
+    /// one. Default true; false leaves the cheap experts alone, and saves some 50 µs of CPU a series and step.
     pub lstm: bool,
     /// How long what is done about a critical anomaly lasts, such as that nothing is lowered. Default 10m; 0s does nothing.
     /// What may be done is in the workload's record, under `remediation`. Safe range 1m to 1h.
