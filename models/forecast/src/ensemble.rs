@@ -15,7 +15,7 @@
 //! mixtures of unlike stretches (a property test; the median is below 1). There is no bound for a series made to mislead: a follower of
 //! recent losses can always be led astray.
 //!
-//! **State** per series, by its arrays: 31 kB of seasons and about 55 kB per horizon. **Cost** of a step with three horizons, on one core
+//! **State** per series, by its arrays: 15 kB of seasons and about 30 kB per horizon. **Cost** of a step with three horizons, on one core
 //! of a busy machine: 20 µs, and 47 µs more where the LSTM answers (`foreshadow evaluate forecast --origins 1` over 560 280 steps of
 //! CPU usage at 5 min, with and without `--without-lstm`).
 //!

@@ -17,7 +17,7 @@
 //! part of the horizon. Peaks over horizons that overlap almost wholly are almost the same number, so more origins would cost
 //! without teaching: a window of 512 residuals at every step would be little more than one hour of peaks over an hour. And with
 //! at most 8 origins per horizon everything counted in origins (window, half-life, patience, conformal gain) means about the
-//! same for every horizon. State: bounded by `settings`; about 55 kB with a window of 512.
+//! same for every horizon. State: bounded by `settings`; about 30 kB with a window of 512.
 
 use std::array;
 
