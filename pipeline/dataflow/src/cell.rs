@@ -57,6 +57,7 @@ impl Cell {
 pub(crate) struct Given {
     pub(crate) settings: EngineSettings,
     pub(crate) restored_at: u64,
+    pub(crate) told_before: u64,
     /// Whether anybody keeps snapshots.
     pub(crate) kept: bool,
     pub(crate) pieces: Vec<Piece>,
@@ -70,6 +71,7 @@ impl Given {
         Self {
             settings: settings.clone(),
             restored_at: snapshots.restored_at,
+            told_before: snapshots.told_before,
             kept: snapshots.out.is_some(),
             pieces: restore.iter().flat_map(|restore| restore.pieces()).filter(own).collect(),
         }

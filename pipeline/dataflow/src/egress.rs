@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{SendTimeoutError, Sender};
-use schemas::{EventTime, Noun};
+use crossbeam_channel::{SendTimeoutError, Sender, bounded};
+use schemas::{EventTime, FeatureRecord, ForecastRecord, Noun};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
@@ -25,6 +25,9 @@ use crate::{Commit, OutputRecord, Receipt};
 /// How often a blocked egress looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Closed ticks of features that may wait to be written as JSON, which one thread does beside the workers.
+const CLOSED_MAX: usize = 1;
+
 /// Where the commits of both go.
 #[derive(Clone)]
 pub(crate) struct Outlets {
@@ -33,36 +36,101 @@ pub(crate) struct Outlets {
 }
 
 impl Outlets {
-    pub(crate) fn new([decisions, features]: [Sender<Commit>; 2], stop: &Arc<AtomicBool>) -> Self {
-        let outlet = |commits| Outlet { commits, stop: Arc::clone(stop) };
-        Self { decisions: outlet(decisions), features: outlet(features) }
+    /// Features are many: unless the workers are `stepped`, a thread of its own puts them in order and into words. It ends
+    /// with the workers.
+    pub(crate) fn new(
+        [decisions, features]: [Sender<Commit>; 2],
+        stepped: bool,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, String> {
+        let inline = |commits| Outlet { way: Way::Inline(commits), stop: Arc::clone(stop) };
+        let (decisions, mut features) = (inline(decisions), inline(features));
+        if !stepped {
+            let (end, closed) = bounded(CLOSED_MAX);
+            let beside = std::mem::replace(&mut features.way, Way::Beside(end));
+            let writer = Outlet { way: beside, stop: Arc::clone(stop) };
+            let write = move || closed.iter().for_each(|closed| writer.send(closed));
+            std::thread::Builder::new().name("egress".to_owned()).spawn(write).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { decisions, features })
     }
 }
 
 /// Where commits go.
 #[derive(Clone)]
 pub(crate) struct Outlet {
-    commits: Sender<Commit>,
+    way: Way,
     stop: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// To the publisher.
+    Inline(Sender<Commit>),
+    /// To the thread that makes commits of them.
+    Beside(Sender<Closed>),
+}
+
+impl Outlet {
+    /// Hands closed ticks on; waits while they are not taken, until the workers are to stop.
+    fn send(&self, closed: Closed) {
+        match &self.way {
+            Way::Inline(commits) => self.wait(commits, closed.commit()),
+            Way::Beside(writer) => self.wait(writer, closed),
+        }
+    }
+
+    fn wait<T>(&self, to: &Sender<T>, mut what: T) {
+        while !self.stop.load(Ordering::Acquire) {
+            match to.send_timeout(what, LOOK_EVERY) {
+                Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
+                Err(SendTimeoutError::Timeout(back)) => what = back,
+            }
+        }
+    }
 }
 
 /// What leaves the dataflow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Leaving {
-    /// A record for an output topic: what an [`OutputRecord`] holds beside the tick.
-    Record { noun: String, key: String, value: Vec<u8>, headers: Vec<(String, String)> },
+    /// A record for an output topic.
+    Record(Said),
     /// News for the publisher.
     Receipt(Receipt),
+    /// Features, still to be put into words.
+    Features(FeatureRecord),
+    /// A forecast, likewise.
+    Forecast(Box<ForecastRecord>),
+}
+
+/// What an [`OutputRecord`] holds beside the tick.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Said {
+    noun: String,
+    key: String,
+    value: Vec<u8>,
+    headers: Vec<(String, String)>,
+}
+
+impl Said {
+    fn of<N: Noun>(record: &N) -> Self {
+        Self {
+            noun: N::TOPIC.noun().to_owned(),
+            key: record.key().to_owned(),
+            value: record.to_json(),
+            headers: record.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        }
+    }
+
+    fn at(self, tick: u64) -> OutputRecord {
+        let Self { noun, key, value, headers } = self;
+        OutputRecord { tick, noun, key, value, headers }
+    }
 }
 
 /// A noun's records as output records.
 pub(crate) fn outputs<'s, N: Noun + Clone + 'static>(records: Stream<'s, N>) -> Stream<'s, Leaving> {
-    records.map(|record| Leaving::Record {
-        noun: N::TOPIC.noun().to_owned(),
-        key: record.key().to_owned(),
-        value: record.to_json(),
-        headers: record.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-    })
+    records.map(|record| Leaving::Record(Said::of(&record)))
 }
 
 /// Receipts on their way out.
@@ -83,15 +151,15 @@ pub(crate) fn egress<'s>(leaving: Stream<'s, Leaving>, outlet: Outlet, probe: &P
                         stash.keep(capability, data.drain(..));
                     }
                 });
-                let mut commit = Commit { frontier: reached(frontier), records: Vec::new(), receipts: Vec::new() };
-                while let Some((capability, closed)) = stash.pop_closed(&[frontier]) {
-                    close(*capability.time(), closed, &mut commit);
+                let mut closed = Closed { frontier: reached(frontier), ticks: Vec::new() };
+                while let Some((capability, leaving)) = stash.pop_closed(&[frontier]) {
+                    closed.ticks.push((*capability.time(), leaving));
                     // Nothing is sent on; the session only names the stream's type.
                     output.session(&capability).give_iterator(std::iter::empty::<()>());
                 }
-                if first && commit.frontier > published {
-                    published = commit.frontier;
-                    send(&outlet, commit);
+                if first && closed.frontier > published {
+                    published = closed.frontier;
+                    outlet.send(closed);
                 }
             }
         })
@@ -99,14 +167,28 @@ pub(crate) fn egress<'s>(leaving: Stream<'s, Leaving>, outlet: Outlet, probe: &P
         .probe_with(probe)
 }
 
+/// What left the ticks before a frontier.
+struct Closed {
+    frontier: EventTime,
+    ticks: Vec<(u64, Vec<Leaving>)>,
+}
+
+impl Closed {
+    fn commit(self) -> Commit {
+        let mut commit = Commit { frontier: self.frontier, records: Vec::new(), receipts: Vec::new() };
+        self.ticks.into_iter().for_each(|(tick, leaving)| close(tick, leaving, &mut commit));
+        commit
+    }
+}
+
 /// Adds what left a closed tick to a commit.
-fn close(tick: u64, closed: Vec<Leaving>, commit: &mut Commit) {
+fn close(tick: u64, leaving: Vec<Leaving>, commit: &mut Commit) {
     let (mut records, mut receipts) = (Vec::new(), Vec::new());
-    for leaving in closed {
+    for leaving in leaving {
         match leaving {
-            Leaving::Record { noun, key, value, headers } => {
-                records.push(OutputRecord { tick, noun, key, value, headers });
-            }
+            Leaving::Record(said) => records.push(said.at(tick)),
+            Leaving::Features(record) => records.push(Said::of(&record).at(tick)),
+            Leaving::Forecast(record) => records.push(Said::of(&*record).at(tick)),
             Leaving::Receipt(receipt) => receipts.push(receipt),
         }
     }
@@ -124,13 +206,4 @@ fn close(tick: u64, closed: Vec<Leaving>, commit: &mut Commit) {
 
 fn reached(frontier: &MutableAntichain<u64>) -> EventTime {
     frontier.frontier().first().map_or(EventTime::MAX, |tick| EventTime::from_millis(*tick))
-}
-
-fn send(outlet: &Outlet, mut commit: Commit) {
-    while !outlet.stop.load(Ordering::Acquire) {
-        match outlet.commits.send_timeout(commit, LOOK_EVERY) {
-            Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
-            Err(SendTimeoutError::Timeout(back)) => commit = back,
-        }
-    }
 }

@@ -103,6 +103,8 @@ pub struct Start {
     pub snapshots: Option<Sender<Cut>>,
     /// The snapshot to begin from.
     pub restore: Option<Restore>,
+    /// Features and forecasts of ticks before it have been published, and nobody needs them again: they are not made.
+    pub told_before: EventTime,
     /// Whether workers take a step only when [`Engine::step`] says so, one at a time, whatever the clock.
     pub stepped: bool,
     /// Its place, where the workers are those of a cell: the first process's, since the others [`serve`].
@@ -133,7 +135,7 @@ impl Engine {
         let (features_end, features) = bounded(settings.commits_max);
         let commits = Commits { decisions, features };
         let stop = Arc::new(AtomicBool::new(false));
-        let outlets = Outlets::new([decisions_end, features_end], &stop);
+        let outlets = Outlets::new([decisions_end, features_end], start.stepped, &stop).map_err(EngineError::Start)?;
         let restored_at = start.restore.as_ref().map_or(0, |restore| restore.at().millis());
         let watermarks = Arc::new(Watermarks::new(start.partitions, restored_at));
         let in_cell = start.cell.is_some();
@@ -143,6 +145,7 @@ impl Engine {
             watermarks: Arc::clone(&watermarks),
             snapshots: start.snapshots,
             restored_at,
+            told_before: start.told_before.millis(),
         };
         // What a worker takes for itself is let go with it: the commits end with the workers, a snapshot with their start.
         let restore = start.restore.map(Arc::new);
@@ -249,6 +252,7 @@ pub fn serve(cell: Cell, workers: usize) -> Result<(), EngineError> {
             out: given.kept.then_some(cut),
             stop: Arc::clone(&stop),
             restored_at: given.restored_at,
+            told_before: given.told_before,
             mute: 1,
             restore: RefCell::new((given.restored_at > 0).then(|| Arc::new(Restore::new(at, given.pieces)))),
             ..Snapshots::default()
@@ -257,7 +261,7 @@ pub fn serve(cell: Cell, workers: usize) -> Result<(), EngineError> {
         let watermarks = Arc::new(Watermarks::new(0, given.restored_at));
         let intakes = Intakes { feed: None, readers: 0, watermarks, probe: Probe::new(), look_again: LOOK_AGAIN };
         // Nothing leaves the cell here: the first worker gathers it.
-        let outlets = Outlets::new([bounded(0).0, bounded(0).0], &stop);
+        let outlets = Outlets::new([bounded(0).0, bounded(0).0], true, &stop).expect("no thread is started");
         live(worker, (intakes, outlets), &given.settings, &snapshots, None);
         // What was cut last goes out, and then no more comes.
         stop.store(true, Ordering::Release);
@@ -272,6 +276,7 @@ struct Crew {
     watermarks: Arc<Watermarks>,
     snapshots: Option<Sender<Cut>>,
     restored_at: u64,
+    told_before: u64,
 }
 
 /// What each worker takes for itself.
@@ -308,6 +313,7 @@ impl Crew {
             out: self.snapshots.clone(),
             stop,
             restored_at: self.restored_at,
+            told_before: self.told_before,
             restore: RefCell::new(restore),
             ..Snapshots::default()
         });

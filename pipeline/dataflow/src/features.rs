@@ -1,7 +1,8 @@
 //! Features: rolling windows of every metric of every role.
 //!
-//! Key: workload; the pair has brought it here. Time: one record a tick in which the workload was read. State: the
-//! panes of four windows a series, see `models/features`. Late data: refused before. Cost: O(1) a reading.
+//! Key: workload; the pair has brought it here. Time: one record a tick in which the workload was read; none of ticks that
+//! a run before this one has told for good. State: the panes of four windows a series, see `models/features`. Late data:
+//! refused before. Cost: O(1) a reading.
 
 use std::rc::Rc;
 
@@ -27,6 +28,7 @@ pub(crate) fn features<'s>(
     let (tick_ms, every_ms) = (settings.tick.millis(), settings.features_every.millis());
     pairs.unary_frontier(Pipeline, "features", move |_, _| {
         let mut windows = Windows::new(tick_ms, &slots, &cutter);
+        let told_before = cutter.told_before();
         move |(input, frontier),
               output: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<FeatureRecord>>>| {
             input.for_each(|capability, data| {
@@ -35,9 +37,10 @@ pub(crate) fn features<'s>(
                     cutter.cut(at, |pieces| windows.cut(&slots, pieces));
                 }
                 let mut session = output.session(&capability);
+                let tells = tick.is_multiple_of(every_ms) && tick >= told_before;
                 for pairs in data.drain(..) {
                     for pair in &pairs.pairs {
-                        if tick.is_multiple_of(every_ms) {
+                        if tells {
                             session.give(windows.record(&pairs, pair, tick));
                         } else {
                             windows.roll(&pairs, pair, tick, None);

@@ -10,12 +10,12 @@ use timely::dataflow::operators::core::{Concat, Concatenate, Map, OkErr};
 use crate::control::control;
 use crate::decide::decide;
 use crate::detect::detect;
-use crate::egress::{Outlets, egress, outputs, receipts};
+use crate::egress::{Leaving, Outlets, egress, outputs, receipts};
 use crate::features::features;
 use crate::forecast::{Ahead, News, forecast};
 use crate::ingest::{Intakes, ingest};
 use crate::models::{Swap, models};
-use crate::pace::pace;
+use crate::pace::{Room, pace};
 use crate::pair::{WorkloadUpdate, pair};
 use crate::records::{Change, ControlNoun, Intake, Pairs, Rows, Stream};
 use crate::slots::Slots;
@@ -26,6 +26,9 @@ use crate::{EngineSettings, Receipt};
 /// milliseconds of work.
 const TURNS_AT_ONCE: usize = 1;
 const RECORDS_AT_ONCE: usize = 512;
+
+/// What a forecast's record takes, about.
+const FORECAST_BYTES: usize = 1024;
 
 /// Builds the dataflow of one worker.
 ///
@@ -58,8 +61,9 @@ pub(crate) fn build(
     let acted_on = [outputs(decisions), outputs(anomalies), outputs(rejects), receipts(taken_in)];
     let left = egress(scope.concatenate(acted_on), outlets.decisions, &probe);
     let features = afterwards((stages.pairs, stages.slots), left.clone(), settings, snapshots);
-    let forecasts = pace(stages.forecasts, left, RECORDS_AT_ONCE);
-    let read = [outputs(features), outputs(forecasts.map(|record| *record))];
+    let room = Room { ticks: ticks_behind(settings), bytes_of: |_| FORECAST_BYTES, at_once: RECORDS_AT_ONCE };
+    let forecasts = pace(stages.forecasts, left, room);
+    let read = [features.map(Leaving::Features), forecasts.map(Leaving::Forecast)];
     egress(scope.concatenate(read), outlets.features, &probe);
 }
 
@@ -96,7 +100,13 @@ pub(crate) fn afterwards<'s, L: Clone + 'static>(
     settings: &EngineSettings,
     snapshots: &Rc<Snapshots>,
 ) -> Stream<'s, FeatureRecord> {
-    features(pace(pairs, left, TURNS_AT_ONCE), settings, (slots, snapshots.of(Stage::Features)))
+    let room = Room { ticks: ticks_behind(settings), bytes_of: |pairs: &Rc<Pairs>| pairs.bytes(), at_once: TURNS_AT_ONCE };
+    features(pace(pairs, left, room), settings, (slots, snapshots.of(Stage::Features)))
+}
+
+/// Ticks that what is read may lie behind what is acted on: so many that intake is not stopped by them.
+const fn ticks_behind(settings: &EngineSettings) -> usize {
+    settings.ticks_in_flight_max as usize / 2
 }
 
 type Parts<'s> = (Stream<'s, Box<ForecastRecord>>, Stream<'s, Box<Signals>>, Stream<'s, Box<Anomaly>>);

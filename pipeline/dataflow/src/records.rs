@@ -111,6 +111,14 @@ impl Pairs {
         self.values.clear();
     }
 
+    /// Memory that it takes, but for the workloads' names.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.pairs.as_slice())
+            + size_of_val(self.series.as_slice())
+            + size_of_val(self.times_ms.as_slice())
+            + size_of_val(self.values.as_slice())
+    }
+
     /// How many readings there are.
     pub(crate) const fn readings_held(&self) -> usize {
         self.values.len()

@@ -61,7 +61,7 @@ impl Slots {
 /// What a stage knows of each workload.
 pub(crate) struct BySlot<T>(Vec<Option<T>>);
 
-impl<T: Serialize + DeserializeOwned> BySlot<T> {
+impl<T: Serialize + DeserializeOwned + Send> BySlot<T> {
     /// What a snapshot held.
     pub(crate) fn restored(slots: &Slots, cutter: &Cutter) -> Self {
         let mut known = Self(Vec::new());

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
@@ -168,6 +169,8 @@ pub(crate) struct Snapshots {
     pub(crate) restore: RefCell<Option<Arc<Restore>>>,
     /// The tick that was restored; zero without a snapshot.
     pub(crate) restored_at: u64,
+    /// Features and forecasts of ticks before it have been published, and nobody needs them again.
+    pub(crate) told_before: u64,
     /// Stages that have nothing to remember in this worker: ingest, where it reads nothing.
     pub(crate) mute: usize,
     /// How many stages have cut at a tick.
@@ -250,18 +253,33 @@ impl Cutter {
         }
     }
 
-    /// What the stage remembered of the worker's own ranges.
-    pub(crate) fn restored<T: DeserializeOwned>(&self) -> Vec<T> {
+    /// What the stage remembered of the worker's own ranges. The machine's cores share the work: after a crash everybody
+    /// waits for it.
+    pub(crate) fn restored<T: DeserializeOwned + Send>(&self) -> Vec<T> {
         let Snapshots { restore, worker, workers, .. } = &*self.snapshots;
         let Some(restore) = restore.borrow().clone() else { return Vec::new() };
-        let own = (0..RANGES).filter(|range| range % *workers as u64 == *worker as u64);
-        own.flat_map(|range| restore.entries(self.stage, range as u32)).collect()
+        let own: Vec<u32> = (0..RANGES as u32).filter(|range| *range as usize % workers == *worker).collect();
+        let threads = available_parallelism().map_or(1, |cores| cores.get().div_ceil(*workers));
+        let (restore, stage) = (&*restore, self.stage);
+        let read = |ranges: &[u32]| -> Vec<T> {
+            ranges.iter().flat_map(|range| restore.entries(stage, *range)).collect()
+        };
+        std::thread::scope(|scope| {
+            let shares = own.chunks(own.len().div_ceil(threads).max(1));
+            let reading: Vec<_> = shares.map(|ranges| scope.spawn(move || read(ranges))).collect();
+            reading.into_iter().flat_map(|share| share.join().expect("what cannot be read ends the start")).collect()
+        })
     }
 
     /// What the stage remembered of all ranges.
     pub(crate) fn restored_of_all<T: DeserializeOwned>(&self) -> Vec<T> {
         let Some(restore) = self.snapshots.restore.borrow().clone() else { return Vec::new() };
         (0..RANGES).flat_map(|range| restore.entries(self.stage, range as u32)).collect()
+    }
+
+    /// Features and forecasts of ticks before it need not be told again.
+    pub(crate) fn told_before(&self) -> u64 {
+        self.snapshots.told_before
     }
 
     /// The tick that was restored; zero without a snapshot.

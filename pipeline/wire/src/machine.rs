@@ -106,7 +106,9 @@ impl Machine {
         let partitions = log.partitions(Topic::Samples)?;
         let count = usize::try_from(partitions).context("partitions")?;
         let (stepped, cell) = (parts.stepped, parts.cell.take());
-        let start = Start { partitions: count, snapshots, restore, stepped, cell };
+        // History is written anew from where its slot begins, whatever was published.
+        let told_before = if parts.history.is_some() { EventTime::default() } else { frontiers[1] };
+        let start = Start { partitions: count, snapshots, restore, told_before, stepped, cell };
         let engine = Engine::start_with(parts.engine, start)?;
         let Commits { decisions, features } = engine.commits().clone();
         let archive = || parts.history.as_ref().map(|history| Arc::clone(&history.archive));
