@@ -16,7 +16,7 @@ pub(crate) struct Crate {
 const FEATURES_MAX: usize = 5;
 
 /// Our crates, lowest layer first, and which of ours each may use.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("schemas", &[]),
     ("features", &["schemas"]),
     ("anomaly", &["schemas"]),
@@ -28,7 +28,9 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("topics", &["schemas"]),
     ("wire", &["schemas", "dataflow", "topics"]),
     ("profiler", &["schemas"]),
+    ("mirror", &["schemas"]),
     ("query", &["schemas"]),
+    ("services", &[]),
     ("orchestrators", &["schemas", "plant"]),
     (
         "jobs",

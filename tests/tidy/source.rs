@@ -11,9 +11,10 @@ const FILE_NAMES: [&str; 5] = ["mod", "util", "common", "helper", "misc"];
 /// Endings of types that say nothing about what the type is.
 const TYPE_ENDINGS: [&str; 5] = ["Manager", "Processor", "Handler", "Service", "Info"];
 /// The crates that may read a clock, and the one file of `wire`. The others are functions of their arguments.
-const EDGES: [&str; 8] = [
+const EDGES: [&str; 9] = [
     "pipeline/topics/",
     "pipeline/profiler/",
+    "pipeline/mirror/",
     "pipeline/orchestrators/",
     "pipeline/query/",
     "pipeline/wire/src/pipeline.rs",

@@ -45,9 +45,14 @@ struct Slot {
 #[serde(into = "SavedSlots", from = "SavedSlots")]
 struct Slots(Box<[f32]>);
 
-/// The slots by their bits, little-endian.
+/// From the first known slot to the last, by their bits, little-endian.
 #[derive(Serialize, Deserialize)]
-struct SavedSlots(#[serde(with = "serde_bytes")] Vec<u8>);
+struct SavedSlots {
+    count: usize,
+    first: usize,
+    #[serde(with = "serde_bytes")]
+    known: Vec<u8>,
+}
 
 impl Slots {
     fn unknown(count: u64) -> Self {
@@ -64,15 +69,23 @@ impl Slots {
 }
 
 impl From<Slots> for SavedSlots {
-    fn from(slots: Slots) -> Self {
-        Self(slots.0.iter().flat_map(|slot| slot.to_le_bytes()).collect())
+    fn from(Slots(slots): Slots) -> Self {
+        let is_known = |slot: &f32| !slot.is_nan();
+        let first = slots.iter().position(is_known).unwrap_or_default();
+        let end = slots.iter().rposition(is_known).map_or(first, |last| last + 1);
+        let known = slots[first..end].iter().flat_map(|slot| slot.to_le_bytes()).collect();
+        Self { count: slots.len(), first, known }
     }
 }
 
 impl From<SavedSlots> for Slots {
     fn from(saved: SavedSlots) -> Self {
-        let (slots, _) = saved.0.as_chunks::<4>();
-        Self(slots.iter().map(|slot| f32::from_le_bytes(*slot)).collect())
+        let mut slots = Self::unknown(saved.count as u64);
+        let (known, _) = saved.known.as_chunks::<4>();
+        for (slot, bits) in slots.0.iter_mut().skip(saved.first).zip(known) {
+            *slot = f32::from_le_bytes(*bits);
+        }
+        slots
     }
 }
 
@@ -196,6 +209,19 @@ mod tests {
         // From phase 4 (slot 1, steps 3..=5): step 5 touches slot 1, steps 5 and 6 touch slot 2 as well.
         assert_eq!(expert.base(1), Some(5.0));
         assert_eq!(expert.base(2), Some(8.0));
+    }
+
+    #[test]
+    fn what_is_known_is_kept_and_no_more() {
+        let mut expert = SeasonalNaive::new(ExpertName::SeasonalDay, Aim::Peak, 1440, 1440);
+        let bytes = |expert: &SeasonalNaive| postcard::to_stdvec(expert).expect("plain numbers");
+        let empty = bytes(&expert).len();
+        (100..111).for_each(|step| expert.observe(step, (step != 105).then_some(step as f64)));
+        // Slots 100 to 109 of 4 bytes, the unknown one among them, a slot under way and a few longer numbers.
+        assert!((40..100).contains(&(bytes(&expert).len() - empty)), "{} {empty}", bytes(&expert).len());
+        let restored: SeasonalNaive = postcard::from_bytes(&bytes(&expert)).expect("what was written");
+        assert_eq!([104, 105, 109, 110].map(|step| restored.at(step)), [Some(104.0), None, Some(109.0), None]);
+        assert_eq!(bytes(&restored), bytes(&expert));
     }
 
     #[test]

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    actuate, bench, completions, demo, evaluate, explain, models, predictability, profile, retrain, run, settings, sql,
-    tap, validate,
+    actuate, bench, completions, demo, evaluate, explain, mirror, models, predictability, profile, retrain, run,
+    settings, sql, tap, validate,
 };
 
 /// Keeps every workload supplied with just enough resource, a little ahead of time.
 ///
 /// Start with `foreshadow demo`: the whole pipeline on a simulated fleet, no broker needed. Against Kafka, `run` is the
-/// pipeline, `profile` reads a machine, `actuate` carries decisions out; `tap`, `sql` and `explain` show what happens.
+/// pipeline, `profile` reads a machine, `mirror` feeds a shadow, `actuate` carries decisions out; `tap`, `sql` and
+/// `explain` show what happens.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Run(run::Run),
     /// Samples this machine's workloads and publishes their readings.
     Profile(profile::Profile),
+    /// Serves a workload, and lets its shadow see a share of the same requests.
+    Mirror(mirror::Arguments),
     /// Carries decisions out and reports the outcomes.
     Actuate(actuate::Actuate),
     /// Answers SQL over the topics and the history.
@@ -78,7 +81,9 @@ impl Command {
     /// What is told unless the user says otherwise.
     pub(crate) const fn told(&self) -> &'static str {
         match self {
-            Self::Run(_) | Self::Profile(_) | Self::Actuate(_) | Self::Tap(_) | Self::Retrain(_) => "info",
+            Self::Run(_) | Self::Profile(_) | Self::Mirror(_) | Self::Actuate(_) | Self::Tap(_) | Self::Retrain(_) => {
+                "info"
+            }
             _ => "warn",
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
+pub(crate) mod mirror;
 pub(crate) mod models;
 pub(crate) mod predictability;
 pub(crate) mod profile;

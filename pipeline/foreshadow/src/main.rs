@@ -45,6 +45,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Demo(arguments) => commands::demo::run(arguments, &settings()?),
         Command::Run(arguments) => commands::run::run(arguments, &settings()?),
         Command::Profile(arguments) => commands::profile::run(arguments, &settings()?),
+        Command::Mirror(arguments) => commands::mirror::run(arguments, &settings()?),
         Command::Actuate(arguments) => commands::actuate::run(arguments, &settings()?),
         Command::Sql(arguments) => commands::sql::run(arguments, &settings()?),
         Command::Explain(arguments) => commands::explain::run(arguments, &settings()?),

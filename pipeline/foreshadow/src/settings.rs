@@ -11,6 +11,7 @@ mod reference;
 use std::path::PathBuf;
 
 use dataflow::EngineSettings;
+use mirror::MirrorSettings;
 use profiler::ProfilerSettings;
 use query::HistorySettings;
 use schemars::JsonSchema;
@@ -45,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineSettings,
     /// The profiler, which samples the workloads of a machine.
     pub(crate) profiler: ProfilerSettings,
+    /// The mirror, which lets a shadow see a share of the requests: its bounds, and the local policy.
+    pub(crate) mirror: MirrorSettings,
     /// History: every topic as Parquet files.
     pub(crate) history: History,
     /// Snapshots of what the dataflow remembers, so that a restart is quick.
@@ -96,6 +99,7 @@ impl Default for Settings {
             embedded: Embedded::default(),
             engine: EngineSettings::default(),
             profiler: ProfilerSettings::default(),
+            mirror: MirrorSettings::default(),
             history: History::default(),
             snapshots: Snapshots::default(),
         }
@@ -146,6 +150,7 @@ impl Settings {
             ("embedded", self.embedded.log.faults()),
             ("engine", self.engine.faults()),
             ("profiler", self.profiler.faults()),
+            ("mirror", self.mirror.faults()),
             ("history", self.history.cut.faults()),
         ];
         let own = checks.iter().filter(|(holds, _)| !holds).map(|(_, fault)| (*fault).to_owned());

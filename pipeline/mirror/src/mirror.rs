@@ -1,0 +1,154 @@
+//! A running mirror: its threads, from the start to the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use schemas::{Role, Sample};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use crate::courier;
+use crate::error::Error;
+use crate::forward::Proxy;
+use crate::gauge::Gauge;
+use crate::handle::{Handle, event_time};
+use crate::line::Line;
+use crate::report::Report;
+use crate::server;
+use crate::settings::MirrorSettings;
+use crate::stage::{Audience, Stage};
+
+/// A running mirror. Dropping it ends it as [`Mirror::finish`] does.
+pub struct Mirror {
+    address: SocketAddr,
+    handle: Handle,
+    /// Whoever is stopped, and its thread; the server first, so that requests under way are still copied.
+    running: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Mirror {
+    /// Serves the primary, and mirrors nothing until a share is set. At the end of each interval `on_report` gets what was
+    /// read in it; it runs where requests are served and must not wait.
+    ///
+    /// # Errors
+    /// [`Error`] when the settings have faults, the address cannot be listened on, or a thread not be started. Whether the
+    /// primary answers is not asked: clients are told.
+    pub fn start(
+        settings: MirrorSettings,
+        stage: Stage,
+        on_report: impl FnMut(Report) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let faults = settings.faults();
+        if !faults.is_empty() {
+            return Err(Error::Settings(faults));
+        }
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads).enable_all().build()?;
+        let listener =
+            listen(stage.listen, &runtime).map_err(|source| Error::Listen { address: stage.listen, source })?;
+        let address = listener.local_addr()?;
+
+        let audiences = [Audience::Shadow, Audience::Pair].map(|audience| (audience, stage.followers(audience)));
+        let (queue, posted) = mpsc::channel(settings.copies_max * audiences.len());
+        let followed = audiences.into_iter().filter(|(_, followers)| !followers.is_empty());
+        let line = |(audience, followers)| Line::new(audience, followers, &settings, queue.clone());
+        let lines = followed.map(line).collect();
+        let (stop_courier, stopped) = oneshot::channel();
+        let courier = courier::start(posted, settings.follower_timeout.duration(), stopped)?;
+
+        let proxy = Arc::new(Proxy::new(settings, stage, lines));
+        let handle = Handle::new(Arc::clone(&proxy));
+        let (stop_server, stopped) = oneshot::channel();
+        let serve = move || serve(runtime, listener, &proxy, stopped, on_report);
+        let server = thread::Builder::new().name("mirror".to_owned()).spawn(serve)?;
+        Ok(Self { address, handle, running: vec![(stop_server, server), (stop_courier, courier)] })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What can be turned and read.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Accepts no more clients, waits for the requests under way, for at most `drain_max`, tells of the last interval and
+    /// ends.
+    pub fn finish(self) {}
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        for (stop, thread) in self.running.drain(..) {
+            drop(stop);
+            // A thread that panicked has told so.
+            _ = thread.join();
+        }
+    }
+}
+
+/// Not by the runtime's own means, which would have to wait: the caller may itself be inside a runtime.
+fn listen(address: SocketAddr, runtime: &Runtime) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let _inside = runtime.enter();
+    TcpListener::from_std(listener)
+}
+
+fn serve(
+    runtime: Runtime,
+    listener: TcpListener,
+    proxy: &Arc<Proxy>,
+    stop: oneshot::Receiver<()>,
+    mut on_report: impl FnMut(Report),
+) {
+    let mut since = Instant::now();
+    let mut report = || on_report(proxy.report(std::mem::replace(&mut since, Instant::now()).elapsed()));
+    runtime.block_on(async {
+        let serving = tokio::spawn(server::serve(listener, Arc::clone(proxy), stop));
+        tokio::pin!(serving);
+        let mut intervals = tokio::time::interval(proxy.settings.interval.duration());
+        intervals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        intervals.tick().await;
+        loop {
+            tokio::select! {
+                _ = &mut serving => break,
+                _ = intervals.tick() => report(),
+            }
+        }
+    });
+    report();
+    runtime.shutdown_background();
+}
+
+impl Proxy {
+    /// The readings of an interval of this length that ends now.
+    fn report(&self, interval: Duration) -> Report {
+        let (time, now) = (event_time(), Instant::now());
+        let sample = |role: Role, gauge: &Gauge| {
+            let mut sample = Sample::new(time, self.stage.workload.clone());
+            sample.tenant = self.stage.tenant.clone();
+            (sample.instance, sample.role) = (Some(self.stage.instance.clone()), role);
+            let asked = gauge.take(interval, &mut sample);
+            (sample, asked)
+        };
+        let mut report = Report { samples: vec![sample(Role::Primary, &self.gauge).0], pairs: Vec::new() };
+        for line in &self.lines {
+            // A follower that nothing is mirrored to has no readings: none is not zero.
+            let mirrors = line.dial.share(now) > 0.0;
+            let of = line.followers.iter().map(|follower| sample(follower.role, &follower.gauge));
+            report.samples.extend(of.filter(|(_, asked)| mirrors || *asked).map(|(sample, _)| sample));
+            report.pairs.extend(line.take_pairs());
+        }
+        report
+    }
+}
