@@ -100,7 +100,8 @@ pub(crate) fn afterwards<'s, L: Clone + 'static>(
     settings: &EngineSettings,
     snapshots: &Rc<Snapshots>,
 ) -> Stream<'s, FeatureRecord> {
-    let room = Room { ticks: ticks_behind(settings), bytes_of: |pairs: &Rc<Pairs>| pairs.bytes(), at_once: TURNS_AT_ONCE };
+    let room =
+        Room { ticks: ticks_behind(settings), bytes_of: |pairs: &Rc<Pairs>| pairs.bytes(), at_once: TURNS_AT_ONCE };
     features(pace(pairs, left, room), settings, (slots, snapshots.of(Stage::Features)))
 }
 

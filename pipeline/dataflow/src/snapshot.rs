@@ -261,9 +261,8 @@ impl Cutter {
         let own: Vec<u32> = (0..RANGES as u32).filter(|range| *range as usize % workers == *worker).collect();
         let threads = available_parallelism().map_or(1, |cores| cores.get().div_ceil(*workers));
         let (restore, stage) = (&*restore, self.stage);
-        let read = |ranges: &[u32]| -> Vec<T> {
-            ranges.iter().flat_map(|range| restore.entries(stage, *range)).collect()
-        };
+        let read =
+            |ranges: &[u32]| -> Vec<T> { ranges.iter().flat_map(|range| restore.entries(stage, *range)).collect() };
         std::thread::scope(|scope| {
             let shares = own.chunks(own.len().div_ceil(threads).max(1));
             let reading: Vec<_> = shares.map(|ranges| scope.spawn(move || read(ranges))).collect();
