@@ -15,8 +15,10 @@ use crate::joint::{JointNovelty, Judgement, NoveltySettings};
 
 const MINUTE_MS: u64 = 60_000;
 
+type Read = fn(&Readings) -> Option<f64>;
+
 /// What is judged, and where it is read.
-const SIGNALS: [(Signal, fn(&Readings) -> Option<f64>); 8] = [
+const SIGNALS: [(Signal, Read); 8] = [
     (Signal::Demand, |readings| readings.demand_cores),
     (Signal::Latency, |readings| readings.latency_s),
     (Signal::Memory, |readings| readings.memory_bytes),
