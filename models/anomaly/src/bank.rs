@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, Finding};
 use crate::divergence::Divergence;
+use crate::joint::NoveltySettings;
 use crate::leak::{Leak, LeakSettings};
 use crate::level_shift::{LevelShift, LevelShiftSettings};
+use crate::minutes::Minutes;
 use crate::oscillation::{Oscillation, OscillationSettings};
 use crate::residual::ResidualSettings;
 use crate::saturation::{Saturation, SaturationSettings};
@@ -39,6 +41,8 @@ pub struct DetectorSettings {
     pub level_shift: LevelShiftSettings,
     /// Peaks of work far outside of what was forecast.
     pub residual: ResidualSettings,
+    /// Minutes in which the workload is as a whole unlike anything before.
+    pub novelty: NoveltySettings,
 }
 
 impl DetectorSettings {
@@ -55,6 +59,7 @@ impl DetectorSettings {
             ("saturation", self.saturation.faults()),
             ("level_shift", self.level_shift.faults()),
             ("residual", self.residual.faults()),
+            ("novelty", self.novelty.faults()),
         ];
         let named = |(detector, faults): (&str, Vec<&str>)| -> Vec<String> {
             faults.iter().map(|fault| format!("{detector}.{fault}")).collect()
@@ -77,6 +82,34 @@ pub enum Signal {
     Amplification,
     /// The primary's allocation, in the unit it was given in.
     Allocation,
+    /// The primary's requests per second.
+    Requests,
+    /// The primary's errors per second.
+    Errors,
+    /// The primary's bytes per second, received and transmitted.
+    Network,
+    /// The primary's bytes per second, read and written.
+    Disk,
+    /// The shadow's CPU for a request over the primary's.
+    ShadowCost,
+}
+
+impl Signal {
+    /// In words.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Demand => "CPU demand",
+            Self::Latency => "latency",
+            Self::Memory => "memory",
+            Self::Amplification => "the shadow's load over the primary's",
+            Self::Allocation => "the allocation",
+            Self::Requests => "the rate of requests",
+            Self::Errors => "the rate of errors",
+            Self::Network => "network traffic",
+            Self::Disk => "disk traffic",
+            Self::ShadowCost => "the shadow's CPU for a request over the primary's",
+        }
+    }
 }
 
 /// One tick of one workload; what was not observed is `None`.
@@ -100,9 +133,20 @@ pub struct Readings {
     pub amplification: Option<f64>,
     /// The primary's allocation, in any one unit.
     pub allocation: Option<f64>,
+    /// Requests of the primary.
+    pub requests_per_second: Option<f64>,
+    /// Errors of the primary.
+    pub errors_per_second: Option<f64>,
+    /// Network traffic of the primary, both ways.
+    pub network_bytes_per_second: Option<f64>,
+    /// Disk traffic of the primary, both ways.
+    pub disk_bytes_per_second: Option<f64>,
+    /// The shadow's CPU for a request over the primary's.
+    pub shadow_cost_ratio: Option<f64>,
 }
 
-/// Every detector of one workload that looks at ticks, about 13 kB and, once it has its history, 8 bytes a seasonal point.
+/// Every detector of one workload that looks at ticks, about 13 kB, up to 33 kB of what minutes have been like, and
+/// 8 bytes a seasonal point.
 ///
 /// A restored set keeps the settings that it was made with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,6 +161,7 @@ pub struct WorkloadDetectors {
     stuck_at: [StuckAt; 2],
     saturation: [Saturation; 2],
     level_shift: [LevelShift; 2],
+    minutes: Minutes,
 }
 
 impl WorkloadDetectors {
@@ -138,6 +183,7 @@ impl WorkloadDetectors {
                 Saturation::new(settings.saturation.share, settings.saturation.memory_ticks),
             ],
             level_shift: [LevelShift::new(settings.level_shift), LevelShift::new(settings.level_shift)],
+            minutes: Minutes::new(settings.novelty),
         }
     }
 
@@ -163,7 +209,8 @@ impl WorkloadDetectors {
             (Signal::Demand, demand_level.observe(time_ms, demand_cores)),
             (Signal::Latency, latency_level.observe(time_ms, latency_s)),
         ];
-        findings.into_iter().filter_map(|(signal, finding)| Some((signal, finding?))).collect()
+        let findings = findings.into_iter().filter_map(|(signal, finding)| Some((signal, finding?)));
+        findings.chain(self.minutes.observe(time_ms, readings)).collect()
     }
 }
 
@@ -194,6 +241,7 @@ mod tests {
             shadow_load: Some(if second < 4000 { 0.8 } else { 0.4 }),
             amplification: Some(4.0),
             allocation: Some(if (second / 60).is_multiple_of(2) { 1.0 } else { 2.0 }),
+            ..Readings::default()
         }
     }
 

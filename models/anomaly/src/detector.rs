@@ -51,6 +51,8 @@ pub enum Kind {
     LevelShift,
     /// Demand far outside of what was forecast.
     Residual,
+    /// A state of the whole workload that was not seen before.
+    Novelty,
 }
 
 /// How loudly to say it.

@@ -27,9 +27,10 @@
 //! in the first `learning_steps`.
 //!
 //! Key: one workload (or one series). Time: steps of any one length. Late data: none, the dataflow orders it. Missing: a
-//! signal that is `None` says nothing and learns nothing. State: 16 kB a signal at most, 20 kB for the threshold. Cost a
+//! signal that is `None` says nothing and learns nothing. State: 2 kB a signal at most, 16 kB for the threshold. Cost a
 //! step, by estimate: 0.1 µs a signal and 0.3 µs; meant for one step a minute, not for each sample.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::elementary::ln;
@@ -67,11 +68,11 @@ const FIRST_THRESHOLD: f64 = 0.7;
 /// The same for several aspects: for example two at sixty units and one at two (2 · 4.1 + 1.1 = 9.3) with a half of as much before.
 const FIRST_THRESHOLD_OF_SEVERAL: f64 = 12.0;
 
-/// Most signals of one detector: a bound on its state of a few hundred kB.
+/// Most signals of one detector: a bound on its state of 150 kB.
 const SIGNALS_MAX: usize = 64;
 
 /// What a user may tune.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoveltySettings {
     /// Steps before the first alarm, 10 to 10 000; of one aspect three refractory periods. Default 60.

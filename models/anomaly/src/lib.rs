@@ -9,7 +9,7 @@
 //! | [`Saturation`] | CPU and memory, per tick | usage that stays at its limit | ticks at it | 40 B | 0.008 µs |
 //! | [`LevelShift`] | demand and latency, per tick | a step to another level that lasts | deviations | 0.1 kB | 0.02 µs |
 //! | [`Residual`] | forecasts, per step | a peak far outside of its forecast | mean excesses beyond the quantile | 0.3 kB | 0.02 µs |
-//! | [`JointNovelty`] | any number, per minute or slower | a state that was never seen | evidence | 16 kB a signal at most | 0.1 µs a signal and 0.3 µs |
+//! | [`JointNovelty`] | any number, per minute or slower | a state that was never seen | evidence | 2 kB a signal at most, 16 kB | 0.1 µs a signal and 0.3 µs |
 //! | [`Oscillation`] | allocation, per tick | too many reversals of direction | reversals | 0.3 kB | 0.03 µs |
 //! | [`SeasonalCheck`] | a long history, per step | a value unlike its time of the period | robust standard deviations | 8 B a point | a check: 2, 8, 18 ms for 672, 1344, 2880 points |
 //!
@@ -35,6 +35,7 @@ mod joint;
 mod leak;
 mod level_shift;
 mod median;
+mod minutes;
 #[cfg(test)]
 mod noise;
 mod novelty;

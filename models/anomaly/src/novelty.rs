@@ -20,22 +20,22 @@
 //! # Memory
 //!
 //! Values nearer to a remembered one than 1/[`RESOLUTION`] of the range add nothing and are not stored, so a generation
-//! holds at most [`VALUES_MAX`] values (8 kB), thinned when the range grows. There are two generations: the current one,
+//! holds at most [`VALUES_MAX`] values (1 kB), thinned when the range grows. There are two generations: the current one,
 //! and the one before it, which is forgotten when the current one is full. So what was last seen more than two
 //! generations ago is new again, and the state is bounded for ever.
 //!
 //! Key: one series. Time: steps; a missing value takes none. Cost: two binary searches, by estimate 50 to 100 ns; a stored value moves
-//! 8 kB at most.
+//! 1 kB at most.
 
 use serde::{Deserialize, Serialize};
 
 use crate::detector::RELATIVE_SCALE_FLOOR;
 
 /// Values closer than this part of the range count as the same.
-const RESOLUTION: f64 = 512.0;
+const RESOLUTION: f64 = 128.0;
 
 /// Most values in a generation: thinned to the resolution at twice as many as that can leave.
-const VALUES_MAX: usize = 1024;
+const VALUES_MAX: usize = 256;
 
 /// What has been seen of one series.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,8 +48,8 @@ pub(crate) struct Memory {
 /// The values of one stretch of time.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Generation {
-    // Invariant: ascending, finite, at most VALUES_MAX.
-    values: Vec<f64>,
+    // Invariant: ascending, finite, at most VALUES_MAX. Single floats: a known value needs no more digits than the resolution.
+    values: Vec<f32>,
     steps: u32,
 }
 
@@ -104,13 +104,13 @@ impl Memory {
 
 impl Generation {
     fn ends(&self) -> Option<(f64, f64)> {
-        Some((*self.values.first()?, *self.values.last()?))
+        Some((f64::from(*self.values.first()?), f64::from(*self.values.last()?)))
     }
 
     fn nearest(&self, value: f64) -> Option<f64> {
         let rank = self.rank(value);
-        let above = self.values.get(rank).copied();
-        let below = rank.checked_sub(1).map(|rank| self.values[rank]);
+        let above = self.values.get(rank).copied().map(f64::from);
+        let below = rank.checked_sub(1).map(|rank| f64::from(self.values[rank]));
         match (below, above) {
             (Some(below), Some(above)) => Some(if value - below <= above - value { below } else { above }),
             (only, None) | (None, only) => only,
@@ -130,15 +130,15 @@ impl Generation {
             self.thin(cell);
         }
         let rank = self.rank(value);
-        self.values.insert(rank, value);
+        self.values.insert(rank, value as f32);
     }
 
     /// Leaves the ends, and between them one value a cell at most; where that is not enough, every second value.
     fn thin(&mut self, cell: f64) {
         let highest = self.values.last().copied();
-        let mut kept = f64::NEG_INFINITY;
+        let mut kept = f32::NEG_INFINITY;
         self.values.retain(|&value| {
-            let keep = value - kept > cell || Some(value) == highest;
+            let keep = f64::from(value - kept) > cell || Some(value) == highest;
             kept = if keep { value } else { kept };
             keep
         });
@@ -153,7 +153,7 @@ impl Generation {
 
     /// How many values are smaller.
     fn rank(&self, value: f64) -> usize {
-        self.values.partition_point(|other| other.total_cmp(&value).is_lt())
+        self.values.partition_point(|other| f64::from(*other).total_cmp(&value).is_lt())
     }
 }
 
@@ -204,6 +204,8 @@ mod tests {
     proptest! {
         #[test]
         fn bounded_and_ascending_and_never_far_from_exact(values in prop::collection::vec(-1e6..1e6f64, 1..3000)) {
+            // As they are kept.
+            let values: Vec<f64> = values.iter().map(|value| f64::from(*value as f32)).collect();
             let memory = filled(values.iter().copied());
             let stored = &memory.current.values;
             prop_assert!(stored.len() <= VALUES_MAX && stored.is_sorted());

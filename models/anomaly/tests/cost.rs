@@ -71,6 +71,11 @@ fn readings(noise: f64) -> Readings {
         shadow_load: Some(1.6 + 0.4 * noise),
         amplification: Some(4.0),
         allocation: Some(2.0),
+        requests_per_second: Some(100.0 * (1.0 + noise)),
+        errors_per_second: Some(0.0),
+        network_bytes_per_second: Some(1e6 * (1.0 + noise)),
+        disk_bytes_per_second: Some(1e5),
+        shadow_cost_ratio: Some(1.0 + noise),
     }
 }
 

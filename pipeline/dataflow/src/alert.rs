@@ -8,6 +8,7 @@
 //! | stuck-at | `investigate` | `hold_up`: what is forecast from a reading that hangs is worth nothing |
 //! | saturation of memory | `raise_memory` | `raise_memory` |
 //! | saturation of CPU, level shift | `investigate` | nothing: it is raised in any case, and may be lowered |
+//! | novelty | `investigate` | nothing: that it is new says not what it is |
 //! | residual above the forecast | `investigate` | nothing: what is needed now is granted, and the window holds it |
 //! | residual below the forecast | `hold_up` | `hold_up` |
 //!
@@ -70,6 +71,11 @@ const fn seen(about: Signal) -> (Option<Role>, Option<Metric>) {
         Signal::Memory => (Some(Role::Primary), Some(Metric::MemoryWorkingSet)),
         Signal::Amplification => (Some(Role::Shadow), Some(Metric::Requests)),
         Signal::Allocation => (None, None),
+        Signal::Requests => (Some(Role::Primary), Some(Metric::Requests)),
+        Signal::Errors => (Some(Role::Primary), Some(Metric::Errors)),
+        Signal::Network => (Some(Role::Primary), Some(Metric::NetworkReceive)),
+        Signal::Disk => (Some(Role::Primary), Some(Metric::DiskRead)),
+        Signal::ShadowCost => (Some(Role::Shadow), Some(Metric::CpuUsed)),
     }
 }
 
@@ -84,6 +90,7 @@ const fn detector(kind: Kind) -> &'static str {
         Kind::Saturation => "saturation",
         Kind::LevelShift => "level-shift",
         Kind::Residual => "residual",
+        Kind::Novelty => "novelty",
     }
 }
 
@@ -97,7 +104,7 @@ fn remediation(about: Signal, finding: &Finding) -> (Remediation, &'static [Reme
         (Kind::Leak, _) => (Restart, &[RaiseMemory, Restart, HoldDown]),
         (Kind::Saturation, Signal::Memory) => (RaiseMemory, &[RaiseMemory]),
         (Kind::Residual, _) if sunk => (HoldUp, &[HoldUp]),
-        (Kind::Saturation | Kind::LevelShift | Kind::Residual, _) => (Investigate, &[]),
+        (Kind::Saturation | Kind::LevelShift | Kind::Residual | Kind::Novelty, _) => (Investigate, &[]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Detect: what is out of the ordinary about a workload.
 //!
-//! Key: workload. Time: every tick; the seasonal test once an hour of event time. State: see `models/anomaly`, about
-//! 13 KiB a workload and its seasonal history. Cost: about 0.6 µs a tick. What is done about an alert, the
+//! Key: workload. Time: every tick; once a minute all signals together, the seasonal test once an hour of event time. State:
+//! see `models/anomaly`, 13 to 46 kB a workload and its seasonal history. Cost: about 0.6 µs a tick. What is done about an alert, the
 //! stage of forecasts settles, since it has alerts of its own.
 
 use std::rc::Rc;
@@ -76,7 +76,8 @@ fn look(
 fn readings(pairs: &Pairs, pair: &Pair) -> Readings {
     let primary = pairs.role(pair, Role::Primary);
     let mean = |metric| primary.and_then(|role| role.mean(metric));
-    let shadow_load = pairs.role(pair, Role::Shadow).and_then(load);
+    let shadow = pairs.role(pair, Role::Shadow);
+    let both = |one, other| mean(one).zip(mean(other)).map(|(one, other)| one + other);
     Readings {
         demand_cores: mean(Metric::CpuUsed),
         limit_cores: mean(Metric::CpuLimit),
@@ -84,10 +85,21 @@ fn readings(pairs: &Pairs, pair: &Pair) -> Readings {
         memory_bytes: mean(Metric::MemoryWorkingSet),
         memory_limit_bytes: mean(Metric::MemoryLimit),
         primary_load: primary.and_then(load),
-        shadow_load,
+        shadow_load: shadow.and_then(load),
         amplification: pair.record.as_ref().and_then(|record| record.shadow).map(|shadow| shadow.amplification()),
         allocation: mean(Metric::CpuLimit),
+        requests_per_second: mean(Metric::Requests),
+        errors_per_second: mean(Metric::Errors),
+        network_bytes_per_second: both(Metric::NetworkReceive, Metric::NetworkTransmit),
+        disk_bytes_per_second: both(Metric::DiskRead, Metric::DiskWrite),
+        shadow_cost_ratio: shadow.and_then(cost).zip(primary.and_then(cost)).map(|(shadow, primary)| shadow / primary),
     }
+}
+
+/// CPU for a request, where there are any.
+fn cost(role: RoleTick<'_>) -> Option<f64> {
+    let requests = role.mean(Metric::Requests).filter(|requests| *requests > 0.0)?;
+    role.mean(Metric::CpuUsed).filter(|cores| *cores > 0.0).map(|cores| cores / requests)
 }
 
 /// Requests per second and core: what the shadow runs at k times of.
