@@ -5,11 +5,16 @@
 //! resource, so it meets the knee when the primary is at 1/k of its own. Everything here is a pure function of the
 //! ticks seen so far; bounds and decays are stated with each learner.
 
+mod canary;
 mod curve;
 mod headroom;
 mod knee;
 mod learner;
 
+pub use canary::{
+    Answer, Canary, CanarySettings, Criterion, Design, Finding, Report, Rollout, RolloutSettings, Rule, Side, SideTick,
+    Turn, TurnAction, Verdict,
+};
 pub use curve::Curve;
 pub use headroom::Headroom;
 pub use knee::{Knee, Safe};
