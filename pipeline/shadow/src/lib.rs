@@ -11,10 +11,7 @@ mod headroom;
 mod knee;
 mod learner;
 
-pub use canary::{
-    Answer, Canary, CanarySettings, Criterion, Design, Finding, Report, Rollout, RolloutSettings, Rule, Side, SideTick,
-    Turn, TurnAction, Verdict,
-};
+pub use canary::{Answer, Canary, CanarySettings, Design, Report, Rollout, RolloutSettings, Rule, Side, SideTick};
 pub use curve::Curve;
 pub use headroom::Headroom;
 pub use knee::{Knee, Safe};

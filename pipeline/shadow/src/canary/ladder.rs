@@ -30,9 +30,9 @@ pub(super) struct Ladder {
 }
 
 impl Ladder {
-    /// A ladder in multiples of `margin`, above zero, with the same wager on each rung.
-    pub(super) fn new(margin: f64, wager: &Wager) -> Self {
-        Self { margin, wagers: array::from_fn(|_| wager.clone()) }
+    /// A ladder in multiples of `margin`, above zero.
+    pub(super) fn new(margin: f64) -> Self {
+        Self { margin, wagers: array::from_fn(|_| Wager::default()) }
     }
 
     /// The candidate effects, lowest first, in the margin's unit.
@@ -43,14 +43,14 @@ impl Ladder {
     /// Settles a tick in which canary and baseline differed by `difference`, in the margin's unit.
     pub(super) fn settle_difference(&mut self, difference: f64) {
         for (wager, margins) in self.wagers.iter_mut().zip(MARGINS) {
-            wager.settle(difference - margins * self.margin, 0.0);
+            wager.settle(difference - margins * self.margin);
         }
     }
 
-    /// Settles a tick rung by rung: what the canary showed on each of them, and what the baseline did.
-    pub(super) fn settle_each(&mut self, canary: [f64; RUNGS], baseline: f64) {
-        for (wager, canary) in self.wagers.iter_mut().zip(canary) {
-            wager.settle(canary, baseline);
+    /// Settles a tick whose score is known rung by rung.
+    pub(super) fn settle_each(&mut self, scores: [f64; RUNGS]) {
+        for (wager, score) in self.wagers.iter_mut().zip(scores) {
+            wager.settle(score);
         }
     }
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_steady_difference_is_enclosed_by_its_neighbours() {
-        let mut ladder = Ladder::new(0.1, &Wager::signs());
+        let mut ladder = Ladder::new(0.1);
         (0..60).for_each(|_| ladder.settle_difference(0.06));
         // 0.06 lies between the rungs 0.5 and 0.75 of 0.1; sixty ticks without noise refute all others, and these too.
         let (lower, upper) = ladder.interval(20f64.ln());
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_lies_beyond_the_ladder_has_one_bound() {
-        let mut ladder = Ladder::new(0.1, &Wager::signs());
+        let mut ladder = Ladder::new(0.1);
         (0..60).for_each(|_| ladder.settle_difference(5.0));
         assert_eq!(ladder.interval(20f64.ln()), (Some(0.8), None));
         assert_eq!(ladder.effect(), None);

@@ -99,15 +99,12 @@ impl Quantile {
     /// none when one side gave no answers.
     pub(super) fn close(&mut self, weigh: Option<(f64, f64)>, histogram: &Histogram) {
         if let (Some((canary, baseline)), Some(_)) = (weigh, self.threshold) {
-            self.ladder.settle_each(self.slower_canary().map(|count| count * canary), self.slower(baseline));
+            let expected = f64::from(self.slower_baseline) * baseline;
+            self.ladder.settle_each(self.slower_canary().map(|count| count * canary - expected));
         }
         self.threshold = histogram.quantile(self.level);
         self.passed = [0; RUNGS + 1];
         self.slower_baseline = 0;
-    }
-
-    fn slower(&self, weight: f64) -> f64 {
-        f64::from(self.slower_baseline) * weight
     }
 
     /// Answers of the canary that are slower than the threshold times each rung's factor.
@@ -124,7 +121,6 @@ impl Quantile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wager::Wager;
     use super::*;
 
     fn filled(latencies: impl Iterator<Item = f64>) -> Histogram {
@@ -156,7 +152,7 @@ mod tests {
 
     #[test]
     fn answers_are_counted_against_each_rung() {
-        let mut quantile = Quantile::new(0.5, Ladder::new(1.1f64.ln(), &Wager::signs()));
+        let mut quantile = Quantile::new(0.5, Ladder::new(1.1f64.ln()));
         quantile.close(None, &filled((0..100).map(|_| 1.0)));
         let threshold = quantile.threshold.expect("a hundred answers");
         // 1.05 times the threshold is slower than rung 0 and the eight below, and than a half of 1.1 (1.0488).

@@ -59,11 +59,10 @@ impl Growth {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wager::Wager;
     use super::*;
 
     fn growth_of(canary: impl Fn(u32) -> f64) -> Growth {
-        let mut growth = Growth::new(1_000, Ladder::new(0.2, &Wager::signs()));
+        let mut growth = Growth::new(1_000, Ladder::new(0.2));
         (0..1_800).for_each(|second| growth.close(Some((1e9, canary(second)))));
         growth
     }
@@ -85,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_minute_with_a_half_unread_says_nothing() {
-        let mut growth = Growth::new(1_000, Ladder::new(0.2, &Wager::signs()));
+        let mut growth = Growth::new(1_000, Ladder::new(0.2));
         let unread = growth.clone().ladder;
         (0..600).for_each(|second| growth.close((second % 60 < 30).then_some((1e9, 1e9 + f64::from(second)))));
         assert_eq!(growth.ladder, unread);

@@ -1,41 +1,10 @@
 //! What a canary has shown so far: the verdict, criterion by criterion, and one sentence.
 
+use schemas::{Criterion, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::settings::{CanarySettings, Criterion};
+use super::settings::CanarySettings;
 use super::wager::ln_sum_exp;
-
-/// What is known of a canary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Proven not to be worse by a margin, in all that is needed.
-    Pass,
-    /// Proven to be worse. Stays so.
-    Regress,
-    /// Neither yet.
-    Continue,
-    /// What is needed was not read of late.
-    NoData,
-}
-
-/// What one criterion has shown. Effects are in the unit of its margin; above zero the canary is worse.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// The criterion.
-    pub criterion: Criterion,
-    /// By how much the canary is worse; none while that is not known.
-    pub effect: Option<f64>,
-    /// What the effect is surely above, whenever one looks; none while there is no such bound. Together with `upper` it is
-    /// wrong with at most a chance of alpha.
-    pub lower: Option<f64>,
-    /// What it is surely below.
-    pub upper: Option<f64>,
-    /// Logarithm of the evidence that the canary is worse at all.
-    pub ln_worse: f64,
-    /// Logarithm of the evidence that it is not worse by the margin.
-    pub ln_within: f64,
-}
 
 /// A canary's report after a tick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,7 +69,10 @@ pub(super) fn because(report: &Report, unread: Option<&str>, settings: &CanarySe
         Verdict::Pass => format!("nothing is worse by its margin, after {} requests", report.requests),
         Verdict::NoData => {
             let unread = unread.unwrap_or("what is needed");
-            format!("{unread} of both sides missing for {} ticks: see that requests reach them", settings.silent_ticks)
+            format!(
+                "{unread} of one side or both missing for {} ticks: see that requests reach both",
+                settings.silent_ticks
+            )
         }
         Verdict::Regress => {
             let harms: Vec<String> = harmed(report, settings).into_iter().map(harm).collect();

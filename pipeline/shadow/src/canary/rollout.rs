@@ -15,10 +15,10 @@
 
 use std::collections::VecDeque;
 
-use schemas::EventTime;
+use schemas::{EventTime, Ratio, RolloutAction, RolloutTurn, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
+use super::Report;
 
 /// Settings of a roll-out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,35 +40,6 @@ pub struct RolloutSettings {
     pub starts_max: usize,
     /// The window that starts are counted in. Default 86400000, a day.
     pub starts_window_ms: u64,
-}
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TurnAction {
-    /// Give the new version its first share, with a fresh canary.
-    Start,
-    /// Leave the share as it is.
-    Hold,
-    /// Give it the next share, with a fresh canary.
-    Advance,
-    /// All steps passed: the new version is the running one.
-    Finish,
-    /// Give it nothing any more.
-    RollBack,
-    /// Not started: nothing changes.
-    Refuse,
-}
-
-/// A decision about a roll-out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Turn {
-    /// What to do.
-    pub action: TurnAction,
-    /// The share of the requests that the new version gets from now on, 0 to 1.
-    pub share: f64,
-    /// Why, in one sentence with figures.
-    pub because: String,
 }
 
 /// Where a roll-out stands.
@@ -148,24 +119,29 @@ impl Rollout {
     }
 
     /// Begins with a new version, unless one is under way, or the last one has just failed, or too many have begun of late.
-    pub fn start(&mut self, now: EventTime) -> Turn {
+    pub fn start(&mut self, now: EventTime) -> RolloutTurn {
         let window = self.settings.starts_window_ms;
         while self.starts.front().is_some_and(|start| start.plus(window) <= now) {
             self.starts.pop_front();
         }
         if let Some(refusal) = self.refusal(now) {
-            return self.turn(TurnAction::Refuse, refusal);
+            return self.turn(RolloutAction::Refuse, refusal);
         }
         // Invariant: at most `starts_max` are remembered.
         self.starts.push_back(now);
         self.enter(0, now);
-        self.turn(TurnAction::Start, format!("a new version begins with {}", percent(self.share())))
+        self.turn(RolloutAction::Start, format!("a new version begins with {}", percent(self.share())))
     }
 
-    /// What to do at a tick, given the verdict on the step's canary and its sentence.
-    pub fn observe(&mut self, now: EventTime, verdict: Verdict, sentence: &str) -> Turn {
+    /// What to do at a tick, given the report on the step's canary.
+    pub fn observe(&mut self, now: EventTime, report: &Report) -> RolloutTurn {
+        let turn = self.judge(now, report.verdict, &report.because);
+        RolloutTurn { verdict: Some(report.verdict), findings: report.findings.clone(), ..turn }
+    }
+
+    fn judge(&mut self, now: EventTime, verdict: Verdict, sentence: &str) -> RolloutTurn {
         let Stage::Running { step, since, heard } = &mut self.stage else {
-            return self.turn(TurnAction::Hold, "no roll-out is under way".to_owned());
+            return self.turn(RolloutAction::Hold, "no roll-out is under way".to_owned());
         };
         if verdict != Verdict::NoData {
             *heard = now;
@@ -180,12 +156,12 @@ impl Rollout {
             Verdict::Pass if held >= settings.hold_ms => self.advance(step, now, sentence),
             Verdict::Pass => {
                 let left = settings.hold_ms - held;
-                self.turn(TurnAction::Hold, format!("passes, held for {left} ms more: {sentence}"))
+                self.turn(RolloutAction::Hold, format!("passes, held for {left} ms more: {sentence}"))
             }
             _ if held >= settings.patience_ms => {
                 self.roll_back(now, format!("not passed within {} ms: {sentence}", settings.patience_ms))
             }
-            Verdict::Continue | Verdict::NoData => self.turn(TurnAction::Hold, sentence.to_owned()),
+            Verdict::Continue | Verdict::NoData => self.turn(RolloutAction::Hold, sentence.to_owned()),
         }
     }
 
@@ -204,29 +180,30 @@ impl Rollout {
         })
     }
 
-    fn advance(&mut self, step: usize, now: EventTime, sentence: &str) -> Turn {
+    fn advance(&mut self, step: usize, now: EventTime, sentence: &str) -> RolloutTurn {
         let from = percent(self.share());
         if step + 1 == self.settings.steps.len() {
             self.stage = Stage::Finished;
-            return self.turn(TurnAction::Finish, format!("passed the last step, {from}: {sentence}"));
+            return self.turn(RolloutAction::Finish, format!("passed the last step, {from}: {sentence}"));
         }
         self.enter(step + 1, now);
-        self.turn(TurnAction::Advance, format!("passed {from}, on to {}: {sentence}", percent(self.share())))
+        self.turn(RolloutAction::Advance, format!("passed {from}, on to {}: {sentence}", percent(self.share())))
     }
 
-    fn roll_back(&mut self, now: EventTime, why: String) -> Turn {
+    fn roll_back(&mut self, now: EventTime, why: String) -> RolloutTurn {
         let from = percent(self.share());
         self.stage = Stage::Resting;
         self.rolled_back = Some(now);
-        self.turn(TurnAction::RollBack, format!("from {from} to none: {why}"))
+        self.turn(RolloutAction::RollBack, format!("from {from} to none: {why}"))
     }
 
     const fn enter(&mut self, step: usize, now: EventTime) {
         self.stage = Stage::Running { step, since: now, heard: now };
     }
 
-    fn turn(&self, action: TurnAction, because: String) -> Turn {
-        Turn { action, share: self.share(), because }
+    fn turn(&self, action: RolloutAction, because: String) -> RolloutTurn {
+        let share = Ratio::new(self.share());
+        RolloutTurn { action, share, because, verdict: None, findings: Vec::new() }
     }
 }
 
@@ -236,7 +213,8 @@ const fn elapsed(from: EventTime, to: EventTime) -> u64 {
 }
 
 fn percent(share: f64) -> String {
-    format!("{} %", 100.0 * share)
+    // To a hundredth of a percent: 0.07 is not quite 7 %.
+    format!("{} %", (1e4 * share).round() / 100.0)
 }
 
 #[cfg(test)]
@@ -253,66 +231,66 @@ mod tests {
 
     fn started() -> Rollout {
         let mut rollout = Rollout::new(RolloutSettings::default());
-        assert_eq!(rollout.start(at(0)).action, TurnAction::Start);
+        assert_eq!(rollout.start(at(0)).action, RolloutAction::Start);
         rollout
     }
 
     #[test]
     fn passes_lead_to_the_end_no_faster_than_the_hold() {
         let mut rollout = started();
-        let turns: Vec<Turn> = (1..=25).map(|minute| rollout.observe(at(minute), Verdict::Pass, "fine")).collect();
-        let moves: Vec<(usize, TurnAction, f64)> = turns
+        let turns: Vec<RolloutTurn> = (1..=25).map(|minute| rollout.judge(at(minute), Verdict::Pass, "fine")).collect();
+        let moves: Vec<(usize, RolloutAction, f64)> = turns
             .iter()
             .enumerate()
-            .filter(|(_, turn)| turn.action != TurnAction::Hold)
-            .map(|(index, turn)| (index + 1, turn.action, turn.share))
+            .filter(|(_, turn)| turn.action != RolloutAction::Hold)
+            .map(|(index, turn)| (index + 1, turn.action, turn.share.get()))
             .collect();
         // Five minutes on each of five steps.
-        let expected =
-            [(5, 0.05), (10, 0.25), (15, 0.5), (20, 1.0)].map(|(minute, share)| (minute, TurnAction::Advance, share));
+        let expected = [(5, 0.05), (10, 0.25), (15, 0.5), (20, 1.0)]
+            .map(|(minute, share)| (minute, RolloutAction::Advance, share));
         assert_eq!(moves[..4], expected);
-        assert_eq!(moves[4..], [(25, TurnAction::Finish, 1.0)]);
+        assert_eq!(moves[4..], [(25, RolloutAction::Finish, 1.0)]);
     }
 
     #[test]
     fn a_regression_goes_back_at_once_and_rests() {
         let mut rollout = started();
-        let turn = rollout.observe(at(1), Verdict::Regress, "cpu is worse");
-        assert_eq!((turn.action, turn.share), (TurnAction::RollBack, 0.0));
+        let turn = rollout.judge(at(1), Verdict::Regress, "cpu is worse");
+        assert_eq!((turn.action, turn.share.get()), (RolloutAction::RollBack, 0.0));
         assert_eq!(turn.because, "from 1 % to none: cpu is worse");
         // The cooldown of an hour ends at minute 61.
-        assert_eq!(rollout.start(at(60)).action, TurnAction::Refuse);
-        assert_eq!(rollout.start(at(61)).action, TurnAction::Start);
+        assert_eq!(rollout.start(at(60)).action, RolloutAction::Refuse);
+        assert_eq!(rollout.start(at(61)).action, RolloutAction::Start);
     }
 
     #[test]
     fn silence_is_borne_for_a_while_and_a_word_ends_it() {
         let mut rollout = started();
-        assert_eq!(rollout.observe(at(4), Verdict::NoData, "").action, TurnAction::Hold);
-        assert_eq!(rollout.observe(at(4), Verdict::Continue, "").action, TurnAction::Hold);
-        assert_eq!(rollout.observe(at(8), Verdict::NoData, "").action, TurnAction::Hold);
-        assert_eq!(rollout.observe(at(9), Verdict::NoData, "").action, TurnAction::RollBack);
+        assert_eq!(rollout.judge(at(4), Verdict::NoData, "").action, RolloutAction::Hold);
+        assert_eq!(rollout.judge(at(4), Verdict::Continue, "").action, RolloutAction::Hold);
+        assert_eq!(rollout.judge(at(8), Verdict::NoData, "").action, RolloutAction::Hold);
+        assert_eq!(rollout.judge(at(9), Verdict::NoData, "").action, RolloutAction::RollBack);
     }
 
     #[test]
     fn without_a_verdict_in_time_it_goes_back() {
         let mut rollout = started();
-        assert_eq!(rollout.observe(at(359), Verdict::Continue, "").action, TurnAction::Hold);
-        assert_eq!(rollout.observe(at(360), Verdict::Continue, "").action, TurnAction::RollBack);
+        assert_eq!(rollout.judge(at(359), Verdict::Continue, "").action, RolloutAction::Hold);
+        assert_eq!(rollout.judge(at(360), Verdict::Continue, "").action, RolloutAction::RollBack);
     }
 
     #[test]
     fn starts_are_rationed_and_one_runs_at_a_time() {
         let mut rollout = started();
-        assert_eq!(rollout.start(at(1)).action, TurnAction::Refuse);
+        assert_eq!(rollout.start(at(1)).action, RolloutAction::Refuse);
         for hour in [2, 4] {
-            rollout.observe(at(60 * hour - 61), Verdict::Regress, "");
-            assert_eq!(rollout.start(at(60 * hour)).action, TurnAction::Start);
+            rollout.judge(at(60 * hour - 61), Verdict::Regress, "");
+            assert_eq!(rollout.start(at(60 * hour)).action, RolloutAction::Start);
         }
-        rollout.observe(at(300), Verdict::Regress, "");
-        assert_eq!(rollout.start(at(600)).action, TurnAction::Refuse);
+        rollout.judge(at(300), Verdict::Regress, "");
+        assert_eq!(rollout.start(at(600)).action, RolloutAction::Refuse);
         // The first start, at minute 0, is forgotten after a day.
-        assert_eq!(rollout.start(at(24 * 60)).action, TurnAction::Start);
+        assert_eq!(rollout.start(at(24 * 60)).action, RolloutAction::Start);
     }
 
     #[test]
@@ -337,14 +315,14 @@ mod tests {
             let steps = RolloutSettings::default().steps;
             for (minute, verdict) in verdicts.into_iter().enumerate() {
                 let (verdict, before) = (all[verdict], rollout.share());
-                let turn = rollout.observe(at(minute as u64), verdict, "");
-                prop_assert_eq!(turn.share, rollout.share());
-                if turn.share > before {
+                let turn = rollout.judge(at(minute as u64), verdict, "");
+                prop_assert_eq!(turn.share.get(), rollout.share());
+                if turn.share.get() > before {
                     prop_assert_eq!(verdict, Verdict::Pass);
-                    prop_assert_eq!(steps.iter().position(|s| *s == turn.share), steps.iter().position(|s| *s == before).map(|i| i + 1));
+                    prop_assert_eq!(steps.iter().position(|s| *s == turn.share.get()), steps.iter().position(|s| *s == before).map(|i| i + 1));
                 }
-                prop_assert!(turn.share >= before || turn.share == 0.0);
-                prop_assert!(verdict != Verdict::Regress || rollout.stage == Stage::Finished || turn.share == 0.0);
+                prop_assert!(turn.share.get() >= before || turn.share.get() == 0.0);
+                prop_assert!(verdict != Verdict::Regress || rollout.stage == Stage::Finished || turn.share.get() == 0.0);
             }
         }
     }

@@ -1,34 +1,18 @@
 //! What a user may tune of a canary.
 
+use schemas::Criterion;
 use serde::{Deserialize, Serialize};
 
-/// What a canary is judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Criterion {
-    /// The median of latency.
-    LatencyP50,
-    /// The 95th percentile of latency.
-    LatencyP95,
-    /// The 99th percentile of latency.
-    LatencyP99,
-    /// The share of answers that fail.
-    Errors,
-    /// CPU time per request.
-    Cpu,
-    /// How fast the working set grows.
-    MemoryGrowth,
-}
-
 /// How requests reach baseline and canary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Design {
     /// Both get the same requests at the same time: the mood of the load and each request's own weight are shared, and cancel.
     #[default]
     Mirrored,
-    /// Each request goes to one of them at random, to the canary with this chance, above 0 and below 1: an A/B split.
-    Split(f64),
+    /// Each request goes to one of them at random, to either as often: an A/B split. Where the new version gets a small share of
+    /// all requests, the baseline is an instance that gets as small a one, and all others are not looked at.
+    Split,
 }
 
 /// What is asked of one criterion.
@@ -90,6 +74,14 @@ impl Default for CanarySettings {
 }
 
 impl CanarySettings {
+    /// Defaults where only samples are known, which hold no quantile of latency but the 99th percentile.
+    #[must_use]
+    pub fn of_samples() -> Self {
+        let settings = Self::default();
+        let unknown = |rule| Rule { weight: 0.0, needed: false, ..rule };
+        Self { latency_p50: unknown(settings.latency_p50), latency_p95: unknown(settings.latency_p95), ..settings }
+    }
+
     /// The rule of a criterion.
     #[must_use]
     pub const fn rule(&self, criterion: Criterion) -> Rule {
@@ -107,10 +99,8 @@ impl CanarySettings {
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let within = |value: f64| value > 0.0 && value < 1.0;
-        let split = if let Design::Split(share) = self.design { within(share) } else { true };
         let checks = [
             (within(self.alpha), "alpha must lie above 0 and below 1, such as 0.05"),
-            (split, "design: the canary's share must lie above 0 and below 1, such as 0.5"),
             (self.tick_ms > 0, "tick_ms must be above 0, such as 1000"),
             (self.errors.margin < 1.0, "errors: margin must lie below 1, such as 0.005"),
             (self.weights() > 0.0, "weight: at least one must be above 0"),
@@ -136,25 +126,6 @@ impl CanarySettings {
     }
 }
 
-impl Criterion {
-    /// All of them, in the order of reports.
-    pub const ALL: [Self; 6] =
-        [Self::LatencyP50, Self::LatencyP95, Self::LatencyP99, Self::Errors, Self::Cpu, Self::MemoryGrowth];
-
-    /// The name in records and settings.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::LatencyP50 => "latency_p50",
-            Self::LatencyP95 => "latency_p95",
-            Self::LatencyP99 => "latency_p99",
-            Self::Errors => "errors",
-            Self::Cpu => "cpu",
-            Self::MemoryGrowth => "memory_growth",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,15 +138,9 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once() {
         let none = Rule { margin: 0.0, weight: -0.1, needed: true };
-        let settings = CanarySettings {
-            alpha: 1.0,
-            design: Design::Split(0.0),
-            tick_ms: 0,
-            cpu: none,
-            ..CanarySettings::default()
-        };
+        let settings = CanarySettings { alpha: 1.0, tick_ms: 0, cpu: none, ..CanarySettings::default() };
         let faults = settings.faults();
-        let named = ["alpha", "design", "tick_ms", "cpu"];
+        let named = ["alpha", "tick_ms", "cpu"];
         assert_eq!(faults.len(), named.len(), "{faults:?}");
         assert!(faults.iter().zip(named).all(|(fault, name)| fault.starts_with(name)), "{faults:?}");
     }

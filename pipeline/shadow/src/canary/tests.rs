@@ -2,7 +2,8 @@
 
 use super::*;
 
-const CALM: SideTick = SideTick { cores: Some(1.0), memory_bytes: Some(1e9) };
+const CALM: SideTick =
+    SideTick { cores: Some(1.0), memory_bytes: Some(1e9), requests: None, errors: None, latency_p99: None };
 
 /// A hundred answers of a tick, from 1 to 2 ms, the same to both but for the canary's factor.
 fn tick(canary: &mut Canary, factor: f64, cores: f64) {
@@ -66,7 +67,7 @@ fn what_is_not_read_is_no_data_and_no_pass() {
     assert_eq!(canary.verdict(), Verdict::Pass);
     canary.close(CALM, CALM);
     assert_eq!(canary.verdict(), Verdict::NoData);
-    assert!(canary.report().because.starts_with("answers of both sides missing for 60 ticks"));
+    assert!(canary.report().because.starts_with("answers of one side or both missing for 60 ticks"));
     tick(&mut canary, 1.0, 1.0);
     assert_eq!(canary.verdict(), Verdict::Pass);
 }
@@ -92,6 +93,21 @@ fn answers_that_one_side_lacks_are_weighed_not_counted() {
         canary.close(CALM, SideTick { cores: Some(0.5), ..CALM });
     }
     assert_eq!(canary.verdict(), Verdict::Pass, "{}", canary.report().because);
+}
+
+#[test]
+fn samples_alone_are_enough() {
+    let side = |latency, errors| SideTick { requests: Some(100.0), errors, latency_p99: Some(latency), ..CALM };
+    let verdict_on = |canary: SideTick| {
+        let mut judged = Canary::new(CanarySettings::of_samples());
+        (0..200).for_each(|_| judged.close(side(0.1, Some(1.0)), canary));
+        judged.report()
+    };
+    assert_eq!(verdict_on(side(0.1, Some(1.0))).verdict, Verdict::Pass);
+    assert!(verdict_on(side(0.15, Some(1.0))).because.starts_with("latency_p99 is worse by "));
+    assert!(verdict_on(side(0.1, Some(5.0))).because.starts_with("errors is worse by 4.00 points"));
+    // Errors that nobody read are not zero errors.
+    assert_eq!(verdict_on(side(0.1, None)).verdict, Verdict::NoData);
 }
 
 #[test]

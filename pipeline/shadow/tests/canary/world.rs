@@ -4,14 +4,15 @@
 //! minutes and a quick one of some twenty requests. What is mirrored shares all of that. Each side adds noise of its own, and
 //! now and then stalls for a tenth to four tenths of a second, as a garbage collector would.
 
-use shadow::{Answer, Canary, CanarySettings, Design, Side, SideTick, Verdict};
+use schemas::Verdict;
+use shadow::{Answer, Canary, CanarySettings, Design, Side, SideTick};
 
 /// Requests per second.
 pub(crate) const REQUESTS: u64 = 100;
 
-/// How the new version differs; [`SAME`] is an A/A canary.
+/// How the new version differs, and how the load behaves; [`SAME`] is an A/A canary.
 #[derive(Clone, Copy)]
-pub(crate) struct Change {
+pub(crate) struct Case {
     /// Spread of its own noise of latency; the mean stays.
     pub(crate) spread: f64,
     /// Share of answers that fail.
@@ -20,10 +21,12 @@ pub(crate) struct Change {
     pub(crate) cpu: f64,
     /// Growth of memory per hour, as a share.
     pub(crate) leak: f64,
+    /// How far the mix of requests moves CPU per request from one second to the next, on both sides.
+    pub(crate) mix: f64,
 }
 
 /// No difference.
-pub(crate) const SAME: Change = Change { spread: 0.2, errors: 0.001, cpu: 1.0, leak: 0.0 };
+pub(crate) const SAME: Case = Case { spread: 0.2, errors: 0.001, cpu: 1.0, leak: 0.0, mix: 0.04 };
 
 /// What one side did in a second.
 #[derive(Default)]
@@ -37,8 +40,8 @@ pub(crate) struct Second {
 /// The two under load.
 pub(crate) struct World {
     noise: Noise,
-    change: Change,
-    share: Option<f64>,
+    case: Case,
+    design: Design,
     mood: f64,
     flutter: f64,
     mix: f64,
@@ -46,16 +49,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Mirrored requests, or each sent to the canary with this chance.
-    pub(crate) fn new(seed: u64, change: Change, design: Design) -> Self {
-        let share = if let Design::Split(share) = design { Some(share) } else { None };
-        Self { noise: Noise(seed), change, share, mood: 0.0, flutter: 0.0, mix: 0.0, seconds: 0.0 }
+    /// A world from its seed.
+    pub(crate) fn new(seed: u64, case: Case, design: Design) -> Self {
+        Self { noise: Noise(seed), case, design, mood: 0.0, flutter: 0.0, mix: 0.0, seconds: 0.0 }
     }
 
     /// Baseline and canary in the next second.
     pub(crate) fn second(&mut self) -> (Second, Second) {
         self.mood = 0.98 * self.mood + 0.08 * self.noise.normal();
-        self.mix = 0.9 * self.mix + 0.04 * self.noise.normal();
+        self.mix = 0.9 * self.mix + self.case.mix * self.noise.normal();
         let (mut baseline, mut canary) = (Second::default(), Second::default());
         let stalls = [self.stall(), self.stall()];
         let mut work = [0.0, 0.0];
@@ -74,15 +76,15 @@ impl World {
         }
         self.seconds += 1.0;
         baseline.tick = self.readings(work[0], 1.0, 0.0);
-        canary.tick = self.readings(work[1], self.change.cpu, self.change.leak);
+        canary.tick = self.readings(work[1], self.case.cpu, self.case.leak);
         (baseline, canary)
     }
 
     fn route(&mut self) -> (bool, bool) {
-        match self.share {
-            None => (true, true),
-            Some(share) => {
-                let canary = self.noise.uniform() < share;
+        match self.design {
+            Design::Mirrored => (true, true),
+            Design::Split => {
+                let canary = self.noise.uniform() < 0.5;
                 (!canary, canary)
             }
         }
@@ -97,7 +99,7 @@ impl World {
 
     fn answer(&mut self, side: usize, shared: f64, stalled: bool) -> Answer {
         let (spread, errors) =
-            if side == 0 { (SAME.spread, SAME.errors) } else { (self.change.spread, self.change.errors) };
+            if side == 0 { (SAME.spread, SAME.errors) } else { (self.case.spread, self.case.errors) };
         if self.noise.uniform() < errors {
             return Answer::Failed;
         }
@@ -106,9 +108,9 @@ impl World {
     }
 
     fn readings(&mut self, work: f64, cpu: f64, leak: f64) -> SideTick {
-        let cores = 0.004 * work * cpu * (1.0 + self.mix) * (1.0 + 0.05 * self.noise.normal()).max(0.1);
+        let cores = 0.004 * work * cpu * self.mix.exp() * (1.0 + 0.05 * self.noise.normal()).max(0.1);
         let memory_bytes = 1e9 * (1.0 + leak * self.seconds / 3_600.0 + 0.01 * self.noise.uniform());
-        SideTick { cores: Some(cores), memory_bytes: Some(memory_bytes) }
+        SideTick { cores: Some(cores), memory_bytes: Some(memory_bytes), ..SideTick::default() }
     }
 }
 
@@ -121,8 +123,8 @@ pub(crate) fn step(canary: &mut Canary, world: &mut World) {
 }
 
 /// Seconds until a canary that is looked at each second says regress; none within so many.
-pub(crate) fn seconds_to_regress(seed: u64, change: Change, settings: CanarySettings, seconds: u64) -> Option<u64> {
-    let mut world = World::new(seed, change, settings.design);
+pub(crate) fn seconds_to_regress(seed: u64, case: Case, settings: CanarySettings, seconds: u64) -> Option<u64> {
+    let mut world = World::new(seed, case, settings.design);
     let mut canary = Canary::new(settings);
     (1..=seconds).find(|_| {
         step(&mut canary, &mut world);
