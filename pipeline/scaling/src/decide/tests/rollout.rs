@@ -1,6 +1,6 @@
 //! Turns of a roll-out ride on decisions: each is told once, beside whatever is decided about the allocation.
 
-use schemas::{RolloutAction, RolloutTurn};
+use schemas::{Ratio, RolloutAction, RolloutTurn};
 
 use super::*;
 
