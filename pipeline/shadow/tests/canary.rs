@@ -60,7 +60,7 @@ fn a_canary_that_does_not_differ_passes() {
     assert!(passed, "{}", canary.report().because);
 }
 
-/// A minute or two on one core, in a release build.
+/// Some minutes on one core, in a release build.
 #[test]
 #[ignore = "the full figures: minutes"]
 fn the_full_figures() {
