@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{Column, schema};
 use crate::noun::Header;
 use crate::{
-    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Remedy, Resource, TenantId,
-    Topic, V1, WorkloadId,
+    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Remedy, Resource, RolloutTurn,
+    TenantId, Topic, V1, WorkloadId,
 };
 
 /// Which way.
@@ -63,6 +63,8 @@ pub enum Reason {
     RestartSuggested,
     /// What was done about an anomaly is over.
     RemedyEnded,
+    /// A new version gets another share of the requests.
+    Rollout,
 }
 
 /// Capacity of a pool and what of it is free.
@@ -173,6 +175,10 @@ pub struct Decision {
     pub offer: Option<String>,
     /// What it rests on.
     pub evidence: Evidence,
+    /// What is done about a new version in the same tick; none while there is nothing to do. An adapter that cannot share
+    /// out requests leaves it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutTurn>,
 }
 
 impl Decision {
@@ -270,5 +276,10 @@ const COLUMNS: &[(&str, Column, bool)] = &[
     ("evidence_price_before", Column::Number, false),
     ("evidence_price_after", Column::Number, false),
     ("evidence_remedies", Column::Text, true),
+    ("rollout_action", Column::Text, true),
+    ("rollout_share", Column::Number, true),
+    ("rollout_because", Column::Text, true),
+    ("rollout_verdict", Column::Text, true),
+    ("rollout_findings", Column::Text, true),
     ("version", Column::Count, false),
 ];

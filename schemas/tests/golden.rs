@@ -124,8 +124,10 @@ fn other_versions_and_unknown_fields_are_refused_by_name() {
 }
 
 #[test]
-fn records_from_before_remedies_still_read() {
-    for (noun, at, field) in [("workloads", "", "remediation"), ("decisions", "/evidence", "remedies")] {
+fn records_from_before_later_fields_still_read() {
+    let later =
+        [("workloads", "", "remediation"), ("decisions", "/evidence", "remedies"), ("decisions", "", "rollout")];
+    for (noun, at, field) in later {
         let goldens = goldens();
         let golden = goldens.iter().find(|golden| golden.topic.noun() == noun).expect("a noun");
         let mut record = value(&example(golden));

@@ -65,6 +65,7 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
         }
         Reason::RestartSuggested => under(decision, Remediation::Restart, "a restart is asked for, and not again"),
         Reason::RemedyEnded => over(decision),
+        Reason::Rollout => rollout(decision),
     }
 }
 
@@ -95,6 +96,11 @@ fn over(decision: &Decision) -> String {
         return "what was lent against an anomaly is given back".to_owned();
     }
     format!("an anomaly's treatment is over: {}", ended.join("; "))
+}
+
+/// What is done about a new version, and why.
+fn rollout(decision: &Decision) -> String {
+    decision.rollout.as_ref().map_or("a new version gets another share".to_owned(), |turn| turn.because.clone())
 }
 
 fn window(settings: &ScalingSettings, resource: Resource) -> Span {

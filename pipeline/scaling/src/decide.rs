@@ -312,6 +312,8 @@ fn record(
     let granted = case.controller.target;
     let action = action(case.before, granted);
     let shortfall = case.want.wanted.minus(granted).max(Allocation::ZERO);
+    // Taken, so that it is told once, even if the same signals stand for a while.
+    let rollout = case.controller.signals.as_mut()?.rollout.take().filter(|turn| turn.action.changes());
     let signals = case.controller.signals.as_ref()?;
     let waits = match shortfall == Allocation::ZERO {
         true => None,
@@ -323,7 +325,7 @@ fn record(
     if action == Action::Hold {
         let told = reason.filter(|reason| case.controller.held_for != Some(*reason));
         case.controller.held_for = reason;
-        reason = Some(told.or(case.news.reason)?);
+        reason = Some(told.or(case.news.reason).or(rollout.is_some().then_some(Reason::Rollout))?);
     } else {
         case.controller.held_for = None;
     }
@@ -349,6 +351,7 @@ fn record(
         shortfall: if waits == Some(Reason::Shortfall) { shortfall } else { Allocation::ZERO },
         offer: ledger.main_offer(case.id),
         evidence: evidence(signals, case, levels, ledger.price_per_hour(case.id)),
+        rollout,
     };
     record.because = because(&record, settings);
     if action != Action::Hold && record.mode == Mode::Act {

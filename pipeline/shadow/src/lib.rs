@@ -5,11 +5,13 @@
 //! resource, so it meets the knee when the primary is at 1/k of its own. Everything here is a pure function of the
 //! ticks seen so far; bounds and decays are stated with each learner.
 
+mod canary;
 mod curve;
 mod headroom;
 mod knee;
 mod learner;
 
+pub use canary::{Answer, Canary, CanarySettings, Design, Report, Rollout, RolloutSettings, Rule, Side, SideTick};
 pub use curve::Curve;
 pub use headroom::Headroom;
 pub use knee::{Knee, Safe};

@@ -29,6 +29,7 @@ pub(crate) fn decision(workload: &str, second: u64, cores: f64) -> Decision {
         shortfall: Allocation::ZERO,
         offer: None,
         evidence: evidence(),
+        rollout: None,
     }
 }
 

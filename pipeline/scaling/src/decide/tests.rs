@@ -7,6 +7,7 @@ use super::*;
 use crate::controller::tests::{signals, workload};
 
 mod remedies;
+mod rollout;
 
 fn pool(cores: f64) -> Pool {
     Pool {

@@ -35,6 +35,7 @@ pub(super) fn decision(workload: &str, tick: u64) -> Decision {
         shortfall: Allocation::new(0.25, 0.0),
         offer: Some("general-8".to_owned()),
         evidence: evidence(),
+        rollout: None,
     }
 }
 
