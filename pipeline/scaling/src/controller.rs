@@ -127,6 +127,7 @@ pub(crate) mod tests {
             cpu: Signal { floor, forecast, demand: floor, ..Signal::default() },
             memory: Signal { floor: Some(1e9), demand: Some(1e9), ..Signal::default() },
             remedies: Vec::new(),
+            shadow: None,
         }
     }
 }

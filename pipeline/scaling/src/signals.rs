@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use schemas::{EventTime, QuantileValue, Ratio, Remedy, Resource, Workload};
+use schemas::{EventTime, QuantileValue, Ratio, Remedy, Resource, ShadowEvidence, Workload};
 use serde::{Deserialize, Serialize};
 
 /// Quantiles of a forecast: three fixed levels and the target's.
@@ -51,6 +51,8 @@ pub struct Signals {
     pub memory: Signal,
     /// What is in force against anomalies: at most one a remediation.
     pub remedies: Vec<Remedy>,
+    /// What the shadow contributed; none without a shadow.
+    pub shadow: Option<ShadowEvidence>,
 }
 
 impl Signals {
