@@ -3,8 +3,8 @@
 //! A tick is judged first (is the shadow to be believed, is the tick clean), then learnt from. What the primary teaches by
 //! itself and what the pair teaches are kept apart, so that the shadow's part in every figure can be told, and taken back.
 //!
-//! State: the points of latency, at most 7.2 kB and mostly a tenth of that, and some 200 numbers. Cost: under a microsecond
-//! a tick; every [`REFIT_MS`] two fits of the laws, half a millisecond each at most.
+//! State: the points of latency, at most 12 kB and mostly a tenth of that, and some 200 numbers. Cost: under a microsecond
+//! a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each.
 
 use schemas::{DemandSource, Ratio, Role, ShadowEvidence, ShadowTrust};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ const PROBE: f64 = 1.25;
 
 /// Half a minute: latency's points move little in less.
 const REFIT_MS: u64 = 30_000;
+
+/// How far beyond the primary's room a shadow is let: points on both sides of the crossing tell where it is.
+const BREACH: f64 = 1.5;
 
 /// Ticks that the amplification remembers.
 const AMPLIFICATION_MEMORY: f64 = 60.0;
@@ -175,6 +178,21 @@ impl Learner {
             lead_ms: self.lead.median_ms(),
             discarded_ticks: self.discarded.total(),
         })
+    }
+
+    /// Whether a shadow breaches; none when it was not read.
+    ///
+    /// A small quota stretches every request, so it is not the promise itself that counts but the room that the primary has
+    /// below it: a shadow breaches where its latency has risen by [`BREACH`] times as much over its own at rest. Without
+    /// latencies it breaches where it is throttled.
+    #[must_use]
+    pub fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
+        let shadow = tick.shadow.filter(RoleTick::is_read)?;
+        let [primary_rest, shadow_rest] = [Role::Primary, Role::Shadow].map(|role| self.points.rest(role));
+        let room = primary_rest.map(|rest| tick.slo_latency.map_or(rest, |slo| (slo - rest).max(0.0)));
+        let rise = shadow.latency.zip(shadow_rest).map(|(latency, rest)| latency - rest);
+        let rose = rise.zip(room).map(|(rise, room)| rise > BREACH * room);
+        Some(shadow.saturated() || rose.unwrap_or_else(|| shadow.throttles()))
     }
 
     /// Whether the shadow is believed.

@@ -4,8 +4,8 @@
 //! utilisation, narrower where latency bends. A bin holds running means, each tick weighing at least
 //! 1/[`MEMORY`], so that drift shows. What a bin has not seen for [`STALE_MS`] no longer counts.
 //!
-//! State: at most 2 × 3 × 25 bins of 48 bytes, 7.2 kB; a workload that stays within ten points of utilisation takes a tenth
-//! of that. Cost: a search among 6 sizes and 25 bins a tick and role.
+//! State: at most 2 × 3 × 41 bins of 48 bytes, 12 kB; a workload and a shadow that stay within ten points of utilisation
+//! take less than 1 kB. Cost: a search among 6 sizes and 41 bins a tick and role.
 
 use schemas::Role;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ const SIZES_MAX: usize = 3;
 /// Sizes that differ by less are one; each bin keeps its own mean size.
 const SAME_SIZE: f64 = 0.12;
 
-/// Bins of a size: five points of utilisation wide up to 0.8, two from there to 0.98.
-const BINS: usize = 25;
+/// Bins of a size: two and a half points of utilisation wide up to 0.8, two from there to 0.98.
+const BINS: usize = 41;
 
 /// Ticks that a bin remembers: five minutes of seconds.
 const MEMORY: f64 = 300.0;
@@ -103,6 +103,13 @@ impl Points {
         points.collect()
     }
 
+    /// Latency at rest of a role at the size that it had last: that of the lowest utilisation seen.
+    pub(crate) fn rest(&self, role: Role) -> Option<f64> {
+        let sizes = self.sizes.iter().filter(|size| size.role == role);
+        let newest = sizes.max_by_key(|size| size.seen_ms)?;
+        newest.bins.iter().find(|bin| bin.ticks >= TICKS_MIN).map(|bin| bin.latency)
+    }
+
     fn size(&mut self, now_ms: u64, role: Role, cores: f64) -> &mut Size {
         let same = |size: &Size| size.role == role && (cores / size.cores - 1.0).abs() < SAME_SIZE;
         let at = self.sizes.iter().position(same).unwrap_or_else(|| {
@@ -141,7 +148,7 @@ impl Bin {
 
 /// The bin of a utilisation; none above 0.98, where no queue settles within a bin's memory.
 fn place(utilisation: f64) -> Option<u8> {
-    let place = if utilisation < 0.8 { 20.0 * utilisation } else { 16.0 + 50.0 * (utilisation - 0.8) };
+    let place = if utilisation < 0.8 { 40.0 * utilisation } else { 32.0 + 50.0 * (utilisation - 0.8) };
     (0.0..BINS as f64).contains(&place).then_some(place as u8)
 }
 
@@ -158,7 +165,7 @@ mod tests {
         }
         points.observe(10, Role::Primary, 4.0, 0.2, 0.1);
         let seen = points.of(10, |_| true);
-        // The bin at 0.2 has one tick; the means of the other are those of its ten ticks, 0.5045 but for the curve.
+        // The bin at 0.2 has one tick; that at 0.5 the mean of its ten ticks, 0.5045 but for the curve.
         assert_eq!(seen.len(), 2);
         assert!((seen[0].utilisation - 0.5045).abs() < 1e-3, "{}", seen[0].utilisation);
         assert_eq!((seen[1].role, seen[1].cores, seen[1].latency), (Role::Shadow, 1.0, 0.3));
@@ -179,7 +186,7 @@ mod tests {
 
     #[test]
     fn bins_cover_what_settles_and_nothing_else() {
-        assert_eq!([place(0.0), place(0.799), place(0.8), place(0.979)], [Some(0), Some(15), Some(16), Some(24)]);
+        assert_eq!([place(0.0), place(0.799), place(0.8), place(0.979)], [Some(0), Some(31), Some(32), Some(40)]);
         assert_eq!([place(0.985), place(1.2), place(-0.1), place(f64::NAN)], [None; 4]);
     }
 }

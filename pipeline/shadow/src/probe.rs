@@ -19,11 +19,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Utilisation of the first rung: no service that is meant for it suffers there.
-const FIRST: f64 = 0.5;
+/// Utilisation of the first rung: so low that latency there is what the shadow's is at rest.
+const FIRST: f64 = 0.3;
 
-/// From rung to rung of the climb: five of them reach saturation.
-const STEP: f64 = 1.2;
+/// From rung to rung of the climb: the sixth is saturation.
+const STEP: f64 = 1.3;
 
 /// The ladder ends here: every queue grows.
 const LAST: f64 = 1.1;
@@ -69,7 +69,7 @@ pub struct Seen {
     pub primary: Option<f64>,
     /// The shadow's utilisation.
     pub shadow: Option<f64>,
-    /// Whether the shadow breaches: throttled, saturated or beyond its target.
+    /// Whether the shadow breaches, as [`Learner::breaches`](crate::Learner::breaches) has it.
     pub breach: Option<bool>,
     /// Whether the primary suffers or the host is pressed: then a probe is over at once.
     pub disturbed: bool,
@@ -136,9 +136,10 @@ struct Climb {
     share: f64,
     rung_ms: u64,
     breaches: u32,
-    /// Ticks that were judged, and the sum of the utilisations seen in them.
+    /// Ticks that were judged, and the sums of the shadow's utilisations in them, and of the primary's.
     judged: u32,
-    utilisations: f64,
+    reached: f64,
+    primary: f64,
     low: Option<f64>,
     high: Option<f64>,
 }
@@ -229,20 +230,19 @@ impl Probe {
         let Some(primary) = seen.primary.filter(|utilisation| *utilisation > 0.0) else { return };
         let ProbeSettings { share_max, size_min, size_max, .. } = self.settings;
         let size = (share_max * primary / LAST).clamp(size_min, size_max);
-        let mut climb = Climb {
+        self.climb = Some(Climb {
             began_ms: now_ms,
             spent_before: self.spent,
             size,
-            share: 0.0,
+            share: (FIRST * size / primary).min(share_max),
             rung_ms: now_ms,
             breaches: 0,
             judged: 0,
-            utilisations: 0.0,
+            reached: 0.0,
+            primary: 0.0,
             low: None,
             high: None,
-        };
-        climb.step_to(FIRST, now_ms, primary, share_max);
-        self.climb = Some(climb);
+        });
     }
 
     fn go_on(&mut self, mut climb: Climb, now_ms: u64, seen: Seen) {
@@ -269,7 +269,7 @@ impl Probe {
     fn turn(&self, climb: &mut Climb, now_ms: u64, seen: Seen) -> Option<Stop> {
         let primary = seen.primary.filter(|utilisation| *utilisation > 0.0);
         let Some(primary) = primary.filter(|_| climb.judged > 0) else { return Some(Stop::Blind) };
-        let reached = climb.utilisations / f64::from(climb.judged);
+        let reached = climb.reached / f64::from(climb.judged);
         let breached = climb.breaches >= BREACHES;
         if breached {
             climb.high = Some(climb.high.map_or(reached, |high| high.min(reached)));
@@ -301,21 +301,24 @@ impl Probe {
 }
 
 impl Climb {
-    /// Sets the share at which the shadow's utilisation is `utilisation` while the primary's is `primary`.
+    /// Sets the share at which the shadow's utilisation should be `utilisation` while the primary's is `primary`: in
+    /// proportion to what the last share has reached, for a part of the shadow's CPU may be no request's.
     fn step_to(&mut self, utilisation: f64, now_ms: u64, primary: f64, share_max: f64) {
-        self.share = (utilisation * self.size / primary).min(share_max);
-        (self.rung_ms, self.breaches, self.judged, self.utilisations) = (now_ms, 0, 0, 0.0);
+        let per_share = self.reached / self.primary * primary / self.share;
+        self.share = (utilisation / per_share).min(share_max);
+        (self.rung_ms, self.breaches, self.judged, self.reached, self.primary) = (now_ms, 0, 0, 0.0, 0.0);
     }
 
     fn judge(&mut self, seen: Seen) {
-        let Some(breach) = seen.breach else { return };
+        let (Some(breach), Some(primary)) = (seen.breach, seen.primary.filter(|primary| *primary > 0.0)) else { return };
         self.breaches = if breach { self.breaches + 1 } else { 0 };
-        // By the primary where the shadow's own is not read, and where it is saturated and could not show more.
-        let amplified = seen.primary.map(|primary| self.share / self.size * primary);
-        let read = if breach { seen.shadow.into_iter().chain(amplified).reduce(f64::max) } else { seen.shadow.or(amplified) };
-        if let Some(utilisation) = read {
+        let amplified = self.share / self.size * primary;
+        // A saturated shadow cannot show how much more it was asked for.
+        let reached = seen.shadow.map_or(amplified, |shadow| if breach { shadow.max(amplified) } else { shadow });
+        if reached > 0.0 {
             self.judged += 1;
-            self.utilisations += utilisation;
+            self.reached += reached;
+            self.primary += primary;
         }
     }
 }

@@ -86,3 +86,35 @@ fn flat_or_few_points_teach_nothing() {
     assert_eq!(Fitted::of(&points(4.0, |_, _| 0.02), 4.0, Some(0.05)), None);
     assert_eq!(Fitted::of(&points(4.0, |_, rho| 0.02 + rho)[..4], 4.0, Some(0.05)), None);
 }
+
+/// A number within ±1 that looks like chance: a fraction of a multiple of the golden ratio.
+fn chance(n: usize) -> f64 {
+    2.0 * (n as f64 * 0.618_033_988_749_894_8).fract() - 1.0
+}
+
+#[test]
+fn services_that_follow_no_candidate_are_known_within_a_tenth_and_covered() {
+    // A soft bend over what the root of the work leaves idle; contention of the second order; pooling between the exponents.
+    let soft = |cores: f64, rho: f64| 0.02 + 0.01 * (3.0 - (1.0 - rho) * (20.0 * cores / rho).sqrt()).max(0.0).powi(2);
+    let contended = |_: f64, rho: f64| 0.02 / (1.0 - 0.4 * rho - 0.35 * rho * rho);
+    let between = |cores: f64, rho: f64| 0.02 + 0.012 / (cores.powf(0.75) * (1.0 - rho).powf(1.3));
+    let services: [(&dyn Fn(f64, f64) -> f64, f64); 3] = [(&soft, 0.04), (&contended, 0.04), (&between, 0.045)];
+    let (mut errors, mut covered) = (Vec::new(), 0);
+    for (latency, slo) in services {
+        for cores in [2.0, 4.0, 8.0] {
+            let truth = (1..980).map(|n| f64::from(n) / 1_000.0).take_while(|rho| latency(cores, *rho) <= slo).last();
+            let mut points = points(cores, latency);
+            // Each size has its own chance, of a twentieth at most.
+            let own = 100 * cores as usize;
+            points.iter_mut().enumerate().for_each(|(n, point)| point.latency *= 1.0 + 0.05 * chance(own + n));
+            let knee = Fitted::of(&points, cores, Some(slo)).expect("a rise").knee;
+            let (found, truth) = (knee.utilisation.get(), truth.expect("idle is well"));
+            eprintln!("{cores} cores: {truth:.3}, found {found:.3} in {:.3} to {:.3}, {:?}", knee.low.get(), knee.high.get(), knee.law);
+            errors.push((found / truth - 1.0).abs());
+            covered += usize::from((knee.low.get()..=knee.high.get()).contains(&truth));
+        }
+    }
+    errors.sort_by(f64::total_cmp);
+    assert!(errors[4] <= 0.1 && errors[8] <= 0.2, "{errors:?}");
+    assert!(covered >= 8, "{covered} of 9");
+}
