@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{Column, schema};
 use crate::noun::Header;
 use crate::{
-    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Remedy, Resource, ShadowEvidence,
-    TenantId, Topic, V1, WorkloadId,
+    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Remedy, Resource,
+    ShadowEvidence, TenantId, Topic, V1, WorkloadId,
 };
 
 /// Which way.

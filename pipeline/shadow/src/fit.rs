@@ -9,6 +9,10 @@
 //! nearly as well might as well be true: their knees' distance from the chosen one is added. So the band is wide where
 //! only a law, and not a point, says where the crossing lies.
 //!
+//! **Sizes.** Demand at other work than now's is the law's, but for one case: a law that pools nothing would have an instance
+//! shrink in proportion to its work. Where that is wrong the promise breaks, so on the way down the idle cores of now are
+//! kept, until points at the smaller size tell.
+//!
 //! Cost: 29 laws times six fits over at most 246 points, mostly 20 to 40, 0.1 to 0.5 ms; it is asked for every half minute.
 
 use schemas::{KneeEvidence, Ratio, Role};
@@ -167,7 +171,12 @@ impl Aim {
         let law = best.line.law.name();
         let works = WORKS.map(|share| share * self.cores);
         let margin = utilisation.get() / low.get();
-        let headrooms = works.map(|work| margin * least_cores(&latency, target, work) - work);
+        let now = low.get() * self.cores;
+        let headrooms = works.map(|work| {
+            let headroom = margin * least_cores(&latency, target, work) - work;
+            // That an instance may shrink in proportion to its work is not believed of a law before it has been seen.
+            if work < now && !latency.law.pools() { headroom.max(self.cores - now) } else { headroom }
+        });
         Fitted { knee: KneeEvidence { utilisation, low, high, law, error: best.error, shown }, works, headrooms }
     }
 }

@@ -87,6 +87,11 @@ impl Law {
         }
     }
 
+    /// Whether a smaller instance needs a larger share idle.
+    pub(crate) const fn pools(self) -> bool {
+        !matches!(self, Self::Scalability | Self::Queue(Pooling::None) | Self::HockeyStick(Pooling::None, _))
+    }
+
     pub(crate) const fn name(self) -> LatencyLaw {
         match self {
             Self::Erlang => LatencyLaw::Erlang,

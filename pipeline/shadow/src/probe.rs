@@ -218,11 +218,9 @@ impl Probe {
                 size_ratio: climb.size,
                 until_ms: climb.rung_ms + self.settings.dwell_ms,
             },
-            None => Setting {
-                mirrored_share: 0.0,
-                size_ratio: 0.0,
-                until_ms: self.rest_until_ms.max(now_ms + REST_MS_MIN),
-            },
+            None => {
+                Setting { mirrored_share: 0.0, size_ratio: 0.0, until_ms: self.rest_until_ms.max(now_ms + REST_MS_MIN) }
+            }
         }
     }
 
@@ -310,7 +308,9 @@ impl Climb {
     }
 
     fn judge(&mut self, seen: Seen) {
-        let (Some(breach), Some(primary)) = (seen.breach, seen.primary.filter(|primary| *primary > 0.0)) else { return };
+        let (Some(breach), Some(primary)) = (seen.breach, seen.primary.filter(|primary| *primary > 0.0)) else {
+            return;
+        };
         self.breaches = if breach { self.breaches + 1 } else { 0 };
         let amplified = self.share / self.size * primary;
         // A saturated shadow cannot show how much more it was asked for.

@@ -104,8 +104,10 @@ mod tests {
 
     #[test]
     fn a_distrusted_shadow_raises_and_never_lowers() {
-        let of = |paired: f64, trusted: bool| {
-            Sizing { alone: lessons(0.7, Some(1.0)), paired: Some(lessons(0.7, Some(paired))), trusted }
+        let of = |paired: f64, trusted: bool| Sizing {
+            alone: lessons(0.7, Some(1.0)),
+            paired: Some(lessons(0.7, Some(paired))),
+            trusted,
         };
         // Two cores of work: with a headroom of 1 core 3, of 0.5 2.5, of 2 4.
         assert_eq!([of(0.5, true).demand(2.0), of(0.5, false).demand(2.0)], [2.5, 3.0]);

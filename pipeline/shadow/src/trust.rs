@@ -150,8 +150,7 @@ impl Load {
     /// A saturated shadow answers fewer than it was sent, which is no lie.
     fn is_other(&self, saturated: bool) -> bool {
         let judged = self.ticks >= LOAD_TICKS && self.expected >= REQUESTS_MIN;
-        judged
-            && (self.got > LOAD_FACTOR * self.expected || (!saturated && self.got < LOAD_LEAST * self.expected))
+        judged && (self.got > LOAD_FACTOR * self.expected || (!saturated && self.got < LOAD_LEAST * self.expected))
     }
 }
 

@@ -135,12 +135,8 @@ mod tests {
 
     fn carried(requests: f64, cores: f64, limit: f64, share: f64) -> Carried {
         let mut carried = Carried::default();
-        let tick = RoleTick {
-            requests: Some(requests),
-            cores: Some(cores),
-            limit_cores: Some(limit),
-            ..RoleTick::default()
-        };
+        let tick =
+            RoleTick { requests: Some(requests), cores: Some(cores), limit_cores: Some(limit), ..RoleTick::default() };
         (0..30).for_each(|_| carried.observe(&tick, share));
         carried
     }

@@ -109,7 +109,6 @@ fn services_that_follow_no_candidate_are_known_within_a_tenth_and_covered() {
             points.iter_mut().enumerate().for_each(|(n, point)| point.latency *= 1.0 + 0.05 * chance(own + n));
             let knee = Fitted::of(&points, cores, Some(slo)).expect("a rise").knee;
             let (found, truth) = (knee.utilisation.get(), truth.expect("idle is well"));
-            eprintln!("{cores} cores: {truth:.3}, found {found:.3} in {:.3} to {:.3}, {:?}", knee.low.get(), knee.high.get(), knee.law);
             errors.push((found / truth - 1.0).abs());
             covered += usize::from((knee.low.get()..=knee.high.get()).contains(&truth));
         }

@@ -8,7 +8,7 @@ use shadow::{Probe, ProbeSettings, Setting, Stop};
 use world::{Kind, Plan, World, kinds, true_knee};
 
 const SIZES: [f64; 3] = [2.0, 4.0, 8.0];
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 3;
 
 /// Ten minutes at 35 % of the limit, for each kind, size and seed, under the plan that probes by itself.
 fn probed() -> impl Iterator<Item = (&'static str, World)> {
@@ -37,7 +37,7 @@ fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
     for (name, world) in probed() {
         let truth = true_knee(&world.spec, world.cores);
         let sizing = world.learner.sizing(Some(world.spec.slo_latency_seconds));
-        let knee = sizing.knee().unwrap_or_else(|| panic!("{name} of {} cores: no knee, {:?}", world.cores, world.learner));
+        let knee = sizing.knee().unwrap_or_else(|| panic!("{name} of {} cores: no knee", world.cores));
         let [found, low, high] = [knee.utilisation, knee.low, knee.high].map(Ratio::get);
         errors.push((found / truth - 1.0).abs());
         widths.push((high - low) / found);
@@ -59,14 +59,12 @@ fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
 #[test]
 fn demand_follows_the_truth_at_loads_that_were_not_tried() {
     let mut errors = Vec::new();
-    for (name, world) in probed() {
+    for (_, world) in probed() {
         let sizing = world.learner.sizing(Some(world.spec.slo_latency_seconds));
         for utilisation in [0.2, 0.35, 0.7, 1.2] {
             let work = utilisation * world.cores;
             let load = (work - world.spec.cpu_fixed_cores) / world.spec.cpu_seconds_per_request;
-            let error = sizing.demand(work) / demand_cores(&world.spec, load) - 1.0;
-            if error.abs() > 0.15 { eprintln!("{name} {} at {utilisation}: {error:.3} {:?} alone {:.3}", world.cores, sizing.knee(), sizing.demand_alone(work) / demand_cores(&world.spec, load) - 1.0); }
-            errors.push(error);
+            errors.push(sizing.demand(work) / demand_cores(&world.spec, load) - 1.0);
         }
     }
     let (least, most) = errors.iter().fold((0.0_f64, 0.0_f64), |(least, most), e| (least.min(*e), most.max(*e)));

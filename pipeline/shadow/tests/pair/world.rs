@@ -46,19 +46,20 @@ pub(crate) struct Second {
 /// Three kinds: what a request costs, how uneven its load is, what is promised, what runs beside.
 pub(crate) fn kinds() -> [Kind; 3] {
     let base = demo_fleet()[0].spec.clone();
-    let kind = |name, cpu_seconds_per_request, burstiness, [base_seconds, slo_seconds]: [f64; 2], cpu_fixed_cores| Kind {
-        name,
-        spec: PlantSpec {
-            cpu_seconds_per_request,
-            burstiness,
-            base_latency_seconds: base_seconds,
-            slo_latency_seconds: slo_seconds,
-            cpu_fixed_cores,
-            memory_fixed_bytes: 1e6,
-            max_parallelism: 64,
-            ..base.clone()
-        },
-    };
+    let kind =
+        |name, cpu_seconds_per_request, burstiness, [base_seconds, slo_seconds]: [f64; 2], cpu_fixed_cores| Kind {
+            name,
+            spec: PlantSpec {
+                cpu_seconds_per_request,
+                burstiness,
+                base_latency_seconds: base_seconds,
+                slo_latency_seconds: slo_seconds,
+                cpu_fixed_cores,
+                memory_fixed_bytes: 1e6,
+                max_parallelism: 64,
+                ..base.clone()
+            },
+        };
     [
         kind("bursty web", 0.004, 3.0, [0.04, 0.08], 0.05),
         kind("tight api", 0.002, 1.0, [0.015, 0.03], 0.02),
