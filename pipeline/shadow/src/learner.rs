@@ -1,21 +1,23 @@
 //! One workload's pair: readings in, work and what it takes to serve it out.
 //!
-//! A tick is judged first (is the shadow to be believed, is the tick clean), then learnt from. What the primary teaches by
-//! itself and what the pair teaches are kept apart, so that the shadow's part in every figure can be told, and taken back.
+//! A tick is judged first (is the shadow to be believed, is the tick clean), then learnt from. What the primary teaches
+//! by itself and what the pair teaches are kept apart, so that the shadow's part in every figure can be told, and taken
+//! back.
 //!
-//! State: the points of latency, at most 12 kB and mostly a tenth of that, and some 200 numbers. Cost: under a microsecond
-//! a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each.
+//! State: the points of latency, at most 12 kB and mostly a tenth of that, and some 200 numbers. Cost: under a
+//! microsecond a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each.
 
 use schemas::{DemandSource, Ratio, Role, ShadowEvidence, ShadowTrust};
 use serde::{Deserialize, Serialize};
 
+use crate::amplification::Amplification;
 use crate::dirt::Mix;
 use crate::fit::Fitted;
 use crate::points::Points;
 use crate::sizing::Lessons;
 use crate::trust::Trust;
 use crate::uncensored::Carried;
-use crate::{Curve, Dirt, Discarded, Headroom, Host, Knee, Lead, RoleTick, Sizing};
+use crate::{Curve, Dirt, Discarded, Headroom, Knee, Lead, PairTick, RoleTick, Sizing};
 
 /// Ticks without saturation after which no backlog is left to speak of.
 const CALM_AFTER: u32 = 5;
@@ -29,28 +31,6 @@ const REFIT_MS: u64 = 30_000;
 
 /// How far beyond the primary's room a shadow is let: points on both sides of the crossing tell where it is.
 const BREACH: f64 = 1.5;
-
-/// Ticks that the amplification remembers.
-const AMPLIFICATION_MEMORY: f64 = 60.0;
-
-/// One tick of a pair.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PairTick<'a> {
-    /// Event time, in milliseconds.
-    pub now_ms: u64,
-    /// The primary; all none when it was not read.
-    pub primary: RoleTick,
-    /// The shadow; none when it was not read.
-    pub shadow: Option<RoleTick>,
-    /// The share p of requests that is mirrored in this tick; none without a shadow, or while it rests.
-    pub mirrored_share: Option<f64>,
-    /// The promise of the 99th percentile of latency, in seconds.
-    pub slo_latency: Option<f64>,
-    /// What the machine says of itself.
-    pub host: Host,
-    /// What runs and how: any text that another image or other settings change.
-    pub generation: &'a str,
-}
 
 /// The work of a tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,20 +73,6 @@ pub struct Learner {
 /// Ticks since a role was last saturated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Calm(u32);
-
-/// The shadow's load per core over the primary's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Amplification {
-    ticks: f64,
-    mean: f64,
-}
-
-impl PairTick<'_> {
-    /// Whether a shadow should be running, or is.
-    const fn has_shadow(&self) -> bool {
-        self.mirrored_share.is_some() || self.shadow.is_some()
-    }
-}
 
 impl Learner {
     /// Nothing learnt yet.
@@ -182,8 +148,8 @@ impl Learner {
 
     /// Whether a shadow breaches; none when it was not read.
     ///
-    /// A small quota stretches every request, so it is not the promise itself that counts but the room that the primary has
-    /// below it: a shadow breaches where its latency has risen by [`BREACH`] times as much over its own at rest. Without
+    /// A small quota stretches every request, so it is not the promise itself that counts but the room that the primary
+    /// has below it: a shadow breaches where its latency has risen by half as much again over its own at rest. Without
     /// latencies it breaches where it is throttled.
     #[must_use]
     pub fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
@@ -210,7 +176,7 @@ impl Learner {
     /// The amplification k as read: the shadow's requests per core over the primary's; none while unread.
     #[must_use]
     pub fn amplification(&self) -> Option<f64> {
-        (self.amplification.ticks > 0.0).then_some(self.amplification.mean)
+        self.amplification.known()
     }
 
     fn is_trusted(&self) -> bool {
@@ -325,19 +291,6 @@ impl Calm {
         self.0 = if tick.saturated() { 0 } else { self.0.saturating_add(1) };
         let (limit, cores) = (tick.limit_cores?, tick.cores?);
         (self.0 > CALM_AFTER && limit > cores).then_some((limit, cores, tick.latency?))
-    }
-}
-
-impl Amplification {
-    fn observe(&mut self, primary: &RoleTick, shadow: &RoleTick) {
-        let per_core = |role: &RoleTick| {
-            let load = role.requests.zip(role.limit_cores);
-            load.filter(|(requests, limit)| *requests > 0.0 && *limit > 0.0).map(|(requests, limit)| requests / limit)
-        };
-        if let (Some(own), Some(amplified)) = (per_core(primary), per_core(shadow)) {
-            self.ticks += 1.0;
-            self.mean += (amplified / own - self.mean) / self.ticks.min(AMPLIFICATION_MEMORY);
-        }
     }
 }
 

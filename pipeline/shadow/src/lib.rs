@@ -10,6 +10,7 @@
 //! (`law.rs`, `fit.rs`). Out come the tick's [`Work`], a [`Sizing`] that makes demand of it, and what of both is the
 //! shadow's doing. A [`Probe`] moves k on purpose.
 
+mod amplification;
 mod curve;
 mod dirt;
 mod fit;
@@ -20,8 +21,8 @@ mod lead;
 mod learner;
 mod points;
 mod probe;
-mod role_tick;
 mod sizing;
+mod tick;
 mod trust;
 mod uncensored;
 
@@ -30,8 +31,8 @@ pub use dirt::{Dirt, Discarded, Host};
 pub use headroom::Headroom;
 pub use knee::{Knee, Safe};
 pub use lead::Lead;
-pub use learner::{Learner, PairTick, Work};
+pub use learner::{Learner, Work};
 pub use probe::{Bracket, Probe, ProbeSettings, Seen, Setting, Stop};
-pub use role_tick::RoleTick;
 pub use sizing::Sizing;
+pub use tick::{PairTick, RoleTick};
 pub use uncensored::Estimate;

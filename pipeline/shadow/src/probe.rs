@@ -17,7 +17,11 @@
 //!
 //! State: some twenty numbers. Cost: a comparison or two a tick.
 
+mod climb;
+
 use serde::{Deserialize, Serialize};
+
+use self::climb::Climb;
 
 /// Utilisation of the first rung: so low that latency there is what the shadow's is at rest.
 const FIRST: f64 = 0.3;
@@ -125,23 +129,6 @@ pub struct Probe {
     seen_ms: u64,
     /// Milliseconds of shadow, each times its size.
     spent: f64,
-}
-
-/// One probe under way.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Climb {
-    began_ms: u64,
-    spent_before: f64,
-    size: f64,
-    share: f64,
-    rung_ms: u64,
-    breaches: u32,
-    /// Ticks that were judged, and the sums of the shadow's utilisations in them, and of the primary's.
-    judged: u32,
-    reached: f64,
-    primary: f64,
-    low: Option<f64>,
-    high: Option<f64>,
 }
 
 impl Default for ProbeSettings {
@@ -295,31 +282,6 @@ impl Probe {
         let took_ms = now_ms.saturating_sub(climb.began_ms);
         self.last = Some(Bracket { low: climb.low, high: climb.high, stop, took_ms });
         self.climb = None;
-    }
-}
-
-impl Climb {
-    /// Sets the share at which the shadow's utilisation should be `utilisation` while the primary's is `primary`: in
-    /// proportion to what the last share has reached, for a part of the shadow's CPU may be no request's.
-    fn step_to(&mut self, utilisation: f64, now_ms: u64, primary: f64, share_max: f64) {
-        let per_share = self.reached / self.primary * primary / self.share;
-        self.share = (utilisation / per_share).min(share_max);
-        (self.rung_ms, self.breaches, self.judged, self.reached, self.primary) = (now_ms, 0, 0, 0.0, 0.0);
-    }
-
-    fn judge(&mut self, seen: Seen) {
-        let (Some(breach), Some(primary)) = (seen.breach, seen.primary.filter(|primary| *primary > 0.0)) else {
-            return;
-        };
-        self.breaches = if breach { self.breaches + 1 } else { 0 };
-        let amplified = self.share / self.size * primary;
-        // A saturated shadow cannot show how much more it was asked for.
-        let reached = seen.shadow.map_or(amplified, |shadow| if breach { shadow.max(amplified) } else { shadow });
-        if reached > 0.0 {
-            self.judged += 1;
-            self.reached += reached;
-            self.primary += primary;
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of `learner.rs`.
 
 use super::*;
+use crate::Host;
 
 const SLO: f64 = 0.1;
 

@@ -1,6 +1,8 @@
-//! What was read of one role in one tick.
+//! One tick: what was read of each role, and under which circumstances.
 
 use serde::{Deserialize, Serialize};
+
+use crate::Host;
 
 /// Throttled share from which a role suffers.
 const SUFFERING_THROTTLE: f64 = 0.15;
@@ -21,6 +23,32 @@ pub struct RoleTick {
     pub requests: Option<f64>,
     /// The 99th percentile of latency, seconds.
     pub latency: Option<f64>,
+}
+
+/// One tick of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PairTick<'a> {
+    /// Event time, in milliseconds.
+    pub now_ms: u64,
+    /// The primary; all none when it was not read.
+    pub primary: RoleTick,
+    /// The shadow; none when it was not read.
+    pub shadow: Option<RoleTick>,
+    /// The share p of requests that is mirrored in this tick; none without a shadow, or while it rests.
+    pub mirrored_share: Option<f64>,
+    /// The promise of the 99th percentile of latency, in seconds.
+    pub slo_latency: Option<f64>,
+    /// What the machine says of itself.
+    pub host: Host,
+    /// What runs and how: any text that another image or other settings change.
+    pub generation: &'a str,
+}
+
+impl PairTick<'_> {
+    /// Whether a shadow should be running, or is.
+    pub(crate) const fn has_shadow(&self) -> bool {
+        self.mirrored_share.is_some() || self.shadow.is_some()
+    }
 }
 
 impl RoleTick {
