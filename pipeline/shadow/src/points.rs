@@ -77,7 +77,8 @@ impl Points {
     /// Takes in a tick of a role whose queue is in balance: its limit in cores, its utilisation below 1, its latency in
     /// seconds.
     pub(crate) fn observe(&mut self, now_ms: u64, role: Role, cores: f64, utilisation: f64, latency: f64) {
-        let Some(place) = place(utilisation) else { return };
+        // A latency of zero was not measured, and relative errors would be divided by it.
+        let Some(place) = place(utilisation).filter(|_| latency > 0.0) else { return };
         let size = self.size(now_ms, role, cores);
         let at = size.bins.partition_point(|bin| bin.place < place);
         if size.bins.get(at).is_none_or(|bin| bin.place != place) {
@@ -164,8 +165,9 @@ mod tests {
             points.observe(tick, Role::Shadow, 1.0, 0.9, 0.3);
         }
         points.observe(10, Role::Primary, 4.0, 0.2, 0.1);
+        (0..20).for_each(|tick| points.observe(tick, Role::Primary, 4.0, 0.1, 0.0));
         let seen = points.of(10, |_| true);
-        // The bin at 0.2 has one tick; that at 0.5 the mean of its ten ticks, 0.5045 but for the curve.
+        // The bin at 0.2 has one tick, that at 0.1 no latency; that at 0.5 the mean of its ten ticks, 0.5045 but for the curve.
         assert_eq!(seen.len(), 2);
         assert!((seen[0].utilisation - 0.5045).abs() < 1e-3, "{}", seen[0].utilisation);
         assert_eq!((seen[1].role, seen[1].cores, seen[1].latency), (Role::Shadow, 1.0, 0.3));
