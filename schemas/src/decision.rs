@@ -10,7 +10,7 @@ use crate::columns::{Column, schema};
 use crate::noun::Header;
 use crate::{
     Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Remedy, Resource, RolloutTurn,
-    TenantId, Topic, V1, WorkloadId,
+    ShadowEvidence, TenantId, Topic, V1, WorkloadId,
 };
 
 /// Which way.
@@ -130,6 +130,9 @@ pub struct Evidence {
     /// What is in force against anomalies, or has just ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
+    /// What the shadow contributed; none without a shadow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowEvidence>,
 }
 
 /// One decision. The actuator topic carries these, and only the pipeline writes them.
@@ -281,5 +284,18 @@ const COLUMNS: &[(&str, Column, bool)] = &[
     ("rollout_because", Column::Text, true),
     ("rollout_verdict", Column::Text, true),
     ("rollout_findings", Column::Text, true),
+    ("evidence_shadow_trust", Column::Text, true),
+    ("evidence_shadow_amplification", Column::Number, true),
+    ("evidence_shadow_knee_utilisation", Column::Number, true),
+    ("evidence_shadow_knee_low", Column::Number, true),
+    ("evidence_shadow_knee_high", Column::Number, true),
+    ("evidence_shadow_knee_law", Column::Text, true),
+    ("evidence_shadow_knee_error", Column::Number, true),
+    ("evidence_shadow_knee_shown", Column::Flag, true),
+    ("evidence_shadow_demand_source", Column::Text, true),
+    ("evidence_shadow_demand_error", Column::Number, true),
+    ("evidence_shadow_demand_without", Column::Number, true),
+    ("evidence_shadow_lead_ms", Column::Count, true),
+    ("evidence_shadow_discarded_ticks", Column::Count, true),
     ("version", Column::Count, false),
 ];

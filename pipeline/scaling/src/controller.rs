@@ -128,6 +128,7 @@ pub(crate) mod tests {
             memory: Signal { floor: Some(1e9), demand: Some(1e9), ..Signal::default() },
             remedies: Vec::new(),
             rollout: None,
+            shadow: None,
         }
     }
 }

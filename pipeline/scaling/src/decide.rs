@@ -413,6 +413,7 @@ fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_af
         price_before: case.price_before.unwrap_or(price_after),
         price_after,
         remedies: case.controller.treatment.in_force().iter().chain(&case.news.ended).cloned().collect(),
+        shadow: signals.shadow.clone(),
     }
 }
 

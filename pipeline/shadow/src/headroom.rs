@@ -91,7 +91,17 @@ impl Headroom {
     /// been seen not to depend on headroom.
     #[must_use]
     pub fn cores(&self, slo: f64) -> Option<f64> {
-        let (primary, shadow) = (&self.primary, &self.shadow);
+        self.beside(&self.shadow, slo)
+    }
+
+    /// [`Headroom::cores`] had there been no shadow.
+    #[must_use]
+    pub fn cores_alone(&self, slo: f64) -> Option<f64> {
+        self.beside(&Line::default(), slo)
+    }
+
+    fn beside(&self, shadow: &Line, slo: f64) -> Option<f64> {
+        let primary = &self.primary;
         let at = primary.point()?;
         let least = at / TRUST;
         let most = (at * TRUST).max(self.proven).max(shadow.point().unwrap_or_default());

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ::forecast::lstm::Batch;
 use scaling::{Remedies, Signal, Signals};
-use schemas::{Metric, Resource, Role, Workload};
+use schemas::{Metric, Resource, Role, ShadowEvidence, Workload};
 use serde::{Deserialize, Serialize};
-use shadow::{Learner, Sizing, Work};
+use shadow::{Host, Learner, PairTick, Sizing, Work};
 
 use super::series::{Aim, Reading, Series};
 use super::serving::Answers;
@@ -33,6 +33,8 @@ pub(super) struct Outlook {
 pub(super) struct Learnt {
     work: Work,
     sizing: Sizing,
+    /// What the shadow contributed; none without a shadow.
+    shadow: Option<ShadowEvidence>,
     working_set: Option<f64>,
     /// How many questions were asked of CPU and of memory, where a step has closed.
     asked: Option<[usize; 2]>,
@@ -63,8 +65,17 @@ impl Outlook {
         self.follow_delay(pair.delay_ms, settings);
         let (primary, shadow) = (pairs.role(pair, Role::Primary), pairs.role(pair, Role::Shadow));
         let slo = record.slo_latency_p99.map(schemas::Seconds::get);
-        let shadow_tick = shadow.map(role_tick);
-        let work = self.learner.observe(&primary.map(role_tick).unwrap_or_default(), shadow_tick.as_ref(), slo);
+        let work = self.learner.observe(&PairTick {
+            now_ms: tick,
+            primary: primary.map(role_tick).unwrap_or_default(),
+            shadow: shadow.map(role_tick),
+            mirrored_share: record.shadow.map(|shadow| shadow.mirrored_share.get()),
+            slo_latency: slo,
+            // Samples say nothing of the host as a whole.
+            host: Host::default(),
+            generation: &record.target,
+        });
+        let sizing = self.learner.sizing(slo);
         let peak = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.peak(metric));
         let mean = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.mean(metric));
         let cpu =
@@ -82,7 +93,7 @@ impl Outlook {
                 |questions: &mut Batch| [self.cpu.ask(questions, cpu.limit), self.memory.ask(questions, memory.limit)];
             questions.map(ask).unwrap_or_default()
         });
-        Learnt { work, sizing: self.learner.sizing(slo), working_set: memory.work, asked }
+        Learnt { shadow: self.learner.evidence(&work, &sizing), work, sizing, working_set: memory.work, asked }
     }
 
     /// Says what is ahead, once the global model has answered.
@@ -94,7 +105,7 @@ impl Outlook {
         settings: &EngineSettings,
         mut give: impl FnMut(Ahead),
     ) {
-        let Learnt { work, sizing, working_set, asked } = learnt;
+        let Learnt { work, sizing, shadow, working_set, asked } = learnt;
         let aim = Aim { horizon_steps: self.horizon_steps, level: record.target_quantile() };
         self.tell_missed((tick, pair), settings, &mut give);
         if let Some([of_cpu, of_memory]) = *asked {
@@ -122,6 +133,7 @@ impl Outlook {
             memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             remedies: alarm::in_force(&mut self.remedies, tick),
             rollout: None,
+            shadow: shadow.clone(),
         })));
     }
 

@@ -47,6 +47,7 @@ fn evidence() -> Evidence {
         price_before: Money::new(0.0),
         price_after: Money::new(0.0),
         remedies: Vec::new(),
+        shadow: None,
     }
 }
 

@@ -137,7 +137,8 @@ fn law(explained: &Explained) -> Table {
         ("decision", format!("{}, sequence {}", decision.decision, decision.sequence)),
         ("expires", format!("{}, {left} after it was taken", decision.expires)),
     ];
-    for (name, text) in rows {
+    let taught = evidence.shadow.as_ref().map(|shadow| ("shadow", shadow.to_string()));
+    for (name, text) in rows.into_iter().chain(taught) {
         table.add_row([name, text.as_str()]);
     }
     table

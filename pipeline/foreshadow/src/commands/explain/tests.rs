@@ -80,6 +80,7 @@ fn evidence() -> Evidence {
         price_before: Money::new(0.086),
         price_after: Money::new(0.1285),
         remedies: Vec::new(),
+        shadow: None,
     }
 }
 

@@ -1,0 +1,151 @@
+//! Dirty ticks: those in which something else than the load set what the pair showed.
+//!
+//! They teach nothing and are counted by reason. A shadow runs at the lowest priority, so a busy host slows it before
+//! anybody else; what it shows then is the host's knee.
+//!
+//! **Unequal mix.** A shadow's requests are a sample of the primary's. While their cost, as read against the demand
+//! curve, is off its usual by more than [`MIX_TOLERANCE`], the sample is of other requests, or something else runs there.
+//! A usual cost that differs is fine (a small quota switches more); it is [`Mix::usual`].
+//!
+//! State: four counts and five numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// Share of time in which some task of the host waited for CPU from which the host, and not the load, is what is seen.
+const HOST_PRESSURE_MAX: f64 = 0.3;
+
+/// Share of time that the hypervisor may take: two ticks of a hundred are its own bookkeeping.
+const STEAL_MAX: f64 = 0.02;
+
+/// How far the cost of the shadow's requests may be off its usual.
+const MIX_TOLERANCE: f64 = 0.25;
+
+/// Ticks that the present cost remembers, and the usual one.
+const MIX_MEMORY: [f64; 2] = [10.0, 1_800.0];
+
+/// Ticks after which the usual cost is known.
+const MIX_TICKS_MIN: f64 = 60.0;
+
+/// Why a tick is not learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Dirt {
+    /// The host's tasks waited for CPU.
+    HostPressure,
+    /// The hypervisor gave the host's CPU to others.
+    Steal,
+    /// The shadow's requests are not a fair sample of the primary's.
+    UnequalMix,
+    /// A reading that the pair is compared by is missing.
+    MissingReading,
+}
+
+/// What the machine says of itself; none where it was not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Host {
+    /// Share of time in which some task waited for CPU, 0..1.
+    pub cpu_pressure: Option<f64>,
+    /// Share of time that the hypervisor took, 0..1.
+    pub steal: Option<f64>,
+}
+
+/// Ticks that were discarded, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discarded {
+    /// For [`Dirt::HostPressure`].
+    pub host_pressure: u64,
+    /// For [`Dirt::Steal`].
+    pub steal: u64,
+    /// For [`Dirt::UnequalMix`].
+    pub unequal_mix: u64,
+    /// For [`Dirt::MissingReading`].
+    pub missing_reading: u64,
+}
+
+/// What the shadow's requests cost, over what the demand curve says they should.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Mix {
+    ticks: f64,
+    now: f64,
+    usual: f64,
+}
+
+impl Host {
+    /// What of the host disturbs both roles.
+    pub(crate) fn dirt(&self) -> Option<Dirt> {
+        let above = |reading: Option<f64>, most: f64| reading.is_some_and(|reading| reading > most);
+        let pressed = above(self.cpu_pressure, HOST_PRESSURE_MAX).then_some(Dirt::HostPressure);
+        pressed.or_else(|| above(self.steal, STEAL_MAX).then_some(Dirt::Steal))
+    }
+}
+
+impl Discarded {
+    pub(crate) const fn count(&mut self, dirt: Dirt) {
+        *match dirt {
+            Dirt::HostPressure => &mut self.host_pressure,
+            Dirt::Steal => &mut self.steal,
+            Dirt::UnequalMix => &mut self.unequal_mix,
+            Dirt::MissingReading => &mut self.missing_reading,
+        } += 1;
+    }
+
+    /// Ticks discarded for any reason.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.host_pressure + self.steal + self.unequal_mix + self.missing_reading
+    }
+}
+
+impl Mix {
+    /// Takes in what a tick's requests cost and should.
+    pub(crate) fn observe(&mut self, cores: f64, expected_cores: f64) {
+        if expected_cores <= 0.0 {
+            return;
+        }
+        self.ticks += 1.0;
+        for (mean, memory) in [&mut self.now, &mut self.usual].into_iter().zip(MIX_MEMORY) {
+            *mean += (cores / expected_cores - *mean) / self.ticks.min(memory);
+        }
+    }
+
+    /// The usual ratio, once it is known.
+    pub(crate) fn usual(&self) -> Option<f64> {
+        (self.ticks >= MIX_TICKS_MIN).then_some(self.usual)
+    }
+
+    /// Whether the cost of now is off the usual one.
+    pub(crate) fn is_unequal(&self) -> bool {
+        self.usual().is_some_and(|usual| (self.now / usual - 1.0).abs() > MIX_TOLERANCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_read_does_not_disturb() {
+        assert_eq!(Host::default().dirt(), None);
+        let pressed = Host { cpu_pressure: Some(0.5), steal: Some(0.5) };
+        assert_eq!(pressed.dirt(), Some(Dirt::HostPressure));
+        assert_eq!(Host { cpu_pressure: Some(0.1), ..pressed }.dirt(), Some(Dirt::Steal));
+        assert_eq!(Host { cpu_pressure: None, steal: Some(0.01) }.dirt(), None);
+    }
+
+    #[test]
+    fn a_mix_is_unequal_when_it_leaves_its_usual_cost_and_not_by_being_dearer() {
+        let mut mix = Mix::default();
+        (0..300).for_each(|_| mix.observe(1.3, 1.0));
+        assert!(!mix.is_unequal());
+        assert!((mix.usual().expect("300 ticks are enough") - 1.3).abs() < 1e-9);
+        // Twice the cost: after five ticks the present mean has gone 1 - 0.9^5 = 41 % of the way.
+        (0..5).for_each(|_| mix.observe(2.6, 1.0));
+        assert!(mix.is_unequal());
+    }
+
+    #[test]
+    fn reasons_are_counted_apart() {
+        let mut discarded = Discarded::default();
+        [Dirt::Steal, Dirt::Steal, Dirt::UnequalMix].into_iter().for_each(|dirt| discarded.count(dirt));
+        assert_eq!((discarded.steal, discarded.unequal_mix, discarded.total()), (2, 1, 3));
+    }
+}

@@ -1,0 +1,289 @@
+//! A probe moves the amplification on purpose, until the shadow meets its knee, and then leaves it alone.
+//!
+//! With the mirrored share p and the size f the shadow's utilisation is p / f times the primary's. A probe sets f once,
+//! as large as the share's cap lets it be useful, and climbs a ladder of utilisations by p: from [`FIRST`] up by [`STEP`]
+//! a rung. The first breach ends the climb; the rungs after it halve the gap between the highest that was well and the
+//! lowest that was not, until they differ by less than [`CLOSE`]. Each rung is held for a dwell, whose first part
+//! ([`SETTLE_MS`]) is not judged: a backlog of the rung before drains in it.
+//!
+//! ```text
+//! resting ──(rest over, primary read)──► climbing ──(breach)──► halving ──(close)──► resting
+//!                                           └── primary or host suffers, blind, cap, time up ──┘
+//! ```
+//!
+//! **Bounds.** The share never exceeds its cap, nor the size its own. A probe takes at most [`PROBE_MS_MAX`]. It costs f of
+//! the primary's allocation while it lasts, and rests so long that its mean cost stays within
+//! [`overhead_max`](ProbeSettings::overhead_max). Each setting expires: where nobody renews it, the shadow is over.
+//!
+//! State: some twenty numbers. Cost: a comparison or two a tick.
+
+mod climb;
+
+use serde::{Deserialize, Serialize};
+
+use self::climb::Climb;
+
+/// Utilisation of the first rung: so low that latency there is what the shadow's is at rest.
+const FIRST: f64 = 0.3;
+
+/// From rung to rung of the climb: the sixth is saturation.
+const STEP: f64 = 1.3;
+
+/// The ladder ends here: every queue grows.
+const LAST: f64 = 1.1;
+
+/// No rung is lower: below it the knee is not one of CPU.
+const LEAST: f64 = 0.1;
+
+/// Rungs whose quotient is below this are as close as latency can tell apart.
+const CLOSE: f64 = 1.07;
+
+/// Breaching ticks in a row that are no accident.
+const BREACHES: u32 = 3;
+
+/// Ten seconds of a rung that are not judged.
+const SETTLE_MS: u64 = 10_000;
+
+/// No probe takes longer than ten minutes.
+const PROBE_MS_MAX: u64 = 600_000;
+
+/// A probe that could not begin or was disturbed is tried again after a minute at the earliest.
+const REST_MS_MIN: u64 = 60_000;
+
+/// What a probe may take.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeSettings {
+    /// The largest share p of requests that may be mirrored: above 0, at most 1.
+    pub share_max: f64,
+    /// The least size f at which the program starts: above 0.
+    pub size_min: f64,
+    /// The largest size f: at most 1.
+    pub size_max: f64,
+    /// The shadow's mean cost, as a share of the primary's allocation.
+    pub overhead_max: f64,
+    /// How long a rung is held, in milliseconds; at least twice the time that is not judged.
+    pub dwell_ms: u64,
+}
+
+/// What was seen in a tick; none where it was not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// The primary's utilisation.
+    pub primary: Option<f64>,
+    /// The shadow's utilisation.
+    pub shadow: Option<f64>,
+    /// Whether the shadow breaches, as [`Learner::breaches`](crate::Learner::breaches) has it.
+    pub breach: Option<bool>,
+    /// Whether the primary suffers or the host is pressed: then a probe is over at once.
+    pub disturbed: bool,
+}
+
+/// What the shadow is to be until `until_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The mirrored share p; zero for none.
+    pub mirrored_share: f64,
+    /// The shadow's size f over the primary's; zero for no shadow.
+    pub size_ratio: f64,
+    /// Event time in milliseconds from which it no longer holds, unless it is renewed.
+    pub until_ms: u64,
+}
+
+/// Why a probe ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stop {
+    /// The knee lies between two close rungs.
+    Found,
+    /// The shadow was well at the largest share that may be mirrored.
+    Beyond,
+    /// The primary suffered or the host was pressed.
+    Disturbed,
+    /// The shadow was not read.
+    Blind,
+    /// It took too long.
+    TimeUp,
+}
+
+/// What a probe has found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bracket {
+    /// The highest utilisation at which the shadow was well; none when it never was.
+    pub low: Option<f64>,
+    /// The lowest utilisation at which it was not; none when it always was well.
+    pub high: Option<f64>,
+    /// Why the probe ended.
+    pub stop: Stop,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// The state of a probe plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    settings: ProbeSettings,
+    rest_until_ms: u64,
+    climb: Option<Climb>,
+    last: Option<Bracket>,
+    began_ms: Option<u64>,
+    seen_ms: u64,
+    /// Milliseconds of shadow, each times its size.
+    spent: f64,
+}
+
+impl Default for ProbeSettings {
+    /// A twentieth to a quarter of the primary, for a twentieth of its cost: a probe of four minutes at a quarter every
+    /// twenty minutes.
+    fn default() -> Self {
+        Self { share_max: 1.0, size_min: 0.05, size_max: 0.25, overhead_max: 0.05, dwell_ms: 30_000 }
+    }
+}
+
+impl ProbeSettings {
+    /// What is wrong, each with its mend; empty when it can be used.
+    #[must_use]
+    pub fn faults(&self) -> Vec<&'static str> {
+        let share = |value: f64| value > 0.0 && value <= 1.0;
+        let rules = [
+            (share(self.share_max), "share_max must be above 0 and at most 1"),
+            (share(self.size_min), "size_min must be above 0 and at most 1"),
+            (share(self.size_max) && self.size_min <= self.size_max, "size_max must be between size_min and 1"),
+            (share(self.overhead_max), "overhead_max must be above 0 and at most 1"),
+            (self.dwell_ms >= 2 * SETTLE_MS, "dwell_ms must be at least 20000: ten seconds of it are not judged"),
+        ];
+        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+    }
+}
+
+impl Probe {
+    /// A plan that begins with its first tick.
+    ///
+    /// # Errors
+    /// [`ProbeSettings::faults`], where there are any.
+    pub fn new(settings: ProbeSettings) -> Result<Self, Vec<&'static str>> {
+        let faults = settings.faults();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self { settings, rest_until_ms: 0, climb: None, last: None, began_ms: None, seen_ms: 0, spent: 0.0 })
+    }
+
+    /// Takes in a tick, and says what the shadow is to be from now on.
+    pub fn next(&mut self, now_ms: u64, seen: Seen) -> Setting {
+        self.began_ms.get_or_insert(now_ms);
+        let past_ms = now_ms.saturating_sub(self.seen_ms);
+        self.seen_ms = now_ms;
+        match self.climb {
+            Some(climb) => {
+                // A setting that nobody renewed has cost until it expired.
+                self.spent += climb.size * past_ms.min(self.settings.dwell_ms) as f64;
+                self.go_on(climb, now_ms, seen);
+            }
+            None if now_ms >= self.rest_until_ms && !seen.disturbed => self.begin(now_ms, seen),
+            None => {}
+        }
+        self.setting(now_ms)
+    }
+
+    /// What the last probe has found; none before the first has ended.
+    #[must_use]
+    pub const fn last(&self) -> Option<Bracket> {
+        self.last
+    }
+
+    /// The shadow's mean cost since the plan began, as a share of the primary's allocation.
+    #[must_use]
+    pub fn overhead(&self) -> f64 {
+        let lasted_ms = self.seen_ms.saturating_sub(self.began_ms.unwrap_or_default()).max(1);
+        self.spent / lasted_ms as f64
+    }
+
+    fn setting(&self, now_ms: u64) -> Setting {
+        match self.climb {
+            Some(climb) => Setting {
+                mirrored_share: climb.share,
+                size_ratio: climb.size,
+                until_ms: climb.rung_ms + self.settings.dwell_ms,
+            },
+            None => {
+                Setting { mirrored_share: 0.0, size_ratio: 0.0, until_ms: self.rest_until_ms.max(now_ms + REST_MS_MIN) }
+            }
+        }
+    }
+
+    fn begin(&mut self, now_ms: u64, seen: Seen) {
+        let Some(primary) = seen.primary.filter(|utilisation| *utilisation > 0.0) else { return };
+        let ProbeSettings { share_max, size_min, size_max, .. } = self.settings;
+        let size = (share_max * primary / LAST).clamp(size_min, size_max);
+        self.climb = Some(Climb {
+            began_ms: now_ms,
+            spent_before: self.spent,
+            size,
+            share: (FIRST * size / primary).min(share_max),
+            rung_ms: now_ms,
+            breaches: 0,
+            judged: 0,
+            reached: 0.0,
+            primary: 0.0,
+            low: None,
+            high: None,
+        });
+    }
+
+    fn go_on(&mut self, mut climb: Climb, now_ms: u64, seen: Seen) {
+        let on_rung_ms = now_ms.saturating_sub(climb.rung_ms);
+        if on_rung_ms >= SETTLE_MS {
+            climb.judge(seen);
+        }
+        let rung_over = climb.breaches >= BREACHES || on_rung_ms >= self.settings.dwell_ms;
+        let stop = if seen.disturbed {
+            Some(Stop::Disturbed)
+        } else if rung_over {
+            self.turn(&mut climb, now_ms, seen)
+        } else {
+            None
+        };
+        let late = now_ms.saturating_sub(climb.began_ms) >= PROBE_MS_MAX;
+        match stop.or(late.then_some(Stop::TimeUp)) {
+            Some(stop) => self.rest(&climb, now_ms, stop),
+            None => self.climb = Some(climb),
+        }
+    }
+
+    /// The next rung, or why there is none.
+    fn turn(&self, climb: &mut Climb, now_ms: u64, seen: Seen) -> Option<Stop> {
+        let primary = seen.primary.filter(|utilisation| *utilisation > 0.0);
+        let Some(primary) = primary.filter(|_| climb.judged > 0) else { return Some(Stop::Blind) };
+        let reached = climb.reached / f64::from(climb.judged);
+        let breached = climb.breaches >= BREACHES;
+        if breached {
+            climb.high = Some(climb.high.map_or(reached, |high| high.min(reached)));
+        } else {
+            climb.low = Some(climb.low.map_or(reached, |low| low.max(reached)));
+        }
+        let next = match (climb.low, climb.high) {
+            // What breaches now was well before, or the other way round: the knee is as near as it moves itself.
+            (Some(low), Some(high)) if high <= CLOSE * low => return Some(Stop::Found),
+            (Some(low), Some(high)) => f64::midpoint(low, high),
+            (None, Some(high)) if high <= LEAST => return Some(Stop::Found),
+            (None, Some(high)) => (high / STEP / STEP).max(LEAST),
+            (_, None) if climb.share >= self.settings.share_max || reached >= LAST => return Some(Stop::Beyond),
+            (_, None) => STEP * reached,
+        };
+        climb.step_to(next, now_ms, primary, self.settings.share_max);
+        None
+    }
+
+    /// Rests until the mean cost since the probe began is within the overhead.
+    fn rest(&mut self, climb: &Climb, now_ms: u64, stop: Stop) {
+        let cost_ms = self.spent - climb.spent_before;
+        let cycle_ms = (cost_ms / self.settings.overhead_max).ceil() as u64;
+        self.rest_until_ms = (climb.began_ms + cycle_ms).max(now_ms + REST_MS_MIN);
+        let took_ms = now_ms.saturating_sub(climb.began_ms);
+        self.last = Some(Bracket { low: climb.low, high: climb.high, stop, took_ms });
+        self.climb = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! One probe under way: the rung that it is on, and what was seen there.
+
+use serde::{Deserialize, Serialize};
+
+use super::Seen;
+
+/// One probe under way.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Climb {
+    pub(super) began_ms: u64,
+    pub(super) spent_before: f64,
+    pub(super) size: f64,
+    pub(super) share: f64,
+    pub(super) rung_ms: u64,
+    pub(super) breaches: u32,
+    /// Ticks that were judged, and the sums of the shadow's utilisations in them, and of the primary's.
+    pub(super) judged: u32,
+    pub(super) reached: f64,
+    pub(super) primary: f64,
+    pub(super) low: Option<f64>,
+    pub(super) high: Option<f64>,
+}
+
+impl Climb {
+    /// Sets the share at which the shadow's utilisation should be `utilisation` while the primary's is `primary`: in
+    /// proportion to what the last share has reached, for a part of the shadow's CPU may be no request's.
+    pub(super) fn step_to(&mut self, utilisation: f64, now_ms: u64, primary: f64, share_max: f64) {
+        let per_share = self.reached / self.primary * primary / self.share;
+        self.share = (utilisation / per_share).min(share_max);
+        (self.rung_ms, self.breaches, self.judged, self.reached, self.primary) = (now_ms, 0, 0, 0.0, 0.0);
+    }
+
+    pub(super) fn judge(&mut self, seen: Seen) {
+        let (Some(breach), Some(primary)) = (seen.breach, seen.primary.filter(|primary| *primary > 0.0)) else {
+            return;
+        };
+        self.breaches = if breach { self.breaches + 1 } else { 0 };
+        let amplified = self.share / self.size * primary;
+        // A saturated shadow cannot show how much more it was asked for.
+        let reached = seen.shadow.map_or(amplified, |shadow| if breach { shadow.max(amplified) } else { shadow });
+        if reached > 0.0 {
+            self.judged += 1;
+            self.reached += reached;
+            self.primary += primary;
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Whether the shadow is what it should be: a smaller copy under a share of the same requests.
+//!
+//! | it is | when | after |
+//! |---|---|---|
+//! | silent | it gives no reading while the primary does | [`SILENT_TICKS`] |
+//! | frozen | its readings repeat to the bit while the primary's change | [`FROZEN_TICKS`] |
+//! | under another load | its requests are not the mirrored share, by a factor of [`LOAD_FACTOR`], or 2 too few while it has CPU left | [`LOAD_TICKS`] |
+//! | of another cost | a request costs it [`COST_FACTOR`] times as much as the primary, or as little | the mix is known |
+//!
+//! Anything of these is believed at once; belief takes [`PROVEN_TICKS`] clean ticks in a row. A distrusted shadow
+//! teaches nothing, and what it has taught no longer lowers anything (see [`Sizing`](crate::Sizing)).
+//!
+//! State: eleven numbers.
+
+use schemas::ShadowTrust;
+use serde::{Deserialize, Serialize};
+
+use crate::RoleTick;
+
+/// Half a minute of seconds: longer than any agent's interval.
+const SILENT_TICKS: u32 = 30;
+
+/// A reading of CPU has more than 20 random bits: twice the same is rare, ten times is a lie.
+const FROZEN_TICKS: u32 = 10;
+
+/// Clean ticks after which a shadow is believed: a minute of seconds.
+const PROVEN_TICKS: u32 = 60;
+
+/// Ticks before the load is judged: an adapter takes some seconds to set another share.
+const LOAD_TICKS: f64 = 30.0;
+
+/// Ticks that the load's sums remember.
+const LOAD_MEMORY: f64 = 60.0;
+
+/// Requests that must have been expected before the load is judged: chance then moves it by 10 %.
+const REQUESTS_MIN: f64 = 100.0;
+
+/// How many times the mirrored share is too much.
+const LOAD_FACTOR: f64 = 1.5;
+
+/// What share of the mirrored requests is too little for a shadow that has CPU left: a mirror may drop some.
+const LOAD_LEAST: f64 = 0.5;
+
+/// How many times the primary's cost of a request is another program's.
+const COST_FACTOR: f64 = 3.0;
+
+/// Requests per second that a shadow should get from which standing still is no rest.
+const BUSY: f64 = 1.0;
+
+/// What the shadow's readings are worth.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trust {
+    state: ShadowTrust,
+    silent_ticks: u32,
+    frozen_ticks: u32,
+    clean_ticks: u32,
+    /// The last readings of primary and shadow.
+    last: [RoleTick; 2],
+    share: Option<f64>,
+    load: Load,
+}
+
+/// Decayed sums of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Load {
+    ticks: f64,
+    got: f64,
+    expected: f64,
+}
+
+impl Trust {
+    /// Takes in a tick; `share` is the mirrored share and `cost` what a request costs over what it should, where known.
+    pub(crate) fn observe(
+        &mut self,
+        primary: &RoleTick,
+        shadow: Option<&RoleTick>,
+        share: Option<f64>,
+        cost: Option<f64>,
+    ) -> ShadowTrust {
+        if !primary.is_read() {
+            return self.state;
+        }
+        self.follow_share(share);
+        match shadow.filter(|shadow| shadow.is_read()) {
+            None => self.silent_ticks = self.silent_ticks.saturating_add(1),
+            Some(shadow) => self.hear(primary, shadow),
+        }
+        let saturated = shadow.is_some_and(RoleTick::saturated);
+        self.state = match self.fault(saturated, cost) {
+            Some(fault) => {
+                self.clean_ticks = 0;
+                fault
+            }
+            None if self.clean_ticks >= PROVEN_TICKS => ShadowTrust::Trusted,
+            None => ShadowTrust::Unproven,
+        };
+        self.state
+    }
+
+    /// Its newest answer.
+    pub(crate) const fn state(&self) -> ShadowTrust {
+        self.state
+    }
+
+    /// Another share makes what was counted under the last one void.
+    fn follow_share(&mut self, share: Option<f64>) {
+        if share != self.share {
+            self.load = Load::default();
+        }
+        self.share = share;
+    }
+
+    fn hear(&mut self, primary: &RoleTick, shadow: &RoleTick) {
+        self.silent_ticks = 0;
+        self.clean_ticks = self.clean_ticks.saturating_add(1);
+        let expected = primary.requests.zip(self.share).map(|(requests, share)| requests * share);
+        let [of_primary, of_shadow] = self.last;
+        if *shadow != of_shadow {
+            self.frozen_ticks = 0;
+        } else if *primary != of_primary && expected.is_none_or(|requests| requests >= BUSY) {
+            self.frozen_ticks = self.frozen_ticks.saturating_add(1);
+        }
+        self.last = [*primary, *shadow];
+        // A saturated primary may count only what it completes: its share is no measure then.
+        if let (Some(expected), Some(got), false) = (expected, shadow.requests, primary.saturated()) {
+            self.load.observe(got, expected);
+        }
+    }
+
+    fn fault(&self, saturated: bool, cost: Option<f64>) -> Option<ShadowTrust> {
+        let other_cost = cost.is_some_and(|cost| !(1.0 / COST_FACTOR..=COST_FACTOR).contains(&cost));
+        let faults = [
+            (self.silent_ticks >= SILENT_TICKS, ShadowTrust::Silent),
+            (self.frozen_ticks >= FROZEN_TICKS, ShadowTrust::Frozen),
+            (self.load.is_other(saturated), ShadowTrust::OtherLoad),
+            (other_cost, ShadowTrust::OtherCost),
+        ];
+        faults.into_iter().find(|(holds, _)| *holds).map(|(_, fault)| fault)
+    }
+}
+
+impl Load {
+    fn observe(&mut self, got: f64, expected: f64) {
+        let keep = 1.0 - 1.0 / LOAD_MEMORY;
+        self.ticks += 1.0;
+        self.got = self.got * keep + got;
+        self.expected = self.expected * keep + expected;
+    }
+
+    /// A saturated shadow answers fewer than it was sent, which is no lie.
+    fn is_other(&self, saturated: bool) -> bool {
+        let judged = self.ticks >= LOAD_TICKS && self.expected >= REQUESTS_MIN;
+        judged && (self.got > LOAD_FACTOR * self.expected || (!saturated && self.got < LOAD_LEAST * self.expected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A primary under 100 requests/s, and its shadow under a tenth of them; CPU varies from tick to tick.
+    fn pair(tick: u32) -> (RoleTick, RoleTick) {
+        let jitter = 1.0 + 0.001 * f64::from(tick % 7);
+        let role = |cores: f64, limit: f64, requests: f64| RoleTick {
+            cores: Some(cores * jitter),
+            limit_cores: Some(limit),
+            requests: Some(requests),
+            ..RoleTick::default()
+        };
+        (role(1.0, 2.0, 100.0), role(0.1, 0.2, 10.0))
+    }
+
+    fn watched(trust: &mut Trust, ticks: u32, shadow: impl Fn(RoleTick) -> Option<RoleTick>) -> ShadowTrust {
+        for tick in 0..ticks {
+            let (primary, own) = pair(tick);
+            trust.observe(&primary, shadow(own).as_ref(), Some(0.1), None);
+        }
+        trust.state()
+    }
+
+    #[test]
+    fn a_shadow_is_believed_after_a_minute_and_distrusted_at_once() {
+        let mut trust = Trust::default();
+        assert_eq!(watched(&mut trust, 59, Some), ShadowTrust::Unproven);
+        assert_eq!(watched(&mut trust, 1, Some), ShadowTrust::Trusted);
+        assert_eq!(watched(&mut trust, 29, |_| None), ShadowTrust::Trusted);
+        assert_eq!(watched(&mut trust, 1, |_| None), ShadowTrust::Silent);
+        assert_eq!(watched(&mut trust, 59, Some), ShadowTrust::Unproven);
+        assert_eq!(watched(&mut trust, 1, Some), ShadowTrust::Trusted);
+    }
+
+    #[test]
+    fn a_frozen_shadow_is_found_within_ten_ticks_and_a_pair_that_rests_is_not_one() {
+        let mut trust = Trust::default();
+        watched(&mut trust, 100, Some);
+        let frozen = pair(3).1;
+        assert_eq!(watched(&mut trust, 12, |_| Some(frozen)), ShadowTrust::Frozen);
+        // Both stand still: then nobody can tell.
+        let mut still = Trust::default();
+        let (primary, shadow) = pair(0);
+        for _ in 0..100 {
+            still.observe(&primary, Some(&shadow), Some(0.1), None);
+        }
+        assert_eq!(still.state(), ShadowTrust::Trusted);
+    }
+
+    #[test]
+    fn another_load_is_found_unless_the_shadow_cannot_keep_up() {
+        let with = |requests: f64, cores: f64| {
+            move |own: RoleTick| Some(RoleTick { requests: Some(requests), cores: own.cores.map(|_| cores), ..own })
+        };
+        let varied = |requests: f64| move |own: RoleTick| Some(RoleTick { requests: Some(requests), ..own });
+        assert_eq!(watched(&mut Trust::default(), 60, varied(25.0)), ShadowTrust::OtherLoad);
+        assert_eq!(watched(&mut Trust::default(), 60, varied(3.0)), ShadowTrust::OtherLoad);
+        assert_eq!(watched(&mut Trust::default(), 60, varied(8.0)), ShadowTrust::Trusted);
+        // 0.199 of 0.2 cores: saturated, so 3 of 10 requests/s is what it can; but it stands still, so let it jitter.
+        let busy = |own: RoleTick| with(3.0, 0.199 + own.cores.expect("read") * 1e-3)(own);
+        assert_eq!(watched(&mut Trust::default(), 60, busy), ShadowTrust::Trusted);
+    }
+
+    #[test]
+    fn another_program_is_found_by_its_cost() {
+        let mut trust = Trust::default();
+        let (primary, shadow) = pair(1);
+        assert_eq!(trust.observe(&primary, Some(&shadow), None, Some(3.5)), ShadowTrust::OtherCost);
+        assert_eq!(trust.observe(&primary, Some(&shadow), None, Some(0.2)), ShadowTrust::OtherCost);
+        assert_eq!(trust.observe(&primary, Some(&shadow), None, Some(1.4)), ShadowTrust::Unproven);
+    }
+}
