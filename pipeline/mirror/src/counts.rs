@@ -12,7 +12,7 @@ pub struct Counts {
     pub answered: u64,
     /// Outside the share, or while nothing was mirrored.
     pub unsampled: u64,
-    /// Methods and paths that may not be mirrored.
+    /// Methods and paths that may not be mirrored, and tunnels.
     pub excluded: u64,
     /// Requests that came with a role's mark: copies themselves, which are not copied again.
     pub marked: u64,

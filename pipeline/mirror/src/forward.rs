@@ -16,7 +16,7 @@ use crate::counts::Fate;
 use crate::gauge::Gauge;
 use crate::headers::{self, MARK};
 use crate::line::{Head, Line};
-use crate::pool::{Lost, Pool};
+use crate::pool::Pool;
 use crate::sampling::Sampling;
 use crate::settings::MirrorSettings;
 use crate::stage::{Protocol, Stage};
@@ -71,28 +71,25 @@ impl Proxy {
     async fn forward(&self, client: SocketAddr, mut request: Request<Incoming>, began: Instant) -> Response<Outgoing> {
         let tunnel = self.tunnel(&mut request);
         let (mut parts, body) = request.into_parts();
-        let uri = match headers::aim(&parts.uri, &mut parts.headers, self.stage.primary) {
+        headers::keep_end_to_end(&mut parts.headers);
+        let copy = self.copy(&parts, &body, tunnel.is_some(), began);
+        let mut out = Request::new(Teed::new(body, copy));
+        *out.uri_mut() = match headers::aim(&parts.uri, &mut parts.headers, self.stage.primary) {
             Ok(uri) => uri,
             Err(error) => return ours(StatusCode::BAD_REQUEST, &format!("{}: {error}", parts.uri)),
         };
-        headers::keep_end_to_end(&mut parts.headers);
-        let copy = if tunnel.is_none() { self.copy(&parts, &body, began) } else { None };
         if self.settings.forwarded_for {
             headers::add_client(&mut parts.headers, client.ip());
         }
         if let Some(tunnel) = &tunnel {
             tunnel.ask(&mut parts.headers);
         }
-        let mut out = Request::new(Teed::new(body, copy));
-        (*out.method_mut(), *out.uri_mut(), *out.headers_mut()) = (parts.method, uri, parts.headers);
+        (*out.method_mut(), *out.headers_mut()) = (parts.method, parts.headers);
         match tokio::time::timeout(self.settings.primary_timeout.duration(), self.primary.send(out)).await {
             Ok(Ok(response)) => self.pass_on(response, tunnel),
-            Ok(Err(lost @ (Lost::Unreachable(..) | Lost::Broken(..)))) => {
-                ours(StatusCode::BAD_GATEWAY, &format!("the primary {lost}"))
-            }
+            Ok(Err(lost)) => ours(StatusCode::BAD_GATEWAY, &format!("the primary {lost}")),
             Err(_) => {
-                let Stage { primary, .. } = self.stage;
-                let limit = self.settings.primary_timeout;
+                let (primary, limit) = (self.stage.primary, self.settings.primary_timeout);
                 ours(StatusCode::GATEWAY_TIMEOUT, &format!("the primary {primary} did not answer within {limit}"))
             }
         }
@@ -114,12 +111,13 @@ impl Proxy {
     }
 
     /// A copy for every line that has a place for this request; none where no line has.
-    fn copy(&self, parts: &Parts, body: &Incoming, now: Instant) -> Option<Copy> {
+    fn copy(&self, parts: &Parts, body: &Incoming, is_tunnel: bool, now: Instant) -> Option<Copy> {
         if self.lines.is_empty() {
             return None;
         }
         let (body_max, size) = (self.settings.body_bytes_max, body.size_hint());
-        if let Some(fate) = self.refusal(parts, size.lower()) {
+        let fate = if is_tunnel { Some(Fate::Excluded) } else { self.refusal(parts, size.lower()) };
+        if let Some(fate) = fate {
             self.lines.iter().for_each(|line| line.counters.add(fate));
             return None;
         }

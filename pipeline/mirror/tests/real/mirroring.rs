@@ -29,14 +29,20 @@ fn a_copy_is_the_request_byte_for_byte_less_credentials_and_with_its_mark() {
 }
 
 #[test]
-fn a_follower_may_speak_http2() {
+fn a_follower_may_speak_another_version_than_the_primary() {
     let (primary, shadow) = (Witness::start("primary", Manner::Echo), Witness::start("shadow", Manner::Echo));
-    let of = Stage { shadow: Some(http2(shadow.address)), ..stage(primary.address.into()) };
-    let bed = Bed::start(MirrorSettings::default(), of);
-    bed.share(Audience::Shadow, 1.0);
-    Client::http2(bed.mirror.address()).get("/a?b");
-    assert!(bed.comes_to(|counts| counts.answered == 1));
-    assert_eq!(only(&shadow).target, "/a?b");
+    let mirrored = |primary, shadow| {
+        let bed = Bed::start(MirrorSettings::default(), Stage { shadow: Some(shadow), ..stage(primary) });
+        bed.share(Audience::Shadow, 1.0);
+        Client::http1(bed.mirror.address()).get("/a?b");
+        assert!(bed.comes_to(|counts| counts.answered == 1));
+    };
+    mirrored(primary.address.into(), http2(shadow.address));
+    mirrored(http2(primary.address), shadow.address.into());
+    let seen: Vec<_> =
+        shadow.seen().into_iter().map(|seen| (seen.target.clone(), seen.header("host").map(str::to_owned))).collect();
+    let of = |host: Option<&str>| ("/a?b".to_owned(), host.map(str::to_owned));
+    assert_eq!(seen, [of(None), of(Some("shop.example"))], "with HTTP/2 the host is part of the target");
 }
 
 #[test]

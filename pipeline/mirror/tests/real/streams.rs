@@ -112,7 +112,8 @@ fn an_upgrade_is_a_tunnel_that_no_follower_sees() {
     write(&mut client, "ping");
     read_until(&mut client, "pong");
     primary.join().expect("no panic");
-    assert_eq!((bed.handle.copies_under_way(Audience::Shadow), shadow.count()), (0, 0));
+    assert!(bed.comes_to(|counts| counts.excluded == 1));
+    assert_eq!(shadow.count(), 0);
 }
 
 #[test]
