@@ -16,6 +16,7 @@ mod alarm;
 mod outlook;
 mod series;
 mod serving;
+mod trial;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use schemas::{
     Action, Allocation, Decision, EventTime, Evidence, Mode, Money, Outcome, Pool, PoolId, PoolLevel, Reason,
-    Remediation, Resource, ResourceEvidence, V1, Workload, WorkloadId,
+    Remediation, Resource, ResourceEvidence, RolloutAction, V1, Workload, WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -313,7 +313,7 @@ fn record(
     let action = action(case.before, granted);
     let shortfall = case.want.wanted.minus(granted).max(Allocation::ZERO);
     // Taken, so that it is told once, even if the same signals stand for a while.
-    let rollout = case.controller.signals.as_mut()?.rollout.take().filter(|turn| turn.action.changes());
+    let rollout = case.controller.signals.as_mut()?.rollout.take().filter(|turn| turn.action != RolloutAction::Hold);
     let signals = case.controller.signals.as_ref()?;
     let waits = match shortfall == Allocation::ZERO {
         true => None,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use ::forecast::lstm::Batch;
 use scaling::{Remedies, Signal, Signals};
-use schemas::{Metric, Resource, Role, ShadowEvidence, Workload};
+use schemas::{EventTime, Metric, Resource, Role, RolloutTurn, ShadowEvidence, Workload};
 use serde::{Deserialize, Serialize};
 use shadow::{Host, Learner, PairTick, Sizing, Work};
 
 use super::series::{Aim, Reading, Series};
 use super::serving::Answers;
+use super::trial::Trial;
 use super::{Ahead, alarm};
 use crate::EngineSettings;
 use crate::alert::Alert;
@@ -27,6 +28,8 @@ pub(super) struct Outlook {
     phase_ms: u64,
     /// What is in force against its anomalies.
     pub(super) remedies: Remedies,
+    /// Its roll-outs; none before a new version was seen.
+    trial: Option<Box<Trial>>,
 }
 
 /// What a tick has taught of a workload, until the global model has answered.
@@ -51,6 +54,7 @@ impl Outlook {
             horizon_steps,
             phase_ms: phase_ms(record.workload.as_str(), settings.step.millis(), settings.tick.millis()),
             remedies: Remedies::default(),
+            trial: None,
         }
     }
 
@@ -132,7 +136,7 @@ impl Outlook {
             cpu: Signal { usage, demand: work.cores.map(cores), censored: work.censored, ..self.cpu.signal(cores) },
             memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             remedies: alarm::in_force(&mut self.remedies, tick),
-            rollout: None,
+            rollout: self.try_out(tick, (pairs, pair), settings),
             shadow: shadow.clone(),
         })));
     }
@@ -145,6 +149,15 @@ impl Outlook {
             let alert = Alert::of(pair, tick, about, finding);
             give(Ahead::Alert(alarm::settled(alert, Some(&mut self.remedies), settings)));
         }
+    }
+
+    /// What is to be done about a new version, where one runs beside its baseline.
+    fn try_out(&mut self, tick: u64, (pairs, pair): (&Pairs, &Pair), settings: &EngineSettings) -> Option<RolloutTurn> {
+        let roles = (pairs.role(pair, Role::Canary), pairs.role(pair, Role::Baseline));
+        if roles.0.is_some() && roles.1.is_some() {
+            self.trial.get_or_insert_with(|| Box::new(Trial::new()));
+        }
+        self.trial.as_mut()?.observe(EventTime::from_millis(tick), settings.tick.millis(), roles)
     }
 
     /// The horizon follows the actuation delay, in whole steps.

@@ -1,7 +1,7 @@
 //! `mirror`: serves a workload's primary, and lets its shadow see a share of the same requests.
 //!
 //! ```text
-//! workloads ─► the record's share p, each second ─► mirror ─► readings by role ─► batches ─► outbox ─► samples
+//! workloads, decisions ─► the shares, each second ─► mirror ─► readings by role ─► batches ─► outbox ─► samples
 //! ```
 
 mod share;
@@ -123,11 +123,11 @@ impl Serving {
         Ok(())
     }
 
-    /// Puts the record's share in force for a little longer, for whoever is there; no record, no share.
+    /// Puts the shares in force for a little longer, for whoever is there; no record, no roll-out: no share.
     fn renew(&self) {
-        let share = self.share.ratio().unwrap_or(Ratio::new(0.0));
         let until = instant::now().plus(RENEWED_FOR_MS);
-        for audience in [Audience::Shadow, Audience::Pair] {
+        for (audience, share) in [(Audience::Shadow, self.share.ratio()), (Audience::Pair, self.share.on_trial())] {
+            let share = share.unwrap_or(Ratio::new(0.0));
             // Nobody there to mirror to is what the command was asked for; other faults are the record's.
             match self.mirror.handle().set_share(audience, share, until) {
                 Ok(_) | Err(mirror::ShareFault::Nobody) => {}

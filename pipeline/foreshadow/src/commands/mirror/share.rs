@@ -1,17 +1,20 @@
-//! The share of requests that a workload's newest record wants mirrored.
+//! The share of requests that a workload's newest record wants mirrored to its shadow, and its roll-out to a new version.
 
 use std::time::Duration;
 
-use schemas::{EventTime, Ratio, TenantId, Workload, WorkloadId};
+use schemas::{Decision, EventTime, Ratio, TenantId, Workload, WorkloadId};
 use topics::{Log, Start};
 
 use crate::following::{Followed, Following};
 
-/// One workload's newest record.
+/// One workload's newest record, and where its roll-out stands.
 pub(crate) struct Share {
     topic: Following<Workload>,
+    decisions: Following<Decision>,
     workload: WorkloadId,
     newest: Option<Newest>,
+    /// When the newest turn was decided, and the share that it gives.
+    turn: Option<(EventTime, Ratio)>,
 }
 
 /// A record and where it stood; no workload where it was removed, or could not be read.
@@ -27,7 +30,9 @@ impl Share {
         let mut topic = Following::new(log, Start::Earliest)?;
         let mut newest = None;
         topic.catch_up(|followed| replace(&mut newest, &workload, followed))?;
-        Ok(Self { topic, workload, newest })
+        // A roll-out before this command began is not this one's: its canary sees requests from now on.
+        let decisions = Following::new(log, Start::Latest)?;
+        Ok(Self { topic, decisions, workload, newest, turn: None })
     }
 
     /// Takes in what has come since, without waiting.
@@ -35,12 +40,25 @@ impl Share {
         for followed in self.topic.poll(Duration::ZERO)? {
             replace(&mut self.newest, &self.workload, followed);
         }
+        for (_, decision) in self.decisions.poll(Duration::ZERO)? {
+            let Some(decision) = decision.filter(|decision| decision.workload == self.workload) else { continue };
+            let is_newer = self.turn.is_none_or(|(at, _)| at <= decision.time);
+            if let Some(turn) = decision.rollout.filter(|_| is_newer) {
+                tracing::info!(workload = %self.workload, share = turn.share.get(), "the roll-out: {}", turn.because);
+                self.turn = Some((decision.time, turn.share));
+            }
+        }
         Ok(())
     }
 
     /// The share; none where there is no record, or its workload has no shadow.
     pub(crate) fn ratio(&self) -> Option<Ratio> {
         self.record()?.shadow.map(|shadow| shadow.mirrored_share)
+    }
+
+    /// The share that a new version and its baseline see, as the roll-out has it; none before its first turn.
+    pub(crate) fn on_trial(&self) -> Option<Ratio> {
+        self.turn.map(|(_, share)| share)
     }
 
     /// Who owns the workload, as far as is known.
@@ -83,7 +101,7 @@ mod tests {
     #[test]
     fn the_newest_record_of_the_workload_counts() {
         let log = Embedded::in_memory(EmbeddedSettings::default());
-        log.ensure(&[Topic::Workloads], 2).expect("a new topic");
+        log.ensure(&[Topic::Workloads, Topic::Decisions], 2).expect("a new topic");
         let mut writer = log.writer(Delivery::Idempotent).expect("a writer");
         let mut share = Share::read(&log, WorkloadId::new("web").expect("a plain name")).expect("in memory");
         let mut after = |record: Outgoing| {

@@ -1,0 +1,135 @@
+//! A new version on trial: what its canary shows beside the baseline, and the share of the requests that it gets.
+//!
+//! A trial begins with the first tick in which both a canary and a baseline are read, and has ended once they were not for
+//! [`GONE_MS`]: whoever starts the two asks for the roll-out, and ends it by ending them. Each step of the roll-out has a canary
+//! of its own, with its part of the chance of a false alarm. State: below 8 kB while a trial is on, and the starts of a day.
+
+use schemas::{EventTime, Metric, RolloutAction, RolloutTurn};
+use serde::{Deserialize, Serialize};
+use shadow::{Canary, CanarySettings, Rollout, RolloutSettings, SideTick};
+
+use crate::records::RoleTick;
+
+/// After so long without both a trial has ended: longer than a restart of either, shorter than the cooldown.
+const GONE_MS: u64 = 600_000;
+
+/// A workload's roll-outs, and the canary of the one that is on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Trial {
+    rollout: Rollout,
+    canary: Option<Canary>,
+    read: EventTime,
+}
+
+impl Trial {
+    /// A workload of which no new version was seen yet.
+    pub(super) fn new() -> Self {
+        Self { rollout: Rollout::new(RolloutSettings::default()), canary: None, read: EventTime::default() }
+    }
+
+    /// Takes in a tick that starts at `now`; what there is to do, if anything. Those of them that were not read are none.
+    pub(super) fn observe(
+        &mut self,
+        now: EventTime,
+        tick_ms: u64,
+        (canary, baseline): (Option<RoleTick<'_>>, Option<RoleTick<'_>>),
+    ) -> Option<RolloutTurn> {
+        let both = canary.is_some() && baseline.is_some();
+        let read = if both { std::mem::replace(&mut self.read, now) } else { self.read };
+        let gone = read.plus(GONE_MS) <= now;
+        let turn = match &mut self.canary {
+            Some(_) if gone && !both => {
+                self.canary = None;
+                return None;
+            }
+            None if both => {
+                self.canary = Some(fresh(tick_ms));
+                self.rollout.start(now)
+            }
+            None => return None,
+            Some(on) => {
+                let side = |role: Option<RoleTick<'_>>| role.map(|role| side(role, tick_ms)).unwrap_or_default();
+                on.close(side(baseline), side(canary));
+                self.rollout.observe(now, &on.report())
+            }
+        };
+        if turn.action == RolloutAction::Advance {
+            self.canary = Some(fresh(tick_ms));
+        }
+        (turn.action != RolloutAction::Hold).then_some(turn)
+    }
+}
+
+fn fresh(tick_ms: u64) -> Canary {
+    let settings = CanarySettings::of_samples();
+    let alpha = RolloutSettings::default().alpha_per_step(settings.alpha);
+    Canary::new(CanarySettings { alpha, tick_ms, ..settings })
+}
+
+/// What was read of a side over the tick: rates become counts.
+fn side(role: RoleTick<'_>, tick_ms: u64) -> SideTick {
+    let counted = |metric| role.mean(metric).map(|per_second| per_second * tick_ms as f64 / 1e3);
+    SideTick {
+        cores: role.mean(Metric::CpuUsed),
+        memory_bytes: role.mean(Metric::MemoryWorkingSet),
+        requests: counted(Metric::Requests),
+        errors: counted(Metric::Errors),
+        latency_p99: role.mean(Metric::LatencyP99),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{Role, TenantId, WorkloadId};
+
+    use super::*;
+    use crate::records::{Pair, Pairs};
+
+    /// Turns of an hour in which the canary takes `factor` times the baseline's CPU and both are read until `until`.
+    fn turns(factor: f64, until: u64) -> Vec<(u64, RolloutAction)> {
+        let mut trial = Trial::new();
+        let tick = |second: u64| {
+            let mut pairs = Pairs::default();
+            pairs.begin(Pair::new(0, TenantId::default(), WorkloadId::new("web").expect("a plain name")));
+            // Load and cost wander together, as they do under mirrored requests.
+            let wave = 1.0 + 0.1 * ((second % 7) as f64 - 3.0) / 3.0;
+            let own = |phase: u64| 1.0 + 0.02 * (((second + phase) % 11) as f64 - 5.0) / 5.0;
+            for (role, factor, phase) in [(Role::Canary, factor, 0), (Role::Baseline, 1.0, 4)] {
+                let mut add = |metric, value| {
+                    let times = pairs.add_times([second * 1_000].into_iter());
+                    pairs.add(role, metric, times, [value].into_iter());
+                };
+                add(Metric::CpuUsed, 0.5 * wave * factor * own(phase));
+                add(Metric::MemoryWorkingSet, 1e8);
+                add(Metric::Requests, 100.0);
+                add(Metric::Errors, 0.0);
+                add(Metric::LatencyP99, 0.05 * wave * own(phase + 1));
+            }
+            let read = second < until;
+            let role = |role| pairs.role(&pairs.pairs[0], role).filter(|_| read);
+            trial.observe(EventTime::from_millis(second * 1_000), 1_000, (role(Role::Canary), role(Role::Baseline)))
+        };
+        (0..3_600).map(tick).enumerate().filter_map(|(second, turn)| Some((second as u64, turn?.action))).collect()
+    }
+
+    #[test]
+    fn a_version_that_takes_more_is_rolled_back_and_one_alike_goes_on() {
+        let worse = turns(1.3, 3_600);
+        assert_eq!(worse[0], (0, RolloutAction::Start));
+        assert!(worse.len() == 2 && worse[1].1 == RolloutAction::RollBack && worse[1].0 < 60, "{worse:?}");
+        let alike = turns(1.0, 3_600);
+        let first = alike.iter().find(|(_, action)| *action == RolloutAction::Advance).expect("it passes");
+        // No sooner than the hold of five minutes.
+        assert!(first.0 >= 300 && alike.iter().all(|(_, action)| *action != RolloutAction::RollBack), "{alike:?}");
+    }
+
+    #[test]
+    fn a_pair_that_is_gone_ends_its_roll_out() {
+        let turns = turns(1.0, 120);
+        // Silent for five minutes since the last word at second 179, when sixty silent ticks were no data.
+        assert!(
+            turns.len() == 2 && turns[1].1 == RolloutAction::RollBack && (419..600).contains(&turns[1].0),
+            "{turns:?}"
+        );
+    }
+}
