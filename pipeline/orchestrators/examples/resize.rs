@@ -36,7 +36,7 @@ const RESIZES: u64 = 1_000;
 const WARM_UP: Duration = Duration::from_millis(2_500);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let services = Services::parse(SERVICES).map_err(|faults| faults.join("; "))?;
+    let services = Services::parse(SERVICES, "cgroup").map_err(|faults| faults.join("; "))?;
     let host = HostLimits { stop_busy_ratio: 2.0, ..HostLimits::default() };
     let mut adapter = Cgroups::new(services, &format!("-resize-{}", std::process::id()), host)?;
     adapter.start(now())?;

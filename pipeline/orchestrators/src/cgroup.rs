@@ -5,7 +5,7 @@
 //! decisions ─► gate ─► memory ─► CPU ─► read back ─► in force; the shadow keeps its share
 //! ```
 //!
-//! - What is started comes from a file of this adapter's owner, see [`Services`]; a decision can only resize it.
+//! - What is started comes from a file of this adapter's owner, see [`crate::Services`]; a decision can only resize it.
 //! - Decisions are in force when the kernel's files say so, which takes less than a millisecond: `examples/resize.rs`.
 //! - Memory is not lowered below the working set and a tenth.
 //! - A shadow has the lowest weight against everything on the machine, a memory ceiling of its own, and is the first that
@@ -18,15 +18,13 @@
 
 mod backoff;
 mod controls;
-mod group;
-mod hierarchy;
+pub(crate) mod group;
+pub(crate) mod hierarchy;
 mod instance;
-mod limits;
 mod pressure;
 mod process;
 mod run;
 mod schedule;
-mod services;
 mod shadow;
 mod v1;
 mod v2;
@@ -34,21 +32,19 @@ mod v2;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use schemas::{
-    Allocation, Decision, EventTime, Outcome, Pool, Selector, ShadowSettings, Status, V1 as RECORD, Workload,
-    WorkloadId,
-};
+use schemas::{Decision, EventTime, Outcome, Pool, Selector, ShadowSettings, Workload, WorkloadId};
 
-use crate::{Adapter, Error, Gate, Verdict};
+use crate::answer::{Standing, answer, stranger};
+use crate::{Adapter, Error, Gate, Services};
 use group::Group;
 use hierarchy::Hierarchy;
 use pressure::Host;
 use run::Run;
 
 pub use pressure::HostLimits;
-pub use services::{Service, Services};
 
-const NAME: &str = "cgroup";
+/// What workloads call this orchestrator.
+pub(crate) const NAME: &str = "cgroup";
 
 /// Between two looks at what runs: how long a crash goes unseen.
 const LOOK_MS: u64 = 200;
@@ -175,7 +171,8 @@ impl Cgroups {
     }
 
     fn look(&mut self, now: EventTime) {
-        if now < self.looked.plus(LOOK_MS) {
+        // Either way: a clock that was put back must not stop the looking.
+        if now.millis().abs_diff(self.looked.millis()) < LOOK_MS {
             return;
         }
         self.looked = now;
@@ -232,44 +229,18 @@ impl Adapter for Cgroups {
         if decision.orchestrator != NAME {
             return None;
         }
-        let began = Instant::now();
         let Some(run) = self.runs.iter_mut().find(|run| run.service.workload.workload == decision.workload) else {
-            let message = format!("no workload {} runs here", decision.workload);
-            return Some(outcome(decision, now, Status::Refused, decision.current, message));
+            return Some(stranger(NAME, decision, now));
         };
-        let before = run.in_force;
-        let (status, message) = match self.gate.judge(decision, &before, &run.policy(), now) {
-            Verdict::Nothing => return None,
-            Verdict::TurnDown(status, message) => (status, message),
-            Verdict::Act => match run.resize(&decision.granted) {
-                Ok(()) => {
-                    let usable = now.plus(whole_ms(began.elapsed()));
-                    run.landed = Some(outcome(decision, usable, Status::InForce, run.in_force, String::new()));
-                    (Status::Accepted, String::new())
-                }
-                Err(turned_down) => turned_down,
-            },
-        };
-        Some(outcome(decision, now, status, before, message))
+        let standing = Standing { adapter: NAME, in_force: run.in_force, policy: run.policy() };
+        let answer = answer(&mut self.gate, standing, decision, now, |granted| run.resize(granted))?;
+        run.landed = answer.landed.or(run.landed.take());
+        Some(answer.told)
     }
 
     fn poll(&mut self, now: EventTime) -> Vec<Outcome> {
         self.look(now);
         self.runs.iter_mut().filter_map(|run| run.landed.take()).collect()
-    }
-}
-
-fn outcome(decision: &Decision, at: EventTime, status: Status, in_force: Allocation, message: String) -> Outcome {
-    Outcome {
-        version: RECORD,
-        time: at,
-        decision: decision.decision.clone(),
-        decided: decision.time,
-        workload: decision.workload.clone(),
-        adapter: NAME.to_owned(),
-        status,
-        in_force,
-        message,
     }
 }
 
@@ -282,11 +253,6 @@ fn take(hierarchy: &Hierarchy) -> Result<File, Error> {
     let file = File::open(folder).map_err(|source| Error::File { path: folder.clone(), source })?;
     file.try_lock().map_err(|_| Error::Taken(folder.clone()))?;
     Ok(file)
-}
-
-/// Rounded up: in force is never reported before it is.
-fn whole_ms(elapsed: Duration) -> u64 {
-    elapsed.as_micros().div_ceil(1_000) as u64
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why an orchestrator on this machine cannot start, or could not do what it was asked to.
+//! Why an adapter on this machine cannot start, or could not do what it was asked to.
 
 use std::io;
 use std::path::PathBuf;
@@ -32,12 +32,30 @@ pub enum Error {
         /// What was expected.
         expected: &'static str,
     },
+    /// A control group that cannot be made.
+    #[error("{}: {source}: control groups need root, or a folder of groups that this user owns", path.display())]
+    Make {
+        /// Its folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// No control groups for CPU and memory.
     #[error("no control groups for cpu and memory are mounted: mount them, or use another orchestrator")]
     NoGroups,
     /// Another adapter has the same groups.
     #[error("{}: another adapter has these groups: stop it first, or give this one another suffix", .0.display())]
     Taken(PathBuf),
+    /// An engine of containers that refused, or did not answer.
+    #[error("{call} {what}: {reason}")]
+    Engine {
+        /// What it was asked for.
+        call: &'static str,
+        /// Of which container, workload or socket.
+        what: String,
+        /// What it said.
+        reason: String,
+    },
     /// A program that could not be started.
     #[error("{workload}: {}: {source}; is its directory there?", program.display())]
     Start {

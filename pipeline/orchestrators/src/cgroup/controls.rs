@@ -5,11 +5,11 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::limits::Limits;
 use crate::Error;
+use crate::limits::Limits;
 
 /// One control group's controllers.
-pub(super) trait Controls: Debug {
+pub(crate) trait Controls: Debug {
     /// The group's folders, one in the tree of each controller. A process is in the group once it is in all of them.
     fn folders(&self) -> &[PathBuf];
 
@@ -40,36 +40,36 @@ pub(super) trait Controls: Debug {
 }
 
 /// Reads a file of the kernel.
-pub(super) fn read(path: &Path) -> Result<String, Error> {
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| Error::File { path: path.into(), source })
 }
 
 /// Writes a file of the kernel that is there. Nothing is created: a missing control is a fault.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
     let written =
         OpenOptions::new().write(true).truncate(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|source| Error::File { path: path.into(), source })
 }
 
 /// Makes a folder of groups, and those above it.
-pub(super) fn make(folder: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.into(), source })
+pub(crate) fn make(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| Error::Make { path: folder.into(), source })
 }
 
 /// A whole number.
-pub(super) fn number(path: &Path) -> Result<u64, Error> {
+pub(crate) fn number(path: &Path) -> Result<u64, Error> {
     let text = read(path)?;
     text.trim().parse().map_err(|_| says(path, &text, "a whole number is expected"))
 }
 
 /// The number on the line that begins with `key` and a blank; none when it is not there.
-pub(super) fn keyed(path: &Path, key: &str) -> Option<u64> {
+pub(crate) fn keyed(path: &Path, key: &str) -> Option<u64> {
     let text = read(path).ok()?;
     let after = |line: &'_ str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
     text.lines().find_map(after)
 }
 
 /// A file that says something else than it should.
-pub(super) fn says(path: &Path, text: &str, expected: &'static str) -> Error {
+pub(crate) fn says(path: &Path, text: &str, expected: &'static str) -> Error {
     Error::Says { path: path.into(), text: text.trim().to_owned(), expected }
 }

@@ -18,7 +18,7 @@ use crate::Error;
 
 /// The machine's trees of groups, and our names in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hierarchy {
+pub(crate) struct Hierarchy {
     version: Version,
     suffix: String,
 }
@@ -31,13 +31,13 @@ enum Version {
 
 impl Hierarchy {
     /// Reads the machine's table of mounts. `suffix` tells several adapters on one machine apart.
-    pub(super) fn of_machine(suffix: &str) -> Result<Self, Error> {
+    pub(crate) fn of_machine(suffix: &str) -> Result<Self, Error> {
         let version = Version::parse(&read(Path::new("/proc/self/mountinfo"))?).ok_or(Error::NoGroups)?;
         Ok(Self { version, suffix: suffix.to_owned() })
     }
 
     /// The controls of a group, there or not.
-    pub(super) fn controls(&self, path: &Path) -> Box<dyn Controls> {
+    pub(crate) fn controls(&self, path: &Path) -> Box<dyn Controls> {
         match &self.version {
             Version::V1(roots) => Box::new(V1::new(roots, path)),
             Version::V2(root) => Box::new(V2::new(root, path)),
@@ -45,22 +45,22 @@ impl Hierarchy {
     }
 
     /// The tree of all primaries.
-    pub(super) fn primaries(&self) -> PathBuf {
+    pub(crate) fn primaries(&self) -> PathBuf {
         format!("foreshadow{}", self.suffix).into()
     }
 
     /// The tree of all shadows.
-    pub(super) fn shadows(&self) -> PathBuf {
+    pub(crate) fn shadows(&self) -> PathBuf {
         format!("foreshadow-shadow{}", self.suffix).into()
     }
 
     /// A pattern over the groups of a workload, primaries and shadow.
-    pub(super) fn pattern(&self, workload: &str) -> String {
+    pub(crate) fn pattern(&self, workload: &str) -> String {
         format!("foreshadow*{}/{workload}/*", self.suffix)
     }
 
     /// The groups right below one, in order; none below one that is not there.
-    pub(super) fn below(&self, path: &Path) -> Vec<PathBuf> {
+    pub(crate) fn below(&self, path: &Path) -> Vec<PathBuf> {
         let controls = self.controls(path);
         let entries = std::fs::read_dir(&controls.folders()[0]).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -100,7 +100,7 @@ impl Version {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]

@@ -7,8 +7,8 @@ use schemas::EventTime;
 use super::backoff::Backoff;
 use super::group::Group;
 use super::process::{Part, start};
-use super::services::Service;
 use crate::Error;
+use crate::services::ServiceSpec;
 
 /// A group and what runs in it.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Instance {
     }
 
     /// Starts its process.
-    pub(super) fn start(&mut self, service: &Service, part: Part, now: EventTime) -> Result<(), Error> {
+    pub(super) fn start(&mut self, service: &ServiceSpec, part: Part, now: EventTime) -> Result<(), Error> {
         self.child = Some(start(service, part, &self.group)?);
         self.backoff.start(now);
         Ok(())
@@ -48,7 +48,7 @@ impl Instance {
     }
 
     /// Starts its process again when it has ended and may be. Returns whether it did.
-    pub(super) fn keep_up(&mut self, service: &Service, part: Part, now: EventTime) -> bool {
+    pub(super) fn keep_up(&mut self, service: &ServiceSpec, part: Part, now: EventTime) -> bool {
         if self.is_running() || !self.backoff.is_due(now) {
             return false;
         }

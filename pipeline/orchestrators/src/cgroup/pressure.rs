@@ -97,7 +97,7 @@ impl Host {
 
     /// How full it is, with `shadows_ns` of CPU time used by shadows so far; looks again where a second has passed.
     pub(super) fn room(&mut self, shadows_ns: Option<u64>, now: EventTime) -> Room {
-        if now.millis() < self.looked.plus(LOOK_MS).millis() && self.last.is_some() {
+        if now.millis().abs_diff(self.looked.millis()) < LOOK_MS {
             return self.room;
         }
         self.looked = now;

@@ -15,8 +15,8 @@ use std::time::Duration;
 use schemas::Role;
 
 use super::group::Group;
-use super::services::Service;
 use crate::Error;
+use crate::services::ServiceSpec;
 
 /// What is started beside the service's own command.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ const KILLED_AS_USUAL: &str = "0";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts one part of a service in `group`.
-pub(super) fn start(service: &Service, part: Part, group: &Group) -> Result<Child, Error> {
+pub(super) fn start(service: &ServiceSpec, part: Part, group: &Group) -> Result<Child, Error> {
     let mut command = Command::new("/bin/sh");
     let is_shadow = part.role == Role::Shadow;
     command.args(["-c", PLACE, "place", if is_shadow { KILLED_FIRST } else { KILLED_AS_USUAL }]);
@@ -68,7 +68,7 @@ pub(super) fn start(service: &Service, part: Part, group: &Group) -> Result<Chil
     command.spawn().map_err(fault)
 }
 
-fn environment(command: &mut Command, service: &Service, part: Part) {
+fn environment(command: &mut Command, service: &ServiceSpec, part: Part) {
     command.env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH.into()));
     command.envs(&service.environment);
@@ -78,7 +78,7 @@ fn environment(command: &mut Command, service: &Service, part: Part) {
     command.env("FORESHADOW_ROLE", part.role.name()).env("FORESHADOW_INSTANCE", part.index.to_string());
 }
 
-fn output(command: &mut Command, service: &Service) -> Result<(), Error> {
+fn output(command: &mut Command, service: &ServiceSpec) -> Result<(), Error> {
     let Some(path) = &service.output else { return Ok(()) };
     let opened = OpenOptions::new().create(true).append(true).open(path).and_then(|file| Ok((file.try_clone()?, file)));
     let (out, err) = opened.map_err(|source| Error::File { path: path.clone(), source })?;
@@ -86,6 +86,6 @@ fn output(command: &mut Command, service: &Service) -> Result<(), Error> {
     Ok(())
 }
 
-fn program(service: &Service) -> PathBuf {
+fn program(service: &ServiceSpec) -> PathBuf {
     service.command.first().map(PathBuf::from).unwrap_or_default()
 }

@@ -7,18 +7,18 @@ use schemas::{Allocation, EventTime, Outcome, Role, ShadowSettings, Status};
 
 use super::hierarchy::Hierarchy;
 use super::instance::Instance;
-use super::limits::{Limits, split, sum};
 use super::pressure::Room;
 use super::process::Part;
-use super::services::Service;
 use super::shadow::{Primary, Shadow};
 use super::{Counts, Group};
+use crate::limits::{Limits, split, sum};
+use crate::services::ServiceSpec;
 use crate::{Error, LocalPolicy};
 
 /// A workload, started or not.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) service: Service,
+    pub(super) service: ServiceSpec,
     /// Invariant: one or more.
     primaries: Vec<Instance>,
     shadow: Shadow,
@@ -27,13 +27,9 @@ pub(super) struct Run {
     pub(super) landed: Option<Outcome>,
 }
 
-/// What of the working set an instance keeps beside it, as a share: a tenth, as much as a request or a collection of
-/// garbage may add at once.
-const MEMORY_MARGIN: f64 = 0.1;
-
 impl Run {
     /// The workload of a service, with what its predecessor left running.
-    pub(super) fn new(hierarchy: &Hierarchy, service: Service) -> Self {
+    pub(super) fn new(hierarchy: &Hierarchy, service: ServiceSpec) -> Self {
         let instance = |index| Instance::new(Group::new(hierarchy, &path(hierarchy, &service, index)));
         let primaries = (0..service.instances).map(instance).collect();
         let shadow = Shadow::new(hierarchy, &service);
@@ -98,7 +94,8 @@ impl Run {
     /// What to report, and why.
     pub(super) fn resize(&mut self, granted: &Allocation) -> Result<(), (Status, String)> {
         let wanted = split(granted, self.primaries.len());
-        if let Some(objection) = self.objection(&wanted) {
+        let objection = |(instance, limits): (&Instance, &Limits)| instance.group.objection(limits);
+        if let Some(objection) = self.primaries.iter().zip(&wanted).find_map(objection) {
             return Err((Status::Refused, objection));
         }
         let before = split(&self.in_force, self.primaries.len());
@@ -148,35 +145,12 @@ impl Run {
             instance.group.set(limits)
         })
     }
-
-    /// What speaks against lowering memory. Version 2 of control groups would kill what does not fit; what cannot be read
-    /// is not lowered.
-    fn objection(&self, wanted: &[Limits]) -> Option<String> {
-        self.primaries.iter().zip(wanted).enumerate().find_map(|(index, (instance, wanted))| {
-            let held = instance.group.limits()?.memory_bytes;
-            if wanted.memory_bytes >= held {
-                return None;
-            }
-            let Some(working_set) = instance.group.working_set_bytes() else {
-                return Some(format!("instance {index}: its working set cannot be read, so memory is not lowered"));
-            };
-            let least = working_set as f64 * (1.0 + MEMORY_MARGIN);
-            (least > wanted.memory_bytes as f64).then(|| {
-                let [asked, used] = [wanted.memory_bytes, working_set].map(mib);
-                format!("instance {index}: {asked:.1} MiB is less than its working set of {used:.1} MiB and a tenth")
-            })
-        })
-    }
 }
 
-fn path(hierarchy: &Hierarchy, service: &Service, index: usize) -> PathBuf {
+fn path(hierarchy: &Hierarchy, service: &ServiceSpec, index: usize) -> PathBuf {
     hierarchy.primaries().join(service.name()).join(format!("{}-{index}", service.name()))
 }
 
 fn primary(index: usize) -> Part {
     Part { role: Role::Primary, index, lives: None }
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / 1_048_576.0
 }

@@ -9,13 +9,13 @@ use schemas::{Allocation, EventTime, Role, ShadowSettings};
 
 use super::hierarchy::Hierarchy;
 use super::instance::Instance;
-use super::limits::split;
 use super::pressure::Room;
 use super::process::Part;
 use super::schedule::{Health, Phase, Step, Turn, next};
-use super::services::Service;
 use super::{Counts, Group};
 use crate::Error;
+use crate::limits::split;
+use crate::services::ServiceSpec;
 
 /// A shadow, there or not.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ const SOMETHING_NS: u64 = 1_000_000_000;
 
 impl Shadow {
     /// The shadow of a workload, which begins at once where there is room for one.
-    pub(super) fn new(hierarchy: &Hierarchy, service: &Service) -> Self {
+    pub(super) fn new(hierarchy: &Hierarchy, service: &ServiceSpec) -> Self {
         let path = hierarchy.shadows().join(service.name()).join(format!("{}-shadow", service.name()));
         let phase = match service.workload.shadow {
             Some(_) => Phase::Rests { until: EventTime::default() },
@@ -55,7 +55,7 @@ impl Shadow {
     }
 
     /// What there is of it for the workload's record: none when none is wanted, or the last one failed.
-    pub(super) fn settings(&self, service: &Service) -> Option<ShadowSettings> {
+    pub(super) fn settings(&self, service: &ServiceSpec) -> Option<ShadowSettings> {
         service.workload.shadow.filter(|_| self.phase != Phase::Off && !self.failed)
     }
 
@@ -68,7 +68,7 @@ impl Shadow {
     /// Takes the next step; `primary` is what its primary has, and `primary_ns` what that has used so far.
     pub(super) fn step(
         &mut self,
-        service: &Service,
+        service: &ServiceSpec,
         primary: &Primary,
         room: Room,
         now: EventTime,
@@ -98,7 +98,7 @@ impl Shadow {
 
     /// Gives it its share of what its primary has now. One that cannot be resized, because it holds more memory than that,
     /// is ended and begins anew, within its time.
-    pub(super) fn resize(&mut self, service: &Service, primary: &Allocation) {
+    pub(super) fn resize(&mut self, service: &ServiceSpec, primary: &Allocation) {
         let Phase::Lives { until } = self.phase else { return };
         if let Err(error) = self.limit(service, primary) {
             tracing::warn!(workload = service.name(), %error, "the shadow cannot be resized, and begins anew");
@@ -117,7 +117,7 @@ impl Shadow {
         }
     }
 
-    fn begin(&mut self, service: &Service, primary: &Allocation, turn: Turn, now: EventTime, counts: &mut Counts) {
+    fn begin(&mut self, service: &ServiceSpec, primary: &Allocation, turn: Turn, now: EventTime, counts: &mut Counts) {
         let Phase::Lives { until } = self.phase else { return };
         let lives = Duration::from_millis(until.millis().saturating_sub(now.millis()));
         let part = Part { role: Role::Shadow, index: 0, lives: Some(lives) };
@@ -139,7 +139,7 @@ impl Shadow {
         }
     }
 
-    fn limit(&self, service: &Service, primary: &Allocation) -> Result<(), Error> {
+    fn limit(&self, service: &ServiceSpec, primary: &Allocation) -> Result<(), Error> {
         let Some(allocation) = service.shadow_allocation(primary) else { return Ok(()) };
         split(&allocation, 1).iter().try_for_each(|limits| self.instance.group.set(limits))
     }

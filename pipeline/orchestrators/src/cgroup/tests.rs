@@ -6,8 +6,12 @@
 mod field;
 mod shadows;
 
+use schemas::{Allocation, Status};
+
 use super::*;
+use crate::answer::outcome;
 use crate::gate::tests::decision;
+use crate::limits::Limits;
 use field::{Field, MIB, at, shadowless, within};
 
 /// A decision of this adapter.
@@ -71,7 +75,11 @@ fn memory_is_not_lowered_below_the_working_set() {
     for (second, mib) in [(1, 32.0), (2, 40.0)] {
         let outcome = adapter.apply(&granted("hold", second, 0.5, mib), at(second)).expect("reported");
         assert_eq!(outcome.status, Status::Refused, "{mib} MiB: {outcome:?}");
-        assert!(outcome.message.contains("MiB is less than its working set of "), "{}", outcome.message);
+        assert!(
+            outcome.message.contains("MiB for an instance is less than its working set of "),
+            "{}",
+            outcome.message
+        );
     }
     assert_eq!(group.limits().map(|limits| limits.memory_bytes), Some(64 << 20));
     let enough = adapter.apply(&granted("hold", 3, 0.5, 48.0), at(3)).expect("reported");
@@ -89,7 +97,7 @@ fn limits_that_the_kernel_turns_down_are_told_and_the_old_ones_stay() {
     let group = field.group("hold/hold-0");
     assert!(within(10, || group.working_set_bytes() > Some(40_000_000)));
     let held = group.limits().expect("limited");
-    let error = group.set(&limits::Limits { memory_bytes: 16 << 20, ..held }).expect_err("40 MB are in use");
+    let error = group.set(&Limits { memory_bytes: 16 << 20, ..held }).expect_err("40 MB are in use");
     assert!(error.to_string().contains("memory.limit_in_bytes: Device or resource busy"), "{error}");
     assert_eq!(group.limits(), Some(held));
     adapter.stop();
@@ -102,7 +110,7 @@ fn memory_with_swap_is_never_below_memory() {
     group.create().expect("made");
     // Up, down and up again: in the wrong order the kernel refuses one of them.
     for mib in [64, 256, 32, 64] {
-        let limits = limits::Limits { quota_us: 50_000, period_us: 100_000, memory_bytes: mib << 20 };
+        let limits = Limits { quota_us: 50_000, period_us: 100_000, memory_bytes: mib << 20 };
         group.set(&limits).expect("in force");
     }
 }
@@ -154,13 +162,8 @@ fn what_was_last_in_force_is_put_in_force_where_nothing_runs() {
     let Some(field) = Field::new("restore") else { return };
     let mut adapter = field.adapter(&shadowless("web", "exec sleep 60", "")).expect("free");
     let last = |cores| {
-        outcome(
-            &granted("web", 1, cores, 64.0),
-            at(1),
-            Status::InForce,
-            Allocation::new(cores, 64.0 * MIB),
-            String::new(),
-        )
+        let decision = granted("web", 1, cores, 64.0);
+        outcome(NAME, &decision, at(1), Status::InForce, decision.granted, String::new())
     };
     assert!(!adapter.restore(&last(9.0)), "beyond its bounds");
     assert!(adapter.restore(&last(1.25)));

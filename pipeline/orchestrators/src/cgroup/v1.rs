@@ -9,8 +9,8 @@
 use std::path::{Path, PathBuf};
 
 use super::controls::{Controls, keyed, make, number, read, says, write};
-use super::limits::Limits;
 use crate::Error;
+use crate::limits::Limits;
 
 /// Where the controllers are; two may share one tree.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@
 use std::path::{Path, PathBuf};
 
 use super::controls::{Controls, keyed, make, number, read, says, write};
-use super::limits::Limits;
 use crate::Error;
+use crate::limits::Limits;
 
 /// One group.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use schemas::{EventTime, Outcome};
 
 use crate::cgroup::group::Group;
 use crate::cgroup::hierarchy::Hierarchy;
-use crate::cgroup::services::tests::text;
-use crate::cgroup::{Cgroups, HostLimits, Services};
-use crate::{Adapter, Error};
+use crate::cgroup::{Cgroups, HostLimits};
+use crate::services::tests::text;
+use crate::{Adapter, Error, Services};
 
 pub(super) const MIB: f64 = 1_048_576.0;
 
@@ -85,7 +85,7 @@ impl Field {
     }
 
     pub(super) fn adapter(&self, services: &str) -> Result<Cgroups, Error> {
-        let services = Services::parse(services).expect("no fault");
+        let services = Services::parse(services, "cgroup").expect("no fault");
         let limits = HostLimits { proc_root: self.folder.path().into(), ..HostLimits::default() };
         Cgroups::new(services, &self.suffix, limits)
     }

@@ -3,7 +3,7 @@
 use schemas::Ratio;
 
 use super::*;
-use crate::cgroup::services::tests::text;
+use crate::services::tests::text;
 
 /// A service whose shadow does something else than its primary.
 fn service(primary: &str, shadow: &str, more: &str) -> String {

@@ -15,17 +15,17 @@ use schemas::Allocation;
 
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// CPU time in each period.
-    pub(super) quota_us: u64,
+    pub(crate) quota_us: u64,
     /// Length of a period.
-    pub(super) period_us: u64,
+    pub(crate) period_us: u64,
     /// Most memory.
-    pub(super) memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
 }
 
 /// Least CPU of one instance, in cores: the kernel takes no quota below 1 ms, and no period above 1 s.
-pub(super) const CORES_MIN: f64 = 0.001;
+pub(crate) const CORES_MIN: f64 = 0.001;
 
 /// The kernel's default, which container engines set too, so that throttled ratios compare. A shorter one would stall a
 /// burst less, and lose more to the slices of 5 ms in which quota is handed to each processor.
@@ -41,7 +41,7 @@ const QUOTA_SHORT_US: u64 = 2_000;
 const MEMORY_UNIT_BYTES: u64 = 65_536;
 
 /// The limits of each instance that shares `allocation` with `instances` in all, at least one.
-pub(super) fn split(allocation: &Allocation, instances: usize) -> Vec<Limits> {
+pub(crate) fn split(allocation: &Allocation, instances: usize) -> Vec<Limits> {
     let count = instances as u64;
     let quota = |period_us: u64| (allocation.cpu_cores.get() * period_us as f64).round() as u64;
     let is_short = quota(PERIOD_US) / count < QUOTA_SHORT_US;
@@ -56,7 +56,7 @@ pub(super) fn split(allocation: &Allocation, instances: usize) -> Vec<Limits> {
 }
 
 /// What the limits allow together.
-pub(super) fn sum<'a>(limits: impl IntoIterator<Item = &'a Limits>) -> Allocation {
+pub(crate) fn sum<'a>(limits: impl IntoIterator<Item = &'a Limits>) -> Allocation {
     let allowed =
         |limits: &Limits| Allocation::new(limits.quota_us as f64 / limits.period_us as f64, limits.memory_bytes as f64);
     limits.into_iter().fold(Allocation::ZERO, |sum, limits| sum.plus(allowed(limits)))

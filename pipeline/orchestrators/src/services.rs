@@ -1,9 +1,10 @@
-//! The file of services: what this adapter runs, and who pays for it.
+//! The file of services: what an adapter on this machine runs, or resizes, and who pays for it.
 //!
 //! Programs come from this file of the adapter's owner and from nowhere else. A topic says how much a workload gets; if it
 //! could say what is started too, whoever writes to it would own the machine.
 //!
-//! A service is its workload's record and how to run it; `deploy/services.example.toml` shows one.
+//! A service is its workload's record and how to run it; `deploy/services.example.toml` shows one. Containers are started
+//! by whoever owns them, so theirs have no command.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use std::path::{Path, PathBuf};
 use schemas::{Allocation, Pool, Span, Workload};
 use serde::Deserialize;
 
-use super::NAME;
-use super::limits::CORES_MIN;
 use crate::Error;
+use crate::cgroup;
+use crate::limits::CORES_MIN;
 
 /// What runs here, and the pools that pay for it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,20 +22,22 @@ use crate::Error;
 pub struct Services {
     /// The services, in the file's order.
     #[serde(default, rename = "service")]
-    pub services: Vec<Service>,
+    pub services: Vec<ServiceSpec>,
     /// Pools that are paid from.
     #[serde(default, rename = "pool")]
     pub pools: Vec<Pool>,
 }
 
-/// One workload, and how its processes are run.
+/// One workload, and how its processes are run. Of containers only the record, the shadow's settings and the fixed memory
+/// are used.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Service {
+pub struct ServiceSpec {
     /// Its record. The adapter fills in target and selector, and keeps its bounds, whatever a decision says.
     pub workload: Workload,
     /// Program and arguments. The program stays in the foreground; it reads its instance and role from its environment,
     /// `FORESHADOW_INSTANCE` (from 0) and `FORESHADOW_ROLE` (`primary`, `shadow`).
+    #[serde(default)]
     pub command: Vec<String>,
     /// How many copies serve as the primary; the allocation is shared evenly.
     #[serde(default = "one")]
@@ -69,27 +72,31 @@ const INSTANCES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 200;
 
 impl Services {
-    /// Reads a file of services.
+    /// Reads a file of services, all of which are `orchestrator`'s.
     ///
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Services`] with every fault when it cannot be used.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub fn read(path: &Path, orchestrator: &str) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::File { path: path.into(), source })?;
-        Self::parse(&text).map_err(|faults| Error::Services { path: path.into(), faults })
+        Self::parse(&text, orchestrator).map_err(|faults| Error::Services { path: path.into(), faults })
     }
 
-    /// Reads a text of services.
+    /// Reads a text of services, all of which are `orchestrator`'s.
     ///
     /// # Errors
     /// Every fault, with its mend.
-    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+    pub fn parse(text: &str, orchestrator: &str) -> Result<Self, Vec<String>> {
         let services: Self = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
-        let faults = services.faults();
+        let faults = services.faults(orchestrator);
         if faults.is_empty() { Ok(services) } else { Err(faults) }
     }
 
-    fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<String> = self.services.iter().flat_map(Service::faults).collect();
+    fn faults(&self, orchestrator: &str) -> Vec<String> {
+        let mut faults: Vec<String> = self.services.iter().flat_map(ServiceSpec::faults).collect();
+        let elsewhere = self.services.iter().filter(|service| service.workload.orchestrator != orchestrator);
+        faults.extend(
+            elsewhere.map(|service| format!("{}: orchestrator must be \"{orchestrator}\" here", service.name())),
+        );
         let mut names = BTreeSet::new();
         let twice = self.services.iter().filter(|service| !names.insert(service.name()));
         faults.extend(twice.map(|service| format!("{}: a second one: give it another name", service.name())));
@@ -101,14 +108,14 @@ impl Services {
     }
 }
 
-impl Service {
+impl ServiceSpec {
     /// The workload's name.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.workload.workload.as_str()
     }
 
     /// What a shadow gets beside a primary of `primary`: its share of the CPU, and of the memory above the fixed part.
-    pub(super) fn shadow_allocation(&self, primary: &Allocation) -> Option<Allocation> {
+    pub(crate) fn shadow_allocation(&self, primary: &Allocation) -> Option<Allocation> {
         let ratio = self.workload.shadow?.size_ratio.get();
         let (cores, memory) = (primary.cpu_cores.get(), primary.memory_bytes.get());
         let fixed = (self.memory_fixed_bytes as f64).min(memory);
@@ -124,8 +131,9 @@ impl Service {
         };
         let (workload, name) = (&self.workload, self.name());
         demand(is_folder_name(name), "its name is a folder's here: use letters, digits, and -_. between them");
-        demand(workload.orchestrator == NAME, "orchestrator must be \"cgroup\" here");
-        demand(self.command.first().is_some_and(|program| !program.is_empty()), "command must name a program");
+        let has_program = self.command.first().is_some_and(|program| !program.is_empty());
+        let needs_program = workload.orchestrator == cgroup::NAME;
+        demand(has_program == needs_program, "command must name a program, in cgroup services alone");
         demand((1..=INSTANCES_MAX).contains(&self.instances), "instances must lie between 1 and 64");
         let least = workload.min.cpu_cores.get() / self.instances as f64;
         demand(least >= CORES_MIN, "min.cpu_cores must leave 0.001 to each instance");
@@ -161,7 +169,7 @@ const fn fixed() -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A service of that name and command, from half a core and 64 MiB up to two cores and 256 MiB.
@@ -189,7 +197,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_service_is_its_record_and_how_to_run_it() {
-        let services = Services::parse(&text("web", "exec sleep 60", "instances = 2")).expect("no fault");
+        let services = Services::parse(&text("web", "exec sleep 60", "instances = 2"), "cgroup").expect("no fault");
         let web = &services.services[0];
         assert_eq!((web.name(), web.instances, web.command.len()), ("web", 2, 3));
         // 32 MiB of its 64 are fixed: 32 + 32 / 4 = 40 MiB, and a quarter of half a core.
@@ -198,18 +206,27 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_example_has_no_fault() {
+        let example = include_str!("../../../deploy/services.example.toml");
+        let services = Services::parse(example, "cgroup").expect("no fault");
+        assert_eq!((services.services.len(), services.pools.len()), (1, 1));
+    }
+
+    #[test]
     fn every_fault_is_told_at_once_with_its_mend() {
         let twice = text("web", "true", "") + &text("web", "true", "instances = 0");
-        let faults = Services::parse(&twice).expect_err("two faults");
+        let faults = Services::parse(&twice, "cgroup").expect_err("two faults");
         assert_eq!(faults, ["web: instances must lie between 1 and 64", "web: a second one: give it another name"]);
         let elsewhere =
             text("web", "true", "").replace("\"cgroup\"", "\"docker\"").replace("cpu_cores = 0.25", "cpu_cores = 0.75");
-        let faults = Services::parse(&elsewhere).expect_err("two faults");
-        assert_eq!(
-            faults,
-            ["web: orchestrator must be \"cgroup\" here", "web: allocation must lie between min and max"]
-        );
-        let unknown = Services::parse(&text("web", "true", "comand = 1")).expect_err("unknown");
+        let faults = Services::parse(&elsewhere, "cgroup").expect_err("three faults");
+        let expected = [
+            "web: command must name a program, in cgroup services alone",
+            "web: allocation must lie between min and max",
+            "web: orchestrator must be \"cgroup\" here",
+        ];
+        assert_eq!(faults, expected);
+        let unknown = Services::parse(&text("web", "true", "comand = 1"), "cgroup").expect_err("unknown");
         assert!(unknown[0].contains("comand"), "{unknown:?}");
     }
 
