@@ -17,6 +17,7 @@ use schemas::{
     Status, TenantId, V1, Workload, WorkloadId,
 };
 
+use crate::answer::{outcome, stranger};
 use crate::{Adapter, Gate, LocalPolicy, Verdict};
 
 const NAME: &str = "simulated";
@@ -122,15 +123,14 @@ impl Adapter for Simulated {
             return None;
         }
         let Some(run) = self.runs.iter_mut().find(|run| run.names.workload == decision.workload) else {
-            let message = format!("no workload {} runs here", decision.workload);
-            return Some(outcome(decision, now, Status::Refused, decision.current, message));
+            return Some(stranger(NAME, decision, now));
         };
         let (status, message) = match self.gate.judge(decision, &run.in_force, &run.policy(), now) {
             Verdict::Nothing => return None,
             Verdict::TurnDown(status, message) => (status, message),
             Verdict::Act => run.request(decision, now),
         };
-        Some(outcome(decision, now, status, run.in_force, message))
+        Some(outcome(NAME, decision, now, status, run.in_force, message))
     }
 
     fn poll(&mut self, now: EventTime) -> Vec<Outcome> {
@@ -274,20 +274,6 @@ impl Run {
             in_force: landing.granted,
             message: String::new(),
         }
-    }
-}
-
-fn outcome(decision: &Decision, at: EventTime, status: Status, in_force: Allocation, message: String) -> Outcome {
-    Outcome {
-        version: V1,
-        time: at,
-        decision: decision.decision.clone(),
-        decided: decision.time,
-        workload: decision.workload.clone(),
-        adapter: NAME.to_owned(),
-        status,
-        in_force,
-        message,
     }
 }
 

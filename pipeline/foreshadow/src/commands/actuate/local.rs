@@ -1,0 +1,120 @@
+//! Hosts the adapters of this machine: services in control groups, or the containers of an engine.
+//!
+//! At the end services are stopped, unless they are to be kept. Where this process fails or is killed, primaries run on and
+//! the next one adopts them; shadows end by themselves.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use orchestrators::{Adapter, Cgroups, Docker, HostLimits, Services};
+use schemas::{EventTime, Outcome, ShadowSettings, WorkloadId};
+use topics::Log;
+
+use super::actuator::Actuator;
+use super::inventory;
+use super::predecessor::Predecessor;
+use crate::connect::connect_with_topics;
+use crate::instant;
+use crate::pace::Pace;
+use crate::settings::Settings;
+use crate::stop::{self, Stop};
+
+/// What the adapters of this machine take.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "This machine's services")]
+pub(crate) struct Local {
+    /// The file of services: what runs, within which bounds, and who pays. Programs are started from here only.
+    #[arg(long, value_name = "FILE", required_if_eq_any([("orchestrator", "cgroup"), ("orchestrator", "docker")]))]
+    pub(crate) services: Option<PathBuf>,
+    /// The socket of the containers' engine.
+    #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock")]
+    pub(crate) socket: PathBuf,
+    /// Leaves services in control groups running at the end, for the next adapter to adopt; shadows end in any case.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// Between two rounds: how late a decision is carried out at most.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// Between two looks at whether records have to be put right, because a shadow came or went.
+const RECORDS: Duration = Duration::from_secs(1);
+
+/// Hosts services in control groups until it is asked to stop.
+pub(crate) fn cgroups(arguments: &Local, settings: &Settings) -> anyhow::Result<()> {
+    let stop = stop::on_signals()?;
+    let services = services(arguments, "cgroup")?;
+    let log = connect_with_topics(settings)?;
+    let mut adapter = Cgroups::new(services, "", HostLimits::default())?;
+    let predecessor = restored(log.as_ref(), &mut adapter, Cgroups::restore)?;
+    adapter.start(instant::now())?;
+    host(log.as_ref(), &mut adapter, predecessor, settings, &stop)?;
+    tracing::info!(counts = ?adapter.counts(), keep = arguments.keep, "ending");
+    if arguments.keep {
+        adapter.leave()
+    } else {
+        adapter.stop()
+    }
+    Ok(())
+}
+
+/// Hosts the containers of an engine until it is asked to stop; they run on.
+pub(crate) fn docker(arguments: &Local, settings: &Settings) -> anyhow::Result<()> {
+    let stop = stop::on_signals()?;
+    let services = services(arguments, "docker")?;
+    let log = connect_with_topics(settings)?;
+    let mut adapter = Docker::connect(services, &arguments.socket)?;
+    let predecessor = restored(log.as_ref(), &mut adapter, Docker::restore)?;
+    host(log.as_ref(), &mut adapter, predecessor, settings, &stop)
+}
+
+fn services(arguments: &Local, orchestrator: &str) -> anyhow::Result<Services> {
+    let file = arguments.services.as_ref().expect("required with these orchestrators");
+    Ok(Services::read(file, orchestrator)?)
+}
+
+/// What was in force last goes to the adapter before it begins.
+fn restored<A: Adapter>(
+    log: &dyn Log,
+    adapter: &mut A,
+    restore: impl Fn(&mut A, &Outcome) -> bool,
+) -> anyhow::Result<Predecessor> {
+    let predecessor = Predecessor::read(log, adapter.name(), instant::now())?;
+    let count = predecessor.in_force().filter(|outcome| restore(adapter, outcome)).count();
+    tracing::info!(orchestrator = adapter.name(), restored = count, "carrying out");
+    Ok(predecessor)
+}
+
+fn host(
+    log: &dyn Log,
+    adapter: &mut dyn Adapter,
+    predecessor: Predecessor,
+    settings: &Settings,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let mut actuator = Actuator::start(log, predecessor, settings.engine.scaling.decision_ttl, instant::now())?;
+    let mut rounds = Pace::new(ROUND, Instant::now());
+    let mut records = Pace::new(RECORDS, Instant::now());
+    let mut told = None;
+    while !stop.wait(rounds.until_due(Instant::now())) {
+        rounds.take(Instant::now());
+        let now = instant::now();
+        actuator.round(adapter, now)?;
+        if records.take(Instant::now()) {
+            let found = shadows(adapter, now);
+            if told.as_ref() != Some(&found) {
+                inventory::publish(log, adapter, now)?;
+                told = Some(found);
+            }
+        }
+    }
+    tracing::info!(done = ?actuator.counts(), "carried out");
+    actuator.finish()
+}
+
+/// The shadow of each workload that runs: a record that names one which has failed would be waited for.
+fn shadows(adapter: &dyn Adapter, now: EventTime) -> Vec<(WorkloadId, Option<ShadowSettings>)> {
+    let (workloads, _) = adapter.inventory(now);
+    workloads.into_iter().map(|workload| (workload.workload, workload.shadow)).collect()
+}

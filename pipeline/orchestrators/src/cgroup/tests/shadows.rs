@@ -1,0 +1,147 @@
+//! A shadow harms nothing: each test fails without the guard that it is about.
+
+use schemas::Ratio;
+
+use super::*;
+use crate::services::tests::text;
+
+/// A service whose shadow does something else than its primary.
+fn service(primary: &str, shadow: &str, more: &str) -> String {
+    let command = format!("if [ $FORESHADOW_ROLE = shadow ]; then {shadow}; else {primary}; fi");
+    text("web", &command, more)
+}
+
+fn score(group: &Group) -> Option<String> {
+    let door = group.doors().next()?;
+    let pid = std::fs::read_to_string(door).ok()?.lines().next()?.to_owned();
+    std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()
+}
+
+#[test]
+fn it_has_its_share_keeps_it_and_is_killed_first() {
+    let Some(field) = Field::new("share") else { return };
+    let mut adapter = field.start_with_shadow(&text("web", "exec sleep 60", ""));
+    let shadow = field.shadow("web");
+    let limits = || shadow.limits().map(|limits| (limits.quota_us, limits.memory_bytes >> 20));
+    // A quarter of half a core; all of the 32 MiB that are fixed, and a quarter of the other 32.
+    assert_eq!(limits(), Some((12_500, 40)));
+    adapter.apply(&granted("web", 3, 2.0, 96.0), at(3)).expect("taken on");
+    assert_eq!(limits(), Some((50_000, 48)));
+    assert!(within(10, || score(&shadow).as_deref() == Some("1000\n")), "{:?}", score(&shadow));
+    assert!(within(10, || score(&field.group("web/web-0")).as_deref() == Some("0\n")));
+
+    let web = schemas::WorkloadId::new("web").expect("a plain name");
+    let half = ShadowSettings { size_ratio: Ratio::new(0.5), mirrored_share: Ratio::new(1.0) };
+    assert!(adapter.set_shadow(&web, Some(half), at(4)));
+    field.poll(&mut adapter, 4);
+    assert_eq!((limits(), adapter.inventory(at(4)).0[0].shadow), (Some((100_000, 64)), Some(half)));
+    adapter.set_shadow(&web, None, at(5));
+    field.poll(&mut adapter, 5);
+    assert_eq!((shadow.is_empty(), adapter.inventory(at(5)).0[0].shadow), (true, None));
+    adapter.stop();
+}
+
+#[test]
+fn its_memory_ceiling_kills_it_and_it_alone() {
+    let Some(field) = Field::new("ceiling") else { return };
+    // The whole of a file without end, kept in memory.
+    let mut adapter = field.start_with_shadow(&service("exec sleep 60", "exec tail /dev/zero", ""));
+    let primary = field.pids("web/web-0");
+    assert!(within(20, || field.shadow("web").is_empty()), "it has 40 MiB");
+    field.poll(&mut adapter, 3);
+    assert_eq!((adapter.counts().shadows_failed, adapter.counts().shadows_started), (1, 1));
+    assert_eq!(adapter.inventory(at(3)).0[0].shadow, None, "there is none, and the record says so");
+    field.poll(&mut adapter, 4);
+    assert_eq!(adapter.counts().shadows_started, 1, "no other before its next turn");
+    assert_eq!((field.pids("web/web-0"), adapter.counts().restarts), (primary, 0));
+    adapter.stop();
+}
+
+#[test]
+fn it_takes_only_what_others_leave() {
+    let Some(field) = Field::new("weight") else { return };
+    // Both would take all of the first processor, and both may have a whole core.
+    let services = text("web", "exec taskset -c 0 /bin/sh -c 'while :; do :; done'", "")
+        .replace("size_ratio = 0.25", "size_ratio = 1.0")
+        .replace("cpu_cores = 0.5", "cpu_cores = 1.0");
+    let adapter = field.start_with_shadow(&services);
+    let (primary, shadow) = (field.group("web/web-0"), field.shadow("web"));
+    let used = || [&primary, &shadow].map(|group| group.cpu_used_ns().expect("counted"));
+    assert!(within(10, || used()[1] > 0), "it has begun");
+    let before = used();
+    std::thread::sleep(Duration::from_secs(3));
+    let after = used();
+    let [primary, shadow] = [0, 1].map(|index| after[index] - before[index]);
+    // 3 or less against 1024; a tenth is wide. Half would be theirs with equal weights.
+    assert!(shadow * 10 < primary, "{shadow} ns beside {primary} ns");
+    adapter.stop();
+}
+
+#[test]
+fn it_ends_when_its_time_is_over() {
+    let Some(field) = Field::new("expiry") else { return };
+    let mut adapter = field.start_with_shadow(&text("web", "exec sleep 60", "shadow_lives = \"30s\""));
+    field.poll(&mut adapter, 31);
+    assert!(!field.shadow("web").is_empty(), "29 s");
+    field.poll(&mut adapter, 32);
+    assert!(field.shadow("web").is_empty(), "30 s by the adapter's clock");
+    assert_eq!(adapter.counts().shadows_expired, 1);
+    adapter.stop();
+}
+
+#[test]
+fn it_ends_when_its_time_is_over_though_its_adapter_is_gone() {
+    let Some(field) = Field::new("orphan") else { return };
+    let more = "shadow_lives = \"1500ms\"";
+    let adapter = field.start_with_shadow(&text("web", "exec sleep 60", more));
+    drop(adapter); // As in a crash.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!field.shadow("web").is_empty());
+    assert!(within(5, || field.shadow("web").is_empty()), "1.5 s of the machine's clock");
+    assert_eq!(field.pids("web/web-0").len(), 1);
+}
+
+#[test]
+fn a_successor_ends_it() {
+    let Some(field) = Field::new("successor") else { return };
+    let services = text("web", "exec sleep 60", "");
+    drop(field.start_with_shadow(&services)); // As in a crash.
+    assert!(within(10, || !field.shadow("web").is_empty()));
+    let second = field.start(&services);
+    assert!(field.shadow("web").is_empty(), "nobody knows its end");
+    second.stop();
+}
+
+#[test]
+fn it_goes_when_the_host_has_no_room_and_comes_back_when_it_has() {
+    let Some(field) = Field::new("room") else { return };
+    let mut adapter = field.start_with_shadow(&text("web", "exec sleep 60", ""));
+    let primary = field.pids("web/web-0");
+    field.host_was_busy(95);
+    adapter.poll(at(3));
+    assert!(field.shadow("web").is_empty());
+    assert_eq!((adapter.counts().shadows_yielded, field.pids("web/web-0")), (1, primary));
+    for second in 4..=34 {
+        field.poll(&mut adapter, second);
+    }
+    assert_eq!(adapter.counts().shadows_started, 2, "30 s of calm");
+    adapter.stop();
+}
+
+#[test]
+fn one_that_does_nothing_while_its_primary_works_is_ended() {
+    let Some(field) = Field::new("hung") else { return };
+    let services = service(LOOP, "exec sleep 60", "").replace("cpu_cores = 0.5", "cpu_cores = 1.0");
+    let mut adapter = field.start_with_shadow(&services);
+    // It has begun, and will use no more.
+    std::thread::sleep(Duration::from_millis(500));
+    field.poll(&mut adapter, 3);
+    let primary = field.group("web/web-0");
+    let before = primary.cpu_used_ns();
+    assert!(within(20, || primary.cpu_used_ns() > before.map(|ns| ns + 1_100_000_000)), "one core");
+    field.poll(&mut adapter, 62);
+    assert_eq!(adapter.counts().shadows_failed, 0, "59 s");
+    field.poll(&mut adapter, 63);
+    assert_eq!((adapter.counts().shadows_failed, field.shadow("web").is_empty()), (1, true));
+    adapter.stop();
+}

@@ -1,0 +1,175 @@
+//! The orchestrator of containers on this machine, through the Docker Engine API: Docker's own, or Podman's.
+//!
+//! ```text
+//! decisions ─► gate ─► containers with the workload's label ─► update ─► kernel's files read back ─► in force
+//! ```
+//!
+//! A container belongs to a workload by its label `foreshadow.workload=<name>`, and is its shadow where it also has
+//! `foreshadow.role=shadow`. Whoever owns containers starts them; this adapter resizes what runs. What is in force is read
+//! from the containers' control groups: engines go on telling old limits, or none.
+//!
+//! Memory is not lowered below the working set and a tenth. A shadow keeps its share; that it cannot is told, and harms
+//! nothing else.
+//!
+//! Bound: every call ends after [`engine::CALL_MAX`]. A resize takes two to three calls a container.
+
+mod engine;
+mod libpod;
+
+use std::path::Path;
+
+use schemas::{Allocation, Decision, EventTime, Outcome, Pool, Role, Status, Workload};
+
+use crate::answer::{Standing, answer, stranger};
+use crate::cgroup::hierarchy::Hierarchy;
+use crate::limits::{Limits, split, sum};
+use crate::{Adapter, Error, Gate, LocalPolicy, ServiceSpec, Services};
+use engine::{Container, Engine, WORKLOAD_LABEL};
+
+/// What workloads call this orchestrator.
+pub(crate) const NAME: &str = "docker";
+
+/// The containers of an engine on this machine.
+#[derive(Debug)]
+pub struct Docker {
+    engine: Engine,
+    runs: Vec<Run>,
+    pools: Vec<Pool>,
+    gate: Gate,
+}
+
+#[derive(Debug)]
+struct Run {
+    service: ServiceSpec,
+    in_force: Allocation,
+    /// The control group of its primary, where that is one container.
+    group: Option<String>,
+    /// The newest decision that came into force and was not reported yet: it overtook those before it.
+    landed: Option<Outcome>,
+}
+
+impl Docker {
+    /// Connects to the engine behind a socket, and looks at the containers of its services. One whose containers do not run
+    /// is told; its decisions fail until they do.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] when nobody answers, [`Error::NoGroups`] when limits cannot be read on this machine.
+    pub fn connect(services: Services, socket: &Path) -> Result<Self, Error> {
+        let engine = Engine::connect(socket, Hierarchy::of_machine("")?)?;
+        let runs: Result<Vec<Run>, Error> =
+            services.services.into_iter().map(|service| Run::find(service, &engine)).collect();
+        Ok(Self { engine, runs: runs?, pools: services.pools, gate: Gate::default() })
+    }
+
+    /// What was last in force of a workload, where its containers do not tell. False when it does not run here.
+    pub fn restore(&mut self, outcome: &Outcome) -> bool {
+        let known = |run: &&mut Run| run.service.workload.workload == outcome.workload;
+        let found = self.runs.iter_mut().find(known);
+        found.filter(|run| run.group.is_none()).map(|run| run.in_force = outcome.in_force).is_some()
+    }
+}
+
+impl Adapter for Docker {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn inventory(&self, now: EventTime) -> (Vec<Workload>, Vec<Pool>) {
+        let workloads = self.runs.iter().map(|run| run.record(now));
+        (workloads.collect(), self.pools.iter().map(|pool| Pool { time: now, ..pool.clone() }).collect())
+    }
+
+    fn apply(&mut self, decision: &Decision, now: EventTime) -> Option<Outcome> {
+        if decision.orchestrator != NAME {
+            return None;
+        }
+        let Some(run) = self.runs.iter_mut().find(|run| run.service.workload.workload == decision.workload) else {
+            return Some(stranger(NAME, decision, now));
+        };
+        let standing = Standing { adapter: NAME, in_force: run.in_force, policy: run.policy() };
+        let answer = answer(&mut self.gate, standing, decision, now, |granted| run.resize(&self.engine, granted))?;
+        run.landed = answer.landed.or(run.landed.take());
+        Some(answer.told)
+    }
+
+    fn poll(&mut self, _now: EventTime) -> Vec<Outcome> {
+        self.runs.iter_mut().filter_map(|run| run.landed.take()).collect()
+    }
+}
+
+impl Run {
+    /// A service, with the limits that its containers have; those of its file where they have none.
+    fn find(service: ServiceSpec, engine: &Engine) -> Result<Self, Error> {
+        let primaries = primaries(engine.containers(service.name())?);
+        if primaries.is_empty() {
+            tracing::warn!(workload = service.name(), "no container with its label runs");
+        }
+        let limits: Option<Vec<Limits>> = primaries.iter().map(|container| container.group.limits()).collect();
+        let found = limits.filter(|limits| !limits.is_empty()).map(|limits| sum(&limits));
+        let in_force = found.unwrap_or(service.workload.allocation);
+        let group = match primaries.as_slice() {
+            [one] => Some(one.path.clone()),
+            _ => None,
+        };
+        Ok(Self { service, in_force, group, landed: None })
+    }
+
+    fn policy(&self) -> LocalPolicy {
+        let workload = &self.service.workload;
+        LocalPolicy { min: workload.min, max: Some(workload.max), ..LocalPolicy::default() }
+    }
+
+    /// The profiler finds one container by its group; of several, the file says how.
+    fn record(&self, now: EventTime) -> Workload {
+        let mut workload = Workload { time: now, allocation: self.in_force, ..self.service.workload.clone() };
+        workload.target = format!("{WORKLOAD_LABEL}={}", self.service.name());
+        workload.selector.cgroup = workload.selector.cgroup.or_else(|| self.group.clone());
+        workload
+    }
+
+    /// All or nothing: where one container cannot be resized, those before it get back what they had.
+    fn resize(&mut self, engine: &Engine, granted: &Allocation) -> Result<(), (Status, String)> {
+        let failed = |error: Error| (Status::Failed, error.to_string());
+        let containers = engine.containers(self.service.name()).map_err(failed)?;
+        let (shadows, primaries): (Vec<_>, Vec<_>) = containers.into_iter().partition(|one| one.role == Role::Shadow);
+        if primaries.is_empty() {
+            let label = format!("{WORKLOAD_LABEL}={}", self.service.name());
+            return Err((Status::Failed, format!("no container with the label {label} runs: start one")));
+        }
+        let wanted = split(granted, primaries.len());
+        let objection = |(container, limits): (&Container, &Limits)| container.group.objection(limits);
+        if let Some(objection) = primaries.iter().zip(&wanted).find_map(objection) {
+            return Err((Status::Refused, objection));
+        }
+        let before: Vec<Option<Limits>> = primaries.iter().map(|container| container.group.limits()).collect();
+        let set = |(container, limits): (&Container, &Limits)| engine.update(container, limits);
+        if let Err(error) = primaries.iter().zip(&wanted).try_for_each(set) {
+            let known =
+                primaries.iter().zip(&before).filter_map(|(container, limits)| Some((container, limits.as_ref()?)));
+            let put_back = known.map(set).filter_map(Result::err).map(|error| format!("; not put back: {error}"));
+            return Err((Status::Failed, format!("{error}{}", put_back.collect::<String>())));
+        }
+        self.in_force = *granted;
+        self.resize_shadows(engine, &shadows, granted);
+        Ok(())
+    }
+
+    fn resize_shadows(&self, engine: &Engine, shadows: &[Container], primary: &Allocation) {
+        let Some(allocation) = self.service.shadow_allocation(primary) else { return };
+        if shadows.is_empty() {
+            return;
+        }
+        for (container, limits) in shadows.iter().zip(&split(&allocation, shadows.len())) {
+            if let Err(error) = engine.update(container, limits) {
+                tracing::warn!(workload = self.service.name(), %error, "a shadow keeps its old size");
+            }
+        }
+    }
+}
+
+fn primaries(containers: Vec<Container>) -> Vec<Container> {
+    containers.into_iter().filter(|container| container.role != Role::Shadow).collect()
+}
+
+#[cfg(test)]
+mod tests;
