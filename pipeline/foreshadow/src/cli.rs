@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     actuate, bench, completions, demo, evaluate, explain, mirror, models, predictability, profile, retrain, run,
-    settings, sql, tap, validate,
+    service, settings, sql, tap, validate,
 };
 
 /// Keeps every workload supplied with just enough resource, a little ahead of time.
@@ -73,6 +73,9 @@ pub(crate) enum Command {
     Retrain(retrain::Retrain),
     /// Lists models, promotes one, or rolls back to the former.
     Models(models::Models),
+    /// The service of `demo --live`.
+    #[command(hide = true)]
+    Service(service::Service),
     /// Prints completions for a shell.
     Completions(completions::Completions),
 }

@@ -12,6 +12,7 @@ pub(crate) mod predictability;
 pub(crate) mod profile;
 pub(crate) mod retrain;
 pub(crate) mod run;
+pub(crate) mod service;
 pub(crate) mod settings;
 pub(crate) mod sql;
 pub(crate) mod tap;

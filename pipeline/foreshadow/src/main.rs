@@ -57,6 +57,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Predictability(arguments) => commands::predictability::run(arguments),
         Command::Retrain(arguments) => commands::retrain::run(arguments, &settings()?),
         Command::Models(arguments) => commands::models::run(arguments, &settings()?),
+        Command::Service(arguments) => commands::service::run(arguments),
         Command::Completions(arguments) => commands::completions::run(arguments),
     }
 }

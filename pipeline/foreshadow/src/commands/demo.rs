@@ -2,6 +2,7 @@
 //!
 //! The fleet, its adapter and the pipeline meet only through the embedded log, as they would through Kafka.
 
+mod live;
 mod lockstep;
 mod picture;
 mod report;
@@ -34,6 +35,10 @@ const IDLE_AFTER: Duration = Duration::from_secs(3_600);
 /// What the demonstration takes.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
+    /// Runs real processes in control groups of this machine under real load instead, with their shadow and its mirror. It
+    /// needs root; the duration is that of the load, and neither speed nor seed counts.
+    #[arg(long)]
+    pub(crate) live: bool,
     /// How long it runs, in wall time.
     #[arg(long, default_value = "120s")]
     pub(crate) duration: Span,
@@ -60,6 +65,9 @@ pub(crate) struct Demo {
 
 /// Runs the demonstration until its time is up, or until it is interrupted; then the table.
 pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
+    if arguments.live {
+        return live::run(arguments, settings);
+    }
     let log = log(arguments.keep.as_ref(), settings.embedded.log.clone())?;
     let stop = stop::on_signals()?;
     // Nobody reads the features of each second here: those of each minute are enough for `sql` over a kept log.

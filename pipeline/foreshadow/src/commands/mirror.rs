@@ -67,8 +67,13 @@ const REPORTS_MAX: usize = 64;
 pub(crate) fn run(arguments: &Arguments, settings: &Settings) -> anyhow::Result<()> {
     let stop = stop::on_signals()?;
     let log = connect_with_topics(settings)?;
-    let mut serving = Serving::start(arguments, log.as_ref(), settings)?;
-    let ran = serving.run(&stop);
+    serve(arguments, log.as_ref(), settings, &stop)
+}
+
+/// Serves until it is asked to stop.
+pub(crate) fn serve(arguments: &Arguments, log: &dyn Log, settings: &Settings, stop: &Stop) -> anyhow::Result<()> {
+    let mut serving = Serving::start(arguments, log, settings)?;
+    let ran = serving.run(stop);
     ran.and(serving.finish())
 }
 

@@ -58,8 +58,13 @@ pub(crate) fn run(arguments: &Profile, settings: &Settings) -> anyhow::Result<()
     let stop = stop::on_signals()?;
     let log = connect_with_topics(settings)?;
     let host = arguments.host || settings.profiler.host;
-    let mut stream = Stream::start(log.as_ref(), &ProfilerSettings { host, ..settings.profiler.clone() })?;
-    let ran = stream.run(&stop);
+    stream(log.as_ref(), &ProfilerSettings { host, ..settings.profiler.clone() }, &stop)
+}
+
+/// Samples until it is asked to stop.
+pub(crate) fn stream(log: &dyn Log, settings: &ProfilerSettings, stop: &Stop) -> anyhow::Result<()> {
+    let mut stream = Stream::start(log, settings)?;
+    let ran = stream.run(stop);
     ran.and(stream.finish())
 }
 
