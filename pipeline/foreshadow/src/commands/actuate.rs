@@ -4,9 +4,9 @@ mod actuator;
 #[cfg(test)]
 mod fixtures;
 mod fleet;
-mod inventory;
-mod local;
-mod predecessor;
+pub(crate) mod inventory;
+pub(crate) mod local;
+pub(crate) mod predecessor;
 
 use clap::{Args, ValueEnum};
 

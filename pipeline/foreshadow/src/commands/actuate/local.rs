@@ -86,7 +86,8 @@ fn restored<A: Adapter>(
     Ok(predecessor)
 }
 
-fn host(
+/// Carries decisions out until it is asked to stop, and keeps the records right.
+pub(crate) fn host(
     log: &dyn Log,
     adapter: &mut dyn Adapter,
     predecessor: Predecessor,

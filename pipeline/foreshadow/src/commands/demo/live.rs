@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use dataflow::EngineSettings;
-use orchestrators::{Cgroups, HostLimits};
+use orchestrators::{Adapter, Cgroups, HostLimits};
 use profiler::ProfilerSettings;
 use schemas::{Decision, FeatureRecord, Span};
 use services::{Arrivals, Load, Outcome, Second, Shape, Spacing, load};
@@ -25,6 +25,7 @@ use topics::{Log, Start};
 use wire::{Parts, Pipeline};
 
 use super::{Demo, log, picture};
+use crate::commands::actuate::predecessor::Predecessor;
 use crate::commands::actuate::{inventory, local};
 use crate::commands::{mirror, profile};
 use crate::following::Following;
@@ -96,7 +97,10 @@ fn play(
     let profiler = ProfilerSettings { interval: INTERVAL, host: false, ..settings.profiler.clone() };
     let mirroring = stage.mirror();
     let played = thread::scope(|scope| {
-        let adapting = scope.spawn(|| local::host(log, adapter, settings, stop));
+        let adapting = scope.spawn(|| {
+            let predecessor = Predecessor::read(log, adapter.name(), instant::now())?;
+            local::host(log, adapter, predecessor, settings, stop)
+        });
         let profiling = scope.spawn(|| profile::stream(log, &profiler, stop));
         let mirroring = scope.spawn(|| mirror::serve(&mirroring, log, settings, stop));
         let (seconds, told) = mpsc::sync_channel(SECONDS_MAX);

@@ -114,7 +114,8 @@ impl Course {
 
     /// The same for people.
     pub(super) fn text(&self, outcome: &Outcome) -> String {
-        let when = |second: Option<f64>| second.map_or_else(|| "never".to_owned(), |second| format!("after {second:.0} s"));
+        let when =
+            |second: Option<f64>| second.map_or_else(|| "never".to_owned(), |second| format!("after {second:.0} s"));
         let ms = |quantile| {
             let latency = outcome.whole.latency(quantile);
             latency.map_or_else(|| "-".to_owned(), |latency| format!("{:.1} ms", latency.as_secs_f64() * 1e3))
@@ -123,7 +124,13 @@ impl Course {
         let (due, failed) = (outcome.whole.due, outcome.failures.total());
         let _ = writeln!(text, "{due} requests, {failed} failed; p50 {}, p99 {}", ms(0.5), ms(0.99));
         let _ = writeln!(text, "the shadow suffered first {}", when(self.shadow_suffered));
-        let _ = writeln!(text, "the first raise was decided {}; {} up, {} down", when(self.raised), self.raises, self.lowerings);
+        let _ = writeln!(
+            text,
+            "the first raise was decided {}; {} up, {} down",
+            when(self.raised),
+            self.raises,
+            self.lowerings
+        );
         let _ = write!(
             text,
             "the primary suffered {}: throttled for at most {:.0} % of a second, beyond its SLO of {SLO_S} s in {} seconds",
@@ -162,7 +169,13 @@ impl std::fmt::Display for Tick {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some((cores, limit)) = self.cores.zip(self.limit) else { return write!(f, "{:CELLS$}  not read", "") };
         let filled = ((cores / limit * CELLS as f64).round() as usize).min(CELLS);
-        write!(f, "{}{} {cores:.2} of {:<10}", "█".repeat(filled), "░".repeat(CELLS - filled), amount(Resource::Cpu, limit))?;
+        write!(
+            f,
+            "{}{} {cores:.2} of {:<10}",
+            "█".repeat(filled),
+            "░".repeat(CELLS - filled),
+            amount(Resource::Cpu, limit)
+        )?;
         match self.throttled {
             Some(throttled) => write!(f, " throttled {:3.0} %", throttled * 100.0)?,
             None => write!(f, " throttled   ? %")?,
@@ -210,7 +223,10 @@ mod tests {
     fn who_suffers_first_is_kept() {
         let mut course = Course::begin(EventTime::from_millis(10_000));
         let at = |second, primary, shadow| {
-            record(second, &[(Role::Primary, Metric::CpuThrottled, primary), (Role::Shadow, Metric::CpuThrottled, shadow)])
+            record(
+                second,
+                &[(Role::Primary, Metric::CpuThrottled, primary), (Role::Shadow, Metric::CpuThrottled, shadow)],
+            )
         };
         [at(12, 0.0, 0.1), at(15, 0.1, 0.5), at(20, 0.2, 0.6), at(21, 0.3, 0.0)].iter().for_each(|record| {
             course.shown(record);
