@@ -47,11 +47,14 @@ impl Mirror {
         if !faults.is_empty() {
             return Err(Error::Settings(faults));
         }
+        let listener = listen(stage.listen).map_err(|source| Error::Listen { address: stage.listen, source })?;
+        let address = listener.local_addr()?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads).enable_all().build()?;
-        let listener =
-            listen(stage.listen, &runtime).map_err(|source| Error::Listen { address: stage.listen, source })?;
-        let address = listener.local_addr()?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
 
         let audiences = [Audience::Shadow, Audience::Pair].map(|audience| (audience, stage.followers(audience)));
         let (queue, posted) = mpsc::channel(settings.copies_max * audiences.len());
@@ -97,11 +100,10 @@ impl Drop for Mirror {
 }
 
 /// Not by the runtime's own means, which would have to wait: the caller may itself be inside a runtime.
-fn listen(address: SocketAddr, runtime: &Runtime) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
-    let _inside = runtime.enter();
-    TcpListener::from_std(listener)
+    Ok(listener)
 }
 
 fn serve(

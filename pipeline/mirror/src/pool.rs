@@ -45,6 +45,9 @@ struct Idle<B> {
     since: Instant,
 }
 
+/// An answer, or why none came, with the request if nothing of it was written.
+type Attempt<B> = Result<Response<Incoming>, TrySendError<Request<B>>>;
+
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Lost {
@@ -69,10 +72,11 @@ impl<B: Sent> Pool<B> {
 
     /// Sends a request; the answer's head, with its body on the way.
     pub(crate) async fn send(self: &Arc<Self>, mut request: Request<B>) -> Result<Response<Incoming>, Lost> {
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             let sent = match self.upstream.protocol {
                 Protocol::Http1 => self.send_alone(request, attempt).await?,
-                Protocol::Http2 => self.send_shared(request).await?,
+                Protocol::Http2 => self.share().await?.try_send_request(request).await,
             };
             request = match sent {
                 Ok(response) => return Ok(response),
@@ -81,16 +85,12 @@ impl<B: Sent> Pool<B> {
                     _ => return Err(Lost::Broken(self.upstream, error.into_error())),
                 },
             };
+            attempt += 1;
         }
-        unreachable!("the last attempt returns")
     }
 
     /// Over a connection of its own; the last attempt is over a new one.
-    async fn send_alone(
-        self: &Arc<Self>,
-        request: Request<B>,
-        attempt: usize,
-    ) -> Result<Result<Response<Incoming>, TrySendError<Request<B>>>, Lost> {
+    async fn send_alone(self: &Arc<Self>, request: Request<B>, attempt: usize) -> Result<Attempt<B>, Lost> {
         let kept = if attempt < UNSENT_MAX { self.pop_idle() } else { None };
         let mut sender = match kept {
             Some(sender) => sender,
@@ -101,14 +101,6 @@ impl<B: Sent> Pool<B> {
             self.keep(sender);
         }
         Ok(sent)
-    }
-
-    async fn send_shared(
-        &self,
-        request: Request<B>,
-    ) -> Result<Result<Response<Incoming>, TrySendError<Request<B>>>, Lost> {
-        let mut sender = self.share().await?;
-        Ok(sender.try_send_request(request).await)
     }
 
     /// The connection that was used last, so that the others grow old and go.
