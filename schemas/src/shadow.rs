@@ -173,7 +173,7 @@ mod tests {
             evidence.to_string(),
             "the shadow is believed; it runs at 4.00 times the primary's load per core; the knee is 0.62 of the limit \
              (0.58 to 0.67, seen); demand is from the shadow's usage, give or take 8 %; without the shadow it would be \
-             3.500 cores; it suffers 42 s before the primary"
+             3.500 cores; it suffers 42s before the primary"
         );
     }
 }
