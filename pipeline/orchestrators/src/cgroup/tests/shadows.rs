@@ -17,6 +17,11 @@ fn score(group: &Group) -> Option<String> {
     std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()
 }
 
+fn programs(group: &Group) -> Vec<String> {
+    let pids = group.doors().next().and_then(|door| std::fs::read_to_string(door).ok()).unwrap_or_default();
+    pids.lines().filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()).collect()
+}
+
 #[test]
 fn it_has_its_share_keeps_it_and_is_killed_first() {
     let Some(field) = Field::new("share") else { return };
@@ -133,8 +138,9 @@ fn one_that_does_nothing_while_its_primary_works_is_ended() {
     let Some(field) = Field::new("hung") else { return };
     let services = service(LOOP, "exec sleep 60", "").replace("cpu_cores = 0.5", "cpu_cores = 1.0");
     let mut adapter = field.start_with_shadow(&services);
-    // It has begun, and will use no more.
-    std::thread::sleep(Duration::from_millis(500));
+    // It sleeps by now, and will use no more.
+    assert!(within(20, || programs(&field.shadow("web")).iter().any(|program| program == "sleep\n")));
+    std::thread::sleep(Duration::from_millis(200));
     field.poll(&mut adapter, 3);
     let primary = field.group("web/web-0");
     let before = primary.cpu_used_ns();

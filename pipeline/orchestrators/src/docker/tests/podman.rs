@@ -1,5 +1,7 @@
 //! An engine of a test's own, and its containers, gone at the test's end whatever happens.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -70,13 +72,22 @@ impl Podman {
         let mut service = self.command(&["system", "service", "--time=0", &address]);
         let service = service.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.service = Some(service.map_err(|error| error.to_string())?);
-        for _ in 0..500 {
-            if self.socket.exists() {
+        for _ in 0..1_000 {
+            if self.answers().is_ok_and(|answers| answers) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         Err("its service does not begin".to_owned())
+    }
+
+    /// On a busy machine the socket is there seconds before anybody answers, and the first answer is the slowest.
+    fn answers(&self) -> std::io::Result<bool> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(b"GET /version HTTP/1.0\r\nHost: engine\r\n\r\n")?;
+        let mut answer = [0; 16];
+        Ok(stream.read(&mut answer)? > 0)
     }
 
     /// A root of one static program and its usual names.
