@@ -9,7 +9,7 @@ use crate::Error;
 use crate::limits::Limits;
 
 /// One control group's controllers.
-pub(crate) trait Controls: Debug {
+pub(crate) trait Controls: Send + Debug {
     /// The group's folders, one in the tree of each controller. A process is in the group once it is in all of them.
     fn folders(&self) -> &[PathBuf];
 
