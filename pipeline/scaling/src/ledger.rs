@@ -233,6 +233,12 @@ const UNPRICED: &str = "";
 /// The bundle by which offers are compared: one core with 4 GiB, the usual shape of a general-purpose machine.
 const REFERENCE: Allocation = Allocation::new(1.0, 4.0 * 1_073_741_824.0);
 
+/// An amount as the ledger keeps it: 6 × 0.05 cores are 0.3, however the product rounds.
+pub(crate) fn whole(resource: Resource, amount: f64) -> f64 {
+    let unit = UNITS[resource as usize];
+    (amount * unit).round() / unit
+}
+
 fn units(allocation: &Allocation) -> Units {
     let mut units = [0, 0];
     for (index, resource) in Resource::ALL.into_iter().enumerate() {

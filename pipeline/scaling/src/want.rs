@@ -3,6 +3,7 @@
 use schemas::{Allocation, Reason, Resource, Workload};
 
 use crate::Signals;
+use crate::ledger::whole;
 
 /// What the law arrives at for one workload.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +74,7 @@ pub fn fit(workload: &Workload, resource: Resource, amount: f64) -> f64 {
     let step = workload.step.get(resource);
     // Rounding errors of a division must not cost a whole step: 0.3 / 0.1 is 2.9999….
     let steps = (amount / step - ROUNDING_SLACK).ceil().max(0.0);
-    bounded(workload, resource, steps * step)
+    bounded(workload, resource, whole(resource, steps * step))
 }
 
 impl Want {
@@ -145,6 +146,10 @@ mod tests {
         assert_eq!(fit(&workload, Resource::Cpu, 99.0), 8.0);
         // 0.75 is three steps of 0.25 exactly, however the division rounds.
         assert_eq!(fit(&workload, Resource::Cpu, 0.75), 0.75);
+        // Twelve steps of 0.05 are the 0.6 that the ledger grants; a rounding error more would be a shortfall.
+        let fine = Workload { step: Allocation::new(0.05, 1.0), ..workload };
+        assert_ne!(12.0 * 0.05, 0.6);
+        assert_eq!(fit(&fine, Resource::Cpu, 0.58), 0.6);
     }
 
     #[test]
