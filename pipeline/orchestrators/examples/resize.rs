@@ -104,7 +104,9 @@ fn decision(workload: &Workload, at: u64, granted: Allocation) -> Decision {
             price_before: Money::new(0.0),
             price_after: Money::new(0.0),
             remedies: Vec::new(),
+            shadow: None,
         },
+        rollout: None,
     }
 }
 
