@@ -68,6 +68,17 @@ fn a_snapshot_goes_on_with_another_number_of_workers() {
 }
 
 #[test]
+fn features_that_were_told_are_not_made_again_and_all_else_is_as_before() {
+    let (whole, _) = run_on(2, None);
+    let told_before = EventTime::from_millis(START_MS + SECONDS / 2 * 1000);
+    let (found, _) = run_as(2, 2, Start { told_before, ..Start::default() });
+    let is_told = |record: &&OutputRecord| record.noun == Topic::Features.noun() && record.tick < told_before.millis();
+    let expected: Vec<_> = whole.iter().filter(|record| !is_told(record)).collect();
+    assert!(expected.len() < whole.len(), "some had been told");
+    assert!(found.iter().eq(expected), "other records than those that are left");
+}
+
+#[test]
 fn a_cell_of_two_processes_says_the_same_and_takes_snapshots_over() {
     let (whole, snapshots) = run_on(2, None);
     let half = snapshots[snapshots.len() / 2].clone();

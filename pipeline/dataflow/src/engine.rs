@@ -103,7 +103,7 @@ pub struct Start {
     pub snapshots: Option<Sender<Cut>>,
     /// The snapshot to begin from.
     pub restore: Option<Restore>,
-    /// Features and forecasts of ticks before it have been published, and nobody needs them again: they are not made.
+    /// Features of ticks before it have been published, and nobody needs them again: they are not made.
     pub told_before: EventTime,
     /// Whether workers take a step only when [`Engine::step`] says so, one at a time, whatever the clock.
     pub stepped: bool,

@@ -169,7 +169,7 @@ pub(crate) struct Snapshots {
     pub(crate) restore: RefCell<Option<Arc<Restore>>>,
     /// The tick that was restored; zero without a snapshot.
     pub(crate) restored_at: u64,
-    /// Features and forecasts of ticks before it have been published, and nobody needs them again.
+    /// Features of ticks before it have been published, and nobody needs them again.
     pub(crate) told_before: u64,
     /// Stages that have nothing to remember in this worker: ingest, where it reads nothing.
     pub(crate) mute: usize,
@@ -276,7 +276,7 @@ impl Cutter {
         (0..RANGES).flat_map(|range| restore.entries(self.stage, range as u32)).collect()
     }
 
-    /// Features and forecasts of ticks before it need not be told again.
+    /// Features of ticks before it need not be told again.
     pub(crate) fn told_before(&self) -> u64 {
         self.snapshots.told_before
     }

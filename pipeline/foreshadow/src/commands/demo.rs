@@ -36,9 +36,12 @@ const IDLE_AFTER: Duration = Duration::from_secs(3_600);
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
     /// Runs real processes in control groups of this machine under real load instead, with their shadow and its mirror. It
-    /// needs root; the duration is that of the load, and neither speed nor seed counts.
+    /// needs root; the duration is that of the load, the seed that of its arrivals, and speed does not count.
     #[arg(long)]
     pub(crate) live: bool,
+    /// With --live: without a shadow, to see what it is worth.
+    #[arg(long, requires = "live")]
+    pub(crate) without_shadow: bool,
     /// How long it runs, in wall time.
     #[arg(long, default_value = "120s")]
     pub(crate) duration: Span,

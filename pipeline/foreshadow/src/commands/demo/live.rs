@@ -48,9 +48,6 @@ const INTERVAL: Span = Span::from_millis(200);
 /// Requests per second, from the first second to the last.
 const RATES: (u32, u32) = (40, 320);
 
-/// The load is the same in every run.
-const SEED: u64 = 1;
-
 /// Time that the parts have to find each other before the load begins.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -65,7 +62,7 @@ const SECONDS_MAX: usize = 64;
 
 /// Runs the live demonstration; then what came of it.
 pub(super) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
-    let stage = Stage::on_free_ports()?;
+    let stage = Stage::on_free_ports(!arguments.without_shadow)?;
     let mut adapter = Cgroups::new(stage.services()?, SUFFIX, HostLimits::default()).context(ELSEWHERE)?;
     let log = log(arguments.keep.as_ref(), settings.embedded.log.clone())?;
     let stop = stop::on_signals()?;
@@ -107,7 +104,7 @@ fn play(
         let loading = scope.spawn(move || {
             thread::sleep(SETTLING);
             // Who watches may be gone: then nobody counts.
-            stage.load(arguments.duration.duration(), |second| drop(seconds.try_send(second.clone())))
+            stage.load((arguments.duration.duration(), arguments.seed), |second| drop(seconds.try_send(second.clone())))
         });
         let watched = watch(log, &loading, &told, arguments.json, stop);
         stop.request();
@@ -160,10 +157,10 @@ fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>, what: &'static str) ->
 
 impl Stage {
     /// Sends the load through the mirror; tells of each second as it ends.
-    fn load(&self, lasting: Duration, on_second: impl FnMut(&Second)) -> anyhow::Result<Outcome> {
+    fn load(&self, (lasting, seed): (Duration, u64), on_second: impl FnMut(&Second)) -> anyhow::Result<Outcome> {
         let load = Load::new(self.front, "/work").map_err(anyhow::Error::msg)?;
         let shape: Shape = format!("{}..{}", RATES.0, RATES.1).parse().map_err(anyhow::Error::msg)?;
-        let arrivals = Arrivals::new(&shape, lasting, Spacing::Poisson { seed: SEED });
+        let arrivals = Arrivals::new(&shape, lasting, Spacing::Poisson { seed });
         load::run(&load, arrivals, on_second).context("the load generator")
     }
 }

@@ -19,22 +19,23 @@ pub(super) struct Stage {
     /// Where the load goes: the mirror.
     pub(super) front: SocketAddr,
     primary: SocketAddr,
-    shadow: SocketAddr,
+    /// None where the workload runs without one.
+    shadow: Option<SocketAddr>,
 }
 
 impl Stage {
-    /// On ports that nobody has now.
+    /// On ports that nobody has now, with a shadow or without.
     ///
     /// # Errors
     /// When there are none.
-    pub(super) fn on_free_ports() -> anyhow::Result<Self> {
+    pub(super) fn on_free_ports(shadow: bool) -> anyhow::Result<Self> {
         let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let mut addresses = Vec::new();
         for listener in &listeners {
             let listener = listener.as_ref().map_err(|error| anyhow::anyhow!("no free port: {error}"))?;
             addresses.push(listener.local_addr()?);
         }
-        Ok(Self { front: addresses[0], primary: addresses[1], shadow: addresses[2] })
+        Ok(Self { front: addresses[0], primary: addresses[1], shadow: shadow.then_some(addresses[2]) })
     }
 
     /// The services file: this binary serves, with a quarter of a core, and a shadow of a quarter of that under half of its
@@ -45,7 +46,10 @@ impl Stage {
     pub(super) fn services(&self) -> anyhow::Result<Services> {
         let program = std::env::current_exe().context("the path of this binary")?;
         let program = program.to_str().context("the path of this binary is no UTF-8: move it")?;
-        let (primary, shadow) = (self.primary, self.shadow);
+        let primary = self.primary;
+        let listen =
+            self.shadow.map(|shadow| format!("shadow_environment = {{ LISTEN = \"{shadow}\" }}")).unwrap_or_default();
+        let shadow = self.shadow.map_or("", |_| "shadow = { size_ratio = 0.25, mirrored_share = 0.5 }");
         let text = format!(
             r#"
             [[pool]]
@@ -59,7 +63,7 @@ impl Stage {
             [[service]]
             command = [{program:?}, "service"]
             environment = {{ LISTEN = "{primary}" }}
-            shadow_environment = {{ LISTEN = "{shadow}" }}
+            {listen}
             output = "/dev/null"
             shadow_lives = "1h"
             shadow_rests = "1s"
@@ -75,7 +79,7 @@ impl Stage {
             slo_latency_p99 = {SLO_S}
             unmet_cost = 0.95
             idle_cost = 0.05
-            shadow = {{ size_ratio = 0.25, mirrored_share = 0.5 }}
+            {shadow}
             "#
         );
         Services::parse(&text, "cgroup").map_err(|faults| anyhow::anyhow!(faults.join("; ")))
@@ -87,7 +91,7 @@ impl Stage {
             workload: WorkloadId::new(WORKLOAD).expect("a plain name"),
             listen: self.front,
             primary: self.primary.into(),
-            shadow: Some(self.shadow.into()),
+            shadow: self.shadow.map(Into::into),
             canary: None,
             baseline: None,
         }
@@ -100,12 +104,14 @@ mod tests {
 
     #[test]
     fn the_services_can_be_used_and_all_listen_elsewhere() {
-        let stage = Stage::on_free_ports().expect("free ports");
+        let stage = Stage::on_free_ports(true).expect("free ports");
         let services = stage.services().expect("no fault");
         let shadow = services.services[0].workload.shadow.expect("a shadow");
         // Half of the requests on a quarter of the resources.
         assert_eq!(shadow.amplification(), 2.0);
-        let ports = [stage.front, stage.primary, stage.shadow].map(|address| address.port());
+        let ports = [stage.front, stage.primary, stage.shadow.expect("asked for")].map(|address| address.port());
         assert!(ports[0] != ports[1] && ports[1] != ports[2] && ports[0] != ports[2], "{ports:?}");
+        let alone = Stage::on_free_ports(false).expect("free ports").services().expect("no fault");
+        assert_eq!(alone.services[0].workload.shadow, None);
     }
 }
