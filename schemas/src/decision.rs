@@ -113,7 +113,7 @@ pub struct Evidence {
     pub actuation_delay_ms: Option<u64>,
     /// Largest safe utilisation.
     pub knee: Ratio,
-    /// Whether the shadow has shown the knee; otherwise it is the profile's prior.
+    /// Whether the shadow has shown the knee; otherwise the primary has, or it is the profile's prior.
     pub knee_from_shadow: bool,
     /// The shadow's amplification k; none without a shadow.
     pub amplification: Option<f64>,

@@ -110,14 +110,6 @@ impl Criterion {
     }
 }
 
-impl RolloutAction {
-    /// Whether somebody has something to do.
-    #[must_use]
-    pub const fn changes(self) -> bool {
-        !matches!(self, Self::Hold | Self::Refuse)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,6 +72,8 @@ impl Memory {
 
     /// Remembers a finite value.
     pub(crate) fn learn(&mut self, value: f64) {
+        // As it is kept: else rounding would widen the range at every repeat of an extreme.
+        let value = f64::from(value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32);
         if self.current.steps >= self.generation_steps {
             self.before = std::mem::take(&mut self.current);
         }
@@ -189,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_extreme_is_stored_once() {
+        // 0.7 is less as a single float, and would be a new extreme each time.
+        let memory = filled((0..2000).map(|step| [0.0, 0.4, 0.6, 0.7][step % 4]));
+        assert_eq!(memory.current.values.len(), 4);
+    }
+
+    #[test]
     fn what_was_last_seen_two_generations_ago_is_new_again() {
         let mut memory = Memory::new(100);
         memory.learn(9.0);
@@ -204,7 +213,7 @@ mod tests {
     proptest! {
         #[test]
         fn bounded_and_ascending_and_never_far_from_exact(values in prop::collection::vec(-1e6..1e6f64, 1..3000)) {
-            // As they are kept.
+            // Ends are as they are kept.
             let values: Vec<f64> = values.iter().map(|value| f64::from(*value as f32)).collect();
             let memory = filled(values.iter().copied());
             let stored = &memory.current.values;

@@ -25,7 +25,8 @@ use crate::{Commit, OutputRecord, Receipt};
 /// How often a blocked egress looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Closed ticks of features that may wait to be written as JSON, which one thread does beside the workers.
+/// Batches of closed ticks of features that may wait to be written as JSON, which one thread does beside the workers; a
+/// batch holds what closed in one activation.
 const CLOSED_MAX: usize = 1;
 
 /// Where the commits of both go.

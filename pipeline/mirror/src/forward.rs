@@ -38,6 +38,17 @@ pub(crate) struct Proxy {
     tunnels: Arc<Semaphore>,
 }
 
+/// A request without an answer so far: dropped as that, it counts as an error.
+struct Unanswered<'a>(Option<&'a Gauge>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(gauge) = self.0.take() {
+            gauge.record(None, true);
+        }
+    }
+}
+
 impl Proxy {
     /// A proxy that has nothing to do yet.
     pub(crate) fn new(settings: MirrorSettings, stage: Stage, lines: Vec<Arc<Line>>) -> Self {
@@ -62,7 +73,10 @@ impl Proxy {
         if request.method() == Method::CONNECT {
             return Ok(ours(StatusCode::NOT_IMPLEMENTED, "CONNECT is not served here: this is a reverse proxy"));
         }
+        // A client that leaves before its answer ends this here.
+        let mut left = Unanswered(Some(&self.gauge));
         let answer = self.forward(client, request, began).await;
+        left.0 = None;
         let error = answer.status().is_server_error();
         self.gauge.record(Some(began.elapsed()), error);
         Ok(answer)

@@ -70,6 +70,7 @@ pub(crate) fn aim(uri: &Uri, headers: &mut HeaderMap, upstream: Upstream) -> Res
     match upstream.protocol {
         Protocol::Http1 => {
             headers.insert(header::HOST, host);
+            join_cookies(headers);
         }
         Protocol::Http2 => {
             headers.remove(header::HOST);
@@ -78,6 +79,16 @@ pub(crate) fn aim(uri: &Uri, headers: &mut HeaderMap, upstream: Upstream) -> Res
         }
     }
     Uri::from_parts(parts)
+}
+
+/// Cookies in one field: clients of HTTP/2 may send several, which many servers of HTTP/1.1 do not take (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(all) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, all);
+    }
 }
 
 /// Whom the client meant: what stands in the target counts before the header, and where neither does, the upstream.

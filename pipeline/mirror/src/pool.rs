@@ -126,6 +126,9 @@ impl<B: Sent> Pool<B> {
             let ready = sender.ready().await.is_ok();
             let Some(pool) = pool.upgrade().filter(|_| ready) else { return };
             let mut idle = pool.lock();
+            // In the order of their age.
+            let old = idle.iter().take_while(|one| one.since.elapsed() > pool.idle_max).count();
+            idle.drain(..old);
             if idle.len() < IDLE_MAX {
                 idle.push(Idle { sender, since: Instant::now() });
             }

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -62,11 +63,23 @@ fn connect(
     // Answers are small: without this each would wait for the acknowledgement of the one before.
     _ = stream.set_nodelay(true);
     let proxy = Arc::clone(proxy);
-    let answer = service_fn(move |request| Arc::clone(&proxy).answer(client, request));
+    // The protocol is read from the first bytes without a limit of time: a client that says nothing must not keep a place.
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&asked);
+    let answer = service_fn(move |request| {
+        told.store(true, Ordering::Relaxed);
+        Arc::clone(&proxy).answer(client, request)
+    });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer).into_owned();
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = watched.await {
+        tokio::pin!(watched);
+        let ended = match tokio::time::timeout(HEAD_TIMEOUT, &mut watched).await {
+            Ok(ended) => ended,
+            Err(_) if !asked.load(Ordering::Relaxed) => return,
+            Err(_) => watched.await,
+        };
+        if let Err(error) = ended {
             tracing::debug!(%client, %error, "a connection broke off");
         }
         drop(place);

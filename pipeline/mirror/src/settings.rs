@@ -37,7 +37,7 @@ pub struct MirrorSettings {
     pub copies_bytes_max: usize,
     /// How long a follower may take for an exchange as a whole. Default 5s. Safe range 100ms to 1m.
     pub follower_timeout: Span,
-    /// How long the primary may take until the head of its answer; then the client gets 504. Default 1m. Safe range 100ms
+    /// How long a request may take until the head of its answer, its upload included; then the client gets 504. Default 1m. Safe range 100ms
     /// to 1h.
     pub primary_timeout: Span,
     /// How long a connection may take to be made. Default 2s. Safe range 10ms to 1m.

@@ -90,7 +90,7 @@ pub struct Counts {
 
 impl Cgroups {
     /// Takes the groups of this machine; nothing runs yet. `suffix` tells several adapters apart, which have groups of
-    /// their own: "" or such as "-blue".
+    /// their own: "" or such as "-blue". Their workloads must have other names all the same: patterns do not tell them apart.
     ///
     /// # Errors
     /// [`Error::NoGroups`], [`Error::Taken`] when another adapter has them, [`Error::File`] when they cannot be written.

@@ -42,6 +42,8 @@ pub struct Docker {
 struct Run {
     service: ServiceSpec,
     in_force: Allocation,
+    /// Whether the kernel told so.
+    is_read: bool,
     /// The control group of its primary, where that is one container.
     group: Option<String>,
     /// The newest decision that came into force and was not reported yet: it overtook those before it.
@@ -61,11 +63,13 @@ impl Docker {
         Ok(Self { engine, runs: runs?, pools: services.pools, gate: Gate::default() })
     }
 
-    /// What was last in force of a workload, where its containers do not tell. False when it does not run here.
+    /// What was last in force of a workload, where its containers do not tell. False when they do, it does not run here, or has bounds that do not hold that.
     pub fn restore(&mut self, outcome: &Outcome) -> bool {
         let known = |run: &&mut Run| run.service.workload.workload == outcome.workload;
         let found = self.runs.iter_mut().find(known);
-        found.filter(|run| run.group.is_none()).map(|run| run.in_force = outcome.in_force).is_some()
+        let may_be =
+            |run: &&mut Run| !run.is_read && run.policy().objection(&outcome.in_force, &outcome.in_force).is_none();
+        found.filter(may_be).map(|run| run.in_force = outcome.in_force).is_some()
     }
 }
 
@@ -106,12 +110,13 @@ impl Run {
         }
         let limits: Option<Vec<Limits>> = primaries.iter().map(|container| container.group.limits()).collect();
         let found = limits.filter(|limits| !limits.is_empty()).map(|limits| sum(&limits));
+        let is_read = found.is_some();
         let in_force = found.unwrap_or(service.workload.allocation);
         let group = match primaries.as_slice() {
             [one] => Some(one.path.clone()),
             _ => None,
         };
-        Ok(Self { service, in_force, group, landed: None })
+        Ok(Self { service, in_force, is_read, group, landed: None })
     }
 
     fn policy(&self) -> LocalPolicy {

@@ -117,6 +117,7 @@ struct Tally {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Silence {
     answers: u32,
+    latency: u32,
     cpu: u32,
     memory: u32,
 }
@@ -184,6 +185,8 @@ impl Canary {
         let served = weigh(self.baseline.served, self.canary.served);
         self.quantiles.iter_mut().for_each(|quantile| quantile.close(served, &self.histogram));
         let (ours, theirs) = (self.baseline.or(&baseline), self.canary.or(&canary));
+        let timed = self.baseline.served.min(self.canary.served) > 0;
+        let latency = timed || baseline.latency_p99.is_some() && canary.latency_p99.is_some();
         let answered = (ours.answers(), theirs.answers());
         if self.baseline.served + self.canary.served == 0 {
             self.settle_p99(&baseline, &canary);
@@ -202,7 +205,7 @@ impl Canary {
         }
         let working_sets = baseline.memory_bytes.zip(canary.memory_bytes);
         self.memory.close(working_sets);
-        self.silence.note(answered.0 > 0 && answered.1 > 0, difference.is_some(), working_sets.is_some());
+        self.silence.note([answered.0 > 0 && answered.1 > 0, latency, difference.is_some(), working_sets.is_some()]);
         (self.baseline, self.canary) = (Tally::default(), Tally::default());
         self.regressed |= report::ln_evidence(&self.evidence(), &self.settings) >= report::ln_sure(&self.settings);
     }
@@ -276,11 +279,12 @@ impl Canary {
 
     /// What is needed and was missing for too long.
     fn unread(&self) -> Option<&'static str> {
-        let Silence { answers, cpu, memory } = self.silence;
+        let Silence { answers, latency, cpu, memory } = self.silence;
         let needed = |criterion| self.settings.rule(criterion).needed;
         let late = |ticks: u32| ticks >= self.settings.silent_ticks;
         match () {
             () if late(answers) => Some("answers"),
+            () if needed(Criterion::LatencyP99) && late(latency) => Some("readings of latency"),
             () if needed(Criterion::Cpu) && late(cpu) => Some("readings of CPU"),
             () if needed(Criterion::MemoryGrowth) && late(memory) => Some("readings of memory"),
             () => None,
@@ -306,10 +310,12 @@ impl Tally {
 }
 
 impl Silence {
-    fn note(&mut self, answers: bool, cpu: bool, memory: bool) {
-        let next = |ticks: u32, read: bool| if read { 0 } else { ticks.saturating_add(1) };
-        *self =
-            Self { answers: next(self.answers, answers), cpu: next(self.cpu, cpu), memory: next(self.memory, memory) };
+    /// What both sides gave in a tick: answers, latency, CPU, memory.
+    fn note(&mut self, read: [bool; 4]) {
+        let Self { answers, latency, cpu, memory } = self;
+        for (silent, read) in [answers, latency, cpu, memory].into_iter().zip(read) {
+            *silent = if read { 0 } else { silent.saturating_add(1) };
+        }
     }
 }
 

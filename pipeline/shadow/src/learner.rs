@@ -101,6 +101,7 @@ impl Learner {
     /// Takes in one tick of the pair, and says what its load takes.
     pub fn observe(&mut self, tick: &PairTick<'_>) -> Work {
         self.follow_generation(tick.generation);
+        self.carried.pass();
         self.has_shadow |= tick.has_shadow();
         let shadow = self.believed(tick);
         let late = tick.slo_latency.zip(tick.primary.latency).is_some_and(|(slo, latency)| latency > slo);
@@ -113,7 +114,9 @@ impl Learner {
             }
         }
         let suffers = |role: &RoleTick| role.saturated() || role.throttles();
-        self.lead.observe(tick.now_ms, late || suffers(&tick.primary), shadow.as_ref().map(suffers));
+        // A busy host slows the shadow first, which says nothing of the load.
+        let undisturbed = shadow.as_ref().filter(|_| tick.host.dirt().is_none());
+        self.lead.observe(tick.now_ms, late || suffers(&tick.primary), undisturbed.map(suffers));
         self.refit(tick);
         self.work(&tick.primary)
     }
@@ -201,9 +204,22 @@ impl Learner {
             return None;
         }
         let shadow = tick.shadow.as_ref();
+        // Read whether or not it is believed: a shadow whose cost was another could never be believed again.
+        if let Some(shadow) = shadow.filter(|_| tick.host.dirt().is_none()) {
+            self.compare(shadow);
+        }
         let trust = self.trust.observe(&tick.primary, shadow, tick.mirrored_share, self.mix.usual());
         let hopeful = matches!(trust, ShadowTrust::Trusted | ShadowTrust::Unproven);
         tick.shadow.filter(|shadow| hopeful && shadow.is_read())
+    }
+
+    /// What a request costs the shadow, over what it costs the primary.
+    fn compare(&mut self, shadow: &RoleTick) {
+        // A saturated shadow's cost is its limit's, not its requests'.
+        let expected = shadow.requests.and_then(|requests| self.curve.cores(requests));
+        if let (false, Some(cores), Some(expected)) = (shadow.saturated(), shadow.cores, expected) {
+            self.mix.observe(cores, expected);
+        }
     }
 
     /// Whether the tick says something of the shadow under its share of the load; counted where it does not.
@@ -211,11 +227,6 @@ impl Learner {
         if shadow.limit_cores.is_none() || shadow.cores.is_none() {
             self.discarded.count(Dirt::MissingReading);
             return false;
-        }
-        // A saturated shadow's cost is its limit's, not its requests'.
-        let expected = shadow.requests.and_then(|requests| self.curve.cores(requests));
-        if let (false, Some(cores), Some(expected)) = (shadow.saturated(), shadow.cores, expected) {
-            self.mix.observe(cores, expected);
         }
         let unequal = self.mix.is_unequal();
         if unequal {

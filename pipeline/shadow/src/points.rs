@@ -108,7 +108,8 @@ impl Points {
     pub(crate) fn rest(&self, role: Role) -> Option<f64> {
         let sizes = self.sizes.iter().filter(|size| size.role == role);
         let newest = sizes.max_by_key(|size| size.seen_ms)?;
-        newest.bins.iter().find(|bin| bin.ticks >= TICKS_MIN).map(|bin| bin.latency)
+        let fresh = |bin: &&Bin| newest.seen_ms.saturating_sub(bin.seen_ms) < STALE_MS;
+        newest.bins.iter().filter(fresh).find(|bin| bin.ticks >= TICKS_MIN).map(|bin| bin.latency)
     }
 
     fn size(&mut self, now_ms: u64, role: Role, cores: f64) -> &mut Size {

@@ -64,7 +64,7 @@ impl Sizing {
         let by_latency = lessons.headroom.is_some() || lessons.confident().is_some();
         let alone_counts = self.paired.is_some() && !self.trusted;
         if work <= 0.0 || !(by_latency || alone_counts) {
-            return lessons.knee;
+            return self.paired.as_ref().filter(|_| self.trusted).unwrap_or(&self.alone).knee;
         }
         Safe { utilisation: Ratio::new(work / self.demand(work)), seen: by_latency || lessons.knee.seen }
     }

@@ -11,7 +11,7 @@
 //! counts only while the shadow is itself not saturated. Readings of the shadow are means over the last [`MEMORY`] ticks, for
 //! a small share of few requests is noisy.
 //!
-//! State: six numbers.
+//! State: six numbers, and how long ago they were read.
 
 use schemas::DemandSource;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub(crate) struct Carried {
     requests: Recent,
     cores: Recent,
     share: f64,
+    /// Ticks since it was read.
+    unread: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,11 +58,20 @@ struct Recent {
 }
 
 impl Carried {
+    /// A tick begins. What was read longer ago than the means remember is no longer the load.
+    pub(crate) fn pass(&mut self) {
+        self.unread += 1.0;
+        if self.unread > MEMORY {
+            *self = Self::default();
+        }
+    }
+
     /// Takes in a tick of the shadow under the mirrored share `share`.
     pub(crate) fn observe(&mut self, shadow: &RoleTick, share: f64) {
         if share != self.share {
             *self = Self { share, ..Self::default() };
         }
+        self.unread = 0.0;
         if let Some(requests) = shadow.requests {
             self.requests.observe(requests);
         }

@@ -3,10 +3,10 @@
 use crate::dice::mix;
 use crate::server::{Work, parameter};
 
-/// Most rounds of one request: about a second of a core, after which a client has given up.
+/// Most rounds of one request: some four seconds of a core, after which a client has given up.
 const ROUNDS_MAX: u64 = 1_000_000_000;
 
-/// Hashes `/work?rounds=N` times, or as often as it was told to; one round takes about 1.5 ns of a core.
+/// Hashes `/work?rounds=N` times, or as often as it was told to; one round takes some 4 ns of a core.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu {
     rounds: u64,

@@ -23,7 +23,7 @@ enum Command {
     Cpu {
         #[command(flatten)]
         at: At,
-        /// Rounds of hashing a request; a million takes about 1.5 ms of a core.
+        /// Rounds of hashing a request; a million takes some 4 ms of a core.
         #[arg(long, default_value_t = 1_000_000)]
         rounds: u64,
     },

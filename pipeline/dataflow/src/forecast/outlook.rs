@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::forecast::lstm::Batch;
 use scaling::{Remedies, Signal, Signals};
-use schemas::{EventTime, Metric, Resource, Role, RolloutTurn, ShadowEvidence, Workload};
+use schemas::{EventTime, Metric, Resource, Role, RolloutTurn, ShadowEvidence, ShadowTrust, Workload};
 use serde::{Deserialize, Serialize};
 use shadow::{Host, Learner, PairTick, Sizing, Work};
 
@@ -77,6 +77,7 @@ impl Outlook {
             slo_latency: slo,
             // Samples say nothing of the host as a whole.
             host: Host::default(),
+            // Records say nothing of the image: another object is another generation, and new code shows by decay.
             generation: &record.target,
         });
         let sizing = self.learner.sizing(slo);
@@ -132,7 +133,7 @@ impl Outlook {
             horizon_ms: u64::from(self.horizon_steps) * step_ms,
             actuation_delay_ms: pair.delay_ms,
             knee: safe.utilisation,
-            knee_from_shadow: safe.seen,
+            knee_from_shadow: safe.seen && shadow.as_ref().is_some_and(|shadow| shadow.trust == ShadowTrust::Trusted),
             cpu: Signal { usage, demand: work.cores.map(cores), censored: work.censored, ..self.cpu.signal(cores) },
             memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             remedies: alarm::in_force(&mut self.remedies, tick),

@@ -38,7 +38,8 @@ impl Trial {
         let read = if both { std::mem::replace(&mut self.read, now) } else { self.read };
         let gone = read.plus(GONE_MS) <= now;
         let turn = match &mut self.canary {
-            Some(_) if gone && !both => {
+            // While it is on its way silence rolls it back first.
+            Some(_) if gone && !both && !self.rollout.is_running() => {
                 self.canary = None;
                 return None;
             }

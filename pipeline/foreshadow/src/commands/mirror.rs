@@ -84,6 +84,8 @@ struct Serving {
     reports: Receiver<Report>,
     batches: Batches,
     outbox: Outbox,
+    /// Whether it was told that readings cannot be published.
+    is_told: bool,
 }
 
 impl Serving {
@@ -105,7 +107,7 @@ impl Serving {
         if arguments.shadow.is_some() && share.ratio().is_none() {
             tracing::warn!(%workload, "nothing is mirrored yet: its record on the topic of workloads has no shadow");
         }
-        Ok(Self { mirror, share, reports, batches: Batches::new(source), outbox })
+        Ok(Self { mirror, share, reports, batches: Batches::new(source), outbox, is_told: false })
     }
 
     /// Serves until it is asked to stop.
@@ -116,11 +118,18 @@ impl Serving {
         while !stop.wait(TURN) {
             let now = Instant::now();
             if refreshing.take(now) {
-                self.share.refresh()?;
-                self.renew();
+                // Whatever becomes of the log, the primary is served: a share that is not renewed expires.
+                match self.share.refresh() {
+                    Ok(()) => self.renew(),
+                    Err(error) => tracing::error!(%error, "nothing is mirrored any more: mend the log and start again"),
+                }
             }
             self.publish(now);
-            self.outbox.check()?;
+            if let Err(error) = self.outbox.check()
+                && !std::mem::replace(&mut self.is_told, true)
+            {
+                tracing::error!(%error, "readings are published no more: mend the log and start again");
+            }
             if telling.take(now) {
                 self.tell();
             }

@@ -38,12 +38,15 @@ impl Backoff {
         let doublings = (self.failures - 1).min(MOST_MS.ilog2());
         let delay_ms = (FIRST_MS << doublings).min(MOST_MS);
         self.due = now.plus(delay_ms);
+        // Counted from here where it cannot be started, too.
+        self.started = now;
         delay_ms
     }
 
     /// Whether it may be started.
     pub(super) fn is_due(&self, now: EventTime) -> bool {
-        now >= self.due
+        // Or the clock was put back.
+        now >= self.due || now.plus(MOST_MS) < self.due
     }
 }
 

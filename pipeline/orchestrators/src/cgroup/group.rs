@@ -17,10 +17,10 @@ pub(crate) struct Group {
 }
 
 /// How long killed processes may take to be gone: exits that free gigabytes take some 100 ms.
-const GONE_MAX: Duration = Duration::from_secs(2);
+pub(super) const GONE_MAX: Duration = Duration::from_secs(2);
 
 /// Between two looks at whether they are.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What an instance keeps beside its working set, as a share of it: as much as a request, or a collection of garbage, may
 /// add at once.

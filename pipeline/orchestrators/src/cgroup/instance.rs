@@ -1,11 +1,12 @@
 //! One instance: a control group, and the process in it that is started again when it ends.
 
 use std::process::Child;
+use std::time::Instant;
 
 use schemas::EventTime;
 
 use super::backoff::Backoff;
-use super::group::Group;
+use super::group::{GONE_MAX, Group, LOOK_EVERY};
 use super::process::{Part, start};
 use crate::Error;
 use crate::services::ServiceSpec;
@@ -38,7 +39,7 @@ impl Instance {
         match self.child.as_mut().map(Child::try_wait) {
             Some(Ok(None)) => true,
             Some(ended) => {
-                tracing::info!(?ended, "a process ended");
+                tracing::info!(?ended, group = ?self.group, "a process ended");
                 self.child = None;
                 self.group.end();
                 false
@@ -70,9 +71,12 @@ impl Instance {
     /// Ends what runs, at once. False when it could not be ended.
     pub(super) fn end(&mut self) -> bool {
         if let Some(mut child) = self.child.take() {
-            // It may not be in its group yet. Waiting is short: a killed process ends.
+            // It may not be in its group yet. A killed process ends soon, unless its disk hangs.
             let _ended = child.kill();
-            let _reaped = child.wait();
+            let began = Instant::now();
+            while matches!(child.try_wait(), Ok(None)) && began.elapsed() < GONE_MAX {
+                std::thread::sleep(LOOK_EVERY);
+            }
         }
         self.group.end()
     }

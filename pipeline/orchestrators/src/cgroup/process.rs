@@ -27,9 +27,9 @@ pub(super) struct Part {
     pub(super) lives: Option<Duration>,
 }
 
-/// Its arguments are a score for the kernel's killer, the group's files, `--`, and the program with its arguments.
+/// Its arguments are a score for the kernel's killer (only a shadow must have it: to lower one takes a right), the group's files, `--`, and the program with its arguments.
 const PLACE: &str = r#"
-echo "$1" > /proc/self/oom_score_adj || exit 125
+echo "$1" > /proc/self/oom_score_adj || [ "$1" = 0 ] || exit 125
 shift
 while [ "$1" != -- ]; do
     echo $$ > "$1" || exit 125

@@ -118,6 +118,12 @@ impl Rollout {
         }
     }
 
+    /// Whether a new version is on its way.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running { .. })
+    }
+
     /// Begins with a new version, unless one is under way, or the last one has just failed, or too many have begun of late.
     pub fn start(&mut self, now: EventTime) -> RolloutTurn {
         let window = self.settings.starts_window_ms;

@@ -68,12 +68,6 @@ impl Second {
         let some = !self.latency_us.is_empty();
         some.then(|| Duration::from_micros(self.latency_us.value_at_quantile(quantile)))
     }
-
-    /// Answers per second.
-    #[must_use]
-    pub fn answered_per_second(&self) -> f64 {
-        self.answered as f64 / self.lasted.as_secs_f64()
-    }
 }
 
 impl fmt::Display for Second {

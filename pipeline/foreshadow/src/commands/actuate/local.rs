@@ -105,8 +105,14 @@ pub(crate) fn host(
         if records.take(Instant::now()) {
             let found = shadows(adapter, now);
             if told.as_ref() != Some(&found) {
-                inventory::publish(log, adapter, now)?;
-                told = Some(found);
+                match inventory::publish(log, adapter, now) {
+                    Ok(()) => told = Some(found),
+                    // At the beginning it is a fault of the settings; later the log is away, and what runs is kept running.
+                    Err(error) if told.is_some() => {
+                        tracing::warn!(%error, "the records are put right at the next look")
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
     }

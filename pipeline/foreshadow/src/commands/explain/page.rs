@@ -116,7 +116,8 @@ fn law(explained: &Explained) -> Table {
     let delay = evidence.actuation_delay_ms.map_or("no outcome has shown an actuation delay yet".to_owned(), |delay| {
         format!("the actuation delay that outcomes have shown is {}", Span::from_millis(delay))
     });
-    let knee = if evidence.knee_from_shadow { "shown by the shadow" } else { "the profile's prior" };
+    let knee =
+        if evidence.knee_from_shadow { "shown by the shadow" } else { "the primary's own, or the profile's prior" };
     let shadow = evidence.amplification.map_or("no shadow".to_owned(), |k| {
         format!("the shadow runs at k = {k:.2} times the primary's load per unit of resource")
     });

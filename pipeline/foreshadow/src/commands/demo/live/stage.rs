@@ -8,8 +8,8 @@ use schemas::WorkloadId;
 
 use crate::commands::mirror::Arguments;
 
-/// The workload.
-pub(super) const WORKLOAD: &str = "web";
+/// The workload: a name of its own, for `actuate` without a suffix would take another's groups of that name for its own.
+pub(super) const WORKLOAD: &str = "demo-web";
 
 /// The 99th percentile that it has to meet, in seconds.
 pub(super) const SLO_S: f64 = 0.25;
