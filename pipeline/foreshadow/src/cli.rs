@@ -75,7 +75,7 @@ pub(crate) enum Command {
     Models(models::Models),
     /// The service of `demo --live`.
     #[command(hide = true)]
-    Service(service::Service),
+    Service(service::Arguments),
     /// Prints completions for a shell.
     Completions(completions::Completions),
 }

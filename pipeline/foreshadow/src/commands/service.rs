@@ -12,7 +12,7 @@ use services::{Cpu, Server};
 
 /// What the service takes.
 #[derive(Args, Debug)]
-pub(crate) struct Service {
+pub(crate) struct Arguments {
     /// Where it listens.
     #[arg(long, env = "LISTEN")]
     pub(crate) listen: SocketAddr,
@@ -25,7 +25,7 @@ pub(crate) struct Service {
 const THREADS: NonZero<usize> = NonZero::new(4).expect("not zero");
 
 /// Serves until the process is ended.
-pub(crate) fn run(arguments: &Service) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (listen, cpu) = (arguments.listen, Cpu::new(arguments.rounds));
     let server = Server::start(listen, THREADS, Arc::new(cpu)).with_context(|| listen.to_string())?;
     server.run();

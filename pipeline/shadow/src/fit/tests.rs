@@ -3,7 +3,7 @@
 use super::*;
 
 /// Latency in seconds over cores and utilisation.
-type Service<'a> = &'a dyn Fn(f64, f64) -> f64;
+type Program<'a> = &'a dyn Fn(f64, f64) -> f64;
 
 /// Points of a primary of `cores` between two utilisations, and of a shadow a tenth as large between two others.
 fn points(cores: f64, latency: impl Fn(f64, f64) -> f64) -> Vec<Point> {
@@ -101,7 +101,7 @@ fn services_that_follow_no_candidate_are_known_within_a_tenth_and_covered() {
     let soft = |cores: f64, rho: f64| 0.02 + 0.01 * (3.0 - (1.0 - rho) * (20.0 * cores / rho).sqrt()).max(0.0).powi(2);
     let contended = |_: f64, rho: f64| 0.02 / (1.0 - 0.4 * rho - 0.35 * rho * rho);
     let between = |cores: f64, rho: f64| 0.02 + 0.012 / (cores.powf(0.75) * (1.0 - rho).powf(1.3));
-    let services: [(Service<'_>, f64); 3] = [(&soft, 0.04), (&contended, 0.04), (&between, 0.045)];
+    let services: [(Program<'_>, f64); 3] = [(&soft, 0.04), (&contended, 0.04), (&between, 0.045)];
     let (mut errors, mut covered) = (Vec::new(), 0);
     for (latency, slo) in services {
         for cores in [2.0, 4.0, 8.0] {
