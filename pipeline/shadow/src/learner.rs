@@ -26,8 +26,8 @@ const CALM_AFTER: u32 = 5;
 /// time doubles the allocation in about three decisions.
 const PROBE: f64 = 1.25;
 
-/// Half a minute: latency's points move little in less.
-const REFIT_MS: u64 = 30_000;
+/// A minute: latency's points move little in less, and ten thousand workloads then take a tenth of a core.
+const REFIT_MS: u64 = 60_000;
 
 /// How far beyond the primary's room a shadow is let: points on both sides of the crossing tell where it is.
 const BREACH: f64 = 1.5;
@@ -265,7 +265,8 @@ impl Learner {
     }
 
     fn refit(&mut self, tick: &PairTick<'_>) {
-        let due = tick.now_ms.saturating_sub(self.fitted_ms) >= REFIT_MS;
+        let turn = |at_ms: u64| (at_ms + tick.phase_ms) / REFIT_MS;
+        let due = turn(tick.now_ms) != turn(self.fitted_ms);
         let Some(cores) = tick.primary.limit_cores.filter(|cores| due && *cores > 0.0) else { return };
         self.fitted_ms = tick.now_ms;
         let fit = |points: Vec<_>| Fitted::of(&points, cores, tick.slo_latency);

@@ -30,6 +30,9 @@ pub struct RoleTick {
 pub struct PairTick<'a> {
     /// Event time, in milliseconds.
     pub now_ms: u64,
+    /// By how much its turns come before those of others, in milliseconds: what is done now and then is then not done for all
+    /// workloads at once.
+    pub phase_ms: u64,
     /// The primary; all none when it was not read.
     pub primary: RoleTick,
     /// The shadow; none when it was not read.

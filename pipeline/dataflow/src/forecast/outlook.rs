@@ -17,6 +17,9 @@ use crate::alert::Alert;
 use crate::keys::phase_ms;
 use crate::records::{Pair, Pairs, RoleTick};
 
+/// Workloads' steps begin a tick apart, within a step of ten seconds as a rule; their fits, each a minute, six times as far.
+const REFITS_APART: u64 = 6;
+
 /// What is known of one workload's demand.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Outlook {
@@ -71,6 +74,7 @@ impl Outlook {
         let slo = record.slo_latency_p99.map(schemas::Seconds::get);
         let work = self.learner.observe(&PairTick {
             now_ms: tick,
+            phase_ms: self.phase_ms * REFITS_APART,
             primary: primary.map(role_tick).unwrap_or_default(),
             shadow: shadow.map(role_tick),
             mirrored_share: record.shadow.map(|shadow| shadow.mirrored_share.get()),

@@ -116,6 +116,7 @@ impl World {
         let shadow = self.shadow.as_mut().map(|shadow| read(shadow, self.setting.mirrored_share, 79));
         let tick = PairTick {
             now_ms,
+            phase_ms: 0,
             primary,
             shadow,
             mirrored_share: shadow.map(|_| self.setting.mirrored_share),
