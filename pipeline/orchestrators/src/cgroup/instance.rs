@@ -39,7 +39,7 @@ impl Instance {
         match self.child.as_mut().map(Child::try_wait) {
             Some(Ok(None)) => true,
             Some(ended) => {
-                tracing::info!(?ended, group = ?self.group, "a process ended");
+                tracing::info!(?ended, group = ?self.group.doors().next(), "a process ended");
                 self.child = None;
                 self.group.end();
                 false
