@@ -5,7 +5,7 @@
 //! back.
 //!
 //! State: the points of latency, at most 12 kB and mostly a tenth of that, and some 200 numbers. Cost: under a
-//! microsecond a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each.
+//! microsecond a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each, both by estimate.
 
 use schemas::{DemandSource, Ratio, Role, ShadowEvidence, ShadowTrust};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ const CALM_AFTER: u32 = 5;
 /// time doubles the allocation in about three decisions.
 const PROBE: f64 = 1.25;
 
-/// A minute: latency's points move little in less, and ten thousand workloads then take a tenth of a core.
+/// A minute: latency's points move little in less, and ten thousand workloads then take a tenth of a core, by estimate.
 const REFIT_MS: u64 = 60_000;
 
 /// How far beyond the primary's room a shadow is let: points on both sides of the crossing tell where it is.
