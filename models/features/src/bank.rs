@@ -1,6 +1,6 @@
 //! The windows of many series.
 
-use crate::bucket::{LEVELS, bucket_of, middle_of, rank_of};
+use crate::bucket::{LEVELS, bucket_of, middle_of, rank_of, sort};
 use crate::counts::Counts;
 use crate::ewma::{Decay, Ewmas, decay};
 use crate::features::Features;
@@ -117,7 +117,7 @@ impl Bank {
         assert!(believed && !summary.mean.is_nan(), "a value is not finite or beyond {MAX_MAGNITUDE:e}");
         self.buckets.clear();
         self.buckets.extend(values.iter().map(|&value| bucket_of(value)));
-        self.buckets.sort_unstable();
+        sort(&mut self.buckets);
         series.counts.add(grid, &self.buckets);
         if summary.count > 0 {
             series.moments.add(&mut panes, place, &summary);

@@ -37,7 +37,8 @@ pub(crate) struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// The stretch that begins at a place.
+    /// The stretch that begins at a place. In line, so that a stretch of few runs is read in registers.
+    #[inline(always)]
     pub(crate) fn at(bytes: &'a [u8], place: usize) -> Self {
         let mut runs = Self { bytes, place, left: 0, before: None };
         runs.left = runs.number();
@@ -49,7 +50,7 @@ impl<'a> Runs<'a> {
         self.place
     }
 
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> u32 {
         let byte = self.bytes[self.place];
         self.place += 1;
@@ -57,6 +58,7 @@ impl<'a> Runs<'a> {
     }
 
     /// A number of more than one byte.
+    #[inline(always)]
     fn longer(&mut self, first: u8) -> u32 {
         let (mut number, mut shift) = (u32::from(first & 0x7f), 7);
         loop {

@@ -67,6 +67,7 @@ impl<C: Count> Table<C> {
     }
 
     /// Takes ascending runs, which were counted, off a window.
+    #[inline(always)]
     pub(crate) fn take_off(&mut self, lane: usize, runs: impl Iterator<Item = (i32, u32)>) {
         for (bucket, count) in runs {
             let (number, slot) = place(bucket);

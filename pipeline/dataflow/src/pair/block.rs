@@ -44,8 +44,10 @@ impl Block {
     /// Looks up those who were not known.
     pub(super) fn look_up(&mut self, roster: &Roster) {
         let (samples, owners) = (&self.rows.samples, &mut self.owners);
+        let mut last = None;
         self.strangers.retain(|&place| {
-            let member = roster.place(&samples.identities()[place]);
+            let member = roster.place_after(last, &samples.identities()[place]);
+            last = member.or(last);
             owners[place] = member.map(|member| Owner { member, slot: roster.member(member).slot });
             member.is_none()
         });
