@@ -12,8 +12,8 @@ use end_to_end::binary::{Process, foreshadow};
 use end_to_end::broker;
 use end_to_end::fixtures::{pool, workload};
 use end_to_end::unsteady::{STEP_S, champion, samples};
-use end_to_end::verdict::{assert_replayed, end, wait_for};
-use schemas::{EventTime, ForecastRecord, Model, Noun, Reject, RejectReason, SourceId, Span, Topic};
+use end_to_end::verdict::{assert_replayed, end, forecasters, wait_for};
+use schemas::{EventTime, Model, Noun, Reject, RejectReason, SourceId, Span, Topic};
 use topics::{Delivery, Kafka, KafkaSettings, Log, Outgoing, Start, Writer, read_all};
 
 const WORKLOADS: u64 = 4;
@@ -67,7 +67,7 @@ fn a_promotion_and_its_rollback_are_seen_in_forecasts_and_replayed() {
         (SECOND_S + STEP_S, ROLLED_BACK_S, &second),
         (ROLLED_BACK_S + STEP_S, SECONDS - 20, &first),
     ] {
-        let found = named(&log, begin.plus(from * 1_000), begin.plus(until * 1_000));
+        let found = forecasters(&log, begin.plus(from * 1_000), begin.plus(until * 1_000));
         assert!(
             found.len() > 20 && found.iter().all(|model| model == name),
             "{name} serves from {from} s on: {found:?}"
@@ -121,15 +121,6 @@ fn write_samples(writer: &mut dyn Writer, begin: EventTime, second: u64) {
         Outgoing::samples(&source, begin.plus((second + CHUNK_S) * 1_000), &samples)
     };
     writer.append(&[of(0), of(1)]).expect("the broker serves");
-}
-
-/// The versions that forecasts between two times name.
-fn named(log: &dyn Log, from: EventTime, until: EventTime) -> Vec<String> {
-    let records = read_all(log, Topic::Forecasts, Start::Earliest).expect("the broker serves").into_iter();
-    let forecasts =
-        records.map(|record| ForecastRecord::from_json(&record.value.expect("a value")).expect("a forecast"));
-    let between = forecasts.filter(|forecast| (from..until).contains(&forecast.time));
-    between.map(|forecast| forecast.model_version).collect()
 }
 
 fn now() -> EventTime {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dataflow::{EngineSettings, OutputRecord};
-use schemas::{EventTime, Progress, Topic};
+use schemas::{EventTime, ForecastRecord, Noun, Progress, Topic};
 use topics::{Delivery, Log, Outgoing, Start, read_all};
 
 use crate::binary::Process;
@@ -78,6 +78,18 @@ pub fn wait_for(log: &dyn Log, frontier: EventTime, run: &Process) {
         assert!(begun.elapsed() < WAIT_MAX, "the outputs do not reach {frontier}:\n{}", run.told());
         thread::sleep(PAUSE);
     }
+}
+
+/// The versions of those who made the forecasts between two times.
+///
+/// # Panics
+/// When the log cannot be read.
+pub fn forecasters(log: &dyn Log, from: EventTime, until: EventTime) -> Vec<String> {
+    let records = read_all(log, Topic::Forecasts, Start::Earliest).expect("the broker serves").into_iter();
+    let forecasts =
+        records.map(|record| ForecastRecord::from_json(&record.value.expect("a value")).expect("a forecast"));
+    let between = forecasts.filter(|forecast| (from..until).contains(&forecast.time));
+    between.map(|forecast| forecast.model_version).collect()
 }
 
 /// A record's key, time in milliseconds and value.

@@ -16,14 +16,15 @@ pub(crate) struct Crate {
 const FEATURES_MAX: usize = 5;
 
 /// Our crates, lowest layer first, and which of ours each may use.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("schemas", &[]),
+    ("elementary", &[]),
     ("features", &["schemas"]),
-    ("anomaly", &["schemas"]),
-    ("forecast", &["schemas"]),
-    ("plant", &["schemas"]),
+    ("anomaly", &["schemas", "elementary"]),
+    ("forecast", &["schemas", "elementary"]),
+    ("plant", &["schemas", "elementary"]),
     ("scaling", &["schemas", "features"]),
-    ("shadow", &["schemas", "features"]),
+    ("shadow", &["schemas", "features", "elementary"]),
     ("dataflow", &["schemas", "features", "anomaly", "forecast", "scaling", "shadow"]),
     ("topics", &["schemas"]),
     ("wire", &["schemas", "dataflow", "topics"]),

@@ -22,6 +22,11 @@ const EDGES: [&str; 9] = [
     "jobs/",
     "tests/",
 ];
+/// What the standard library leaves to the platform to the last bit. `powi(2)` among them: write the product.
+const PLATFORM: [&str; 14] =
+    ["ln", "ln_1p", "log", "log2", "log10", "exp", "exp2", "exp_m1", "powf", "powi", "sin", "cos", "tan", "tanh"];
+/// Noise for tests alone.
+const NOISE: &str = "models/anomaly/src/noise.rs";
 /// Spelt in two parts, so that this file does not break its own rules.
 const LEFTOVERS: [(&str, &str, &str); 7] = [
     ("TO", "DO", "do it, or leave it out"),
@@ -43,6 +48,7 @@ pub(crate) fn faults(path: &str, text: &str) -> Vec<Fault> {
     faults.extend(size_faults(path, text));
     faults.extend(text.lines().enumerate().flat_map(|(at, line)| type_fault(path, at + 1, line)));
     faults.extend(clock_fault(path, text));
+    faults.extend(platform_faults(path, text));
     faults
 }
 
@@ -115,10 +121,28 @@ fn declares_function(line: &str) -> bool {
 
 /// Only edge crates, and programs beside a crate (tests, examples, benches), may lift the ban on clocks.
 fn clock_fault(path: &str, text: &str) -> Option<Fault> {
-    let beside = ["/tests/", "/examples/", "/benches/"].iter().any(|folder| path.contains(folder));
-    let edge = EDGES.iter().any(|edge| path.starts_with(edge)) || beside;
     let line = text.lines().position(|line| line.contains("allow(clippy::disallowed_methods"))?;
-    (!edge).then(|| fault(path, line + 1, "a core crate reads no clock and no environment: take it as an argument"))
+    (!is_edge(path))
+        .then(|| fault(path, line + 1, "a core crate reads no clock and no environment: take it as an argument"))
+}
+
+/// A core crate decides the same on every machine.
+fn platform_faults(path: &str, text: &str) -> Vec<Fault> {
+    if is_edge(path) || path.ends_with("tests.rs") || path == NOISE {
+        return Vec::new();
+    }
+    let production = text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+    let code = production.filter(|(_, line)| is_code(line));
+    let found = code.flat_map(|(at, line)| {
+        let called = PLATFORM.iter().filter(move |name| line.contains(&format!(".{name}(")));
+        called.map(move |name| fault(path, at + 1, format!("{name}: its last bit is the platform's, see `elementary`")))
+    });
+    found.collect()
+}
+
+fn is_edge(path: &str) -> bool {
+    let beside = ["/tests/", "/examples/", "/benches/"].iter().any(|folder| path.contains(folder));
+    beside || EDGES.iter().any(|edge| path.starts_with(edge))
 }
 
 mod tests {
@@ -180,5 +204,12 @@ mod tests {
         for (one, two, _) in LEFTOVERS {
             assert_eq!(lines(&leftovers("README.md", &format!("fine\nsee {one}{two}x\n"))), [2], "{one}{two}");
         }
+    }
+
+    #[test]
+    fn functions_of_the_platform_are_found() {
+        let text = "//! x\nfn cost() -> f64 {\n    // Not x.exp().\n    2.0f64.ln().powi(2)\n}\n#[cfg(test)]\nmod tests { fn same() { 1f64.exp(); } }\n";
+        assert_eq!(lines(&faults("models/plant/src/a.rs", text)), [4, 4]);
+        assert_eq!(faults("jobs/src/a.rs", text), []);
     }
 }

@@ -10,11 +10,11 @@
 //! a part of its resources, or runs other code. A shadow without any load has no ratio; its silence is for the stage
 //! that pairs the two to notice.
 
+use elementary::{exp, ln};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::detector::{Finding, Kind, SCORE_CAP, figure};
-use crate::elementary::{exp, ln};
 use crate::episode::Episode;
 
 /// Pairs that the baseline remembers: five minutes at one tick a second.

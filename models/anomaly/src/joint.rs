@@ -30,10 +30,10 @@
 //! signal that is `None` says nothing and learns nothing. State: 2 kB a signal at most, 16 kB for the threshold. Cost a
 //! step, by estimate: 0.1 µs a signal and 0.3 µs; meant for one step a minute, not for each sample.
 
+use elementary::ln;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::elementary::ln;
 use crate::novelty::Memory;
 use crate::refractory::Refractory;
 use crate::tail::TailThreshold;

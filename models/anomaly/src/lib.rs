@@ -28,7 +28,6 @@ mod bank;
 mod baseline;
 mod detector;
 mod divergence;
-mod elementary;
 mod episode;
 mod esd;
 mod joint;

@@ -25,9 +25,9 @@
 //!
 //! Time: steps. State: the newest [`WINDOW`] scores, 16 kB. Cost, by estimate: 0.2 µs a score.
 
+use elementary::{exp, ln};
 use serde::{Deserialize, Serialize};
 
-use crate::elementary::{exp, ln};
 use crate::ranked_window::RankedWindow;
 
 /// Scores that the tail is read from: a thousand, so that a tenth of them gives a hundred peaks, and a change of regime

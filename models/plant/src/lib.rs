@@ -31,7 +31,6 @@ mod actuation;
 mod allocation;
 mod backlog;
 mod demand;
-mod elementary;
 mod fleet;
 pub mod load;
 pub mod noise;

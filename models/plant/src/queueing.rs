@@ -29,8 +29,9 @@
 //!
 //! Cost: O(c), about 5 ns a core, for one latency; [`demand_cores`] takes at most [`BISECTIONS`] of them.
 
+use elementary::ln;
+
 use crate::PlantSpec;
-use crate::elementary::ln;
 
 /// The highest utilisation at which the steady state is a fair picture of an interval of seconds.
 ///

@@ -16,8 +16,9 @@
 //! server, the disk: ρ². **Memory pressure** is reclaim, which starts at [`RECLAIM_START`] of the limit and grows
 //! with the square of what remains. All are 0..1, as PSI's `some` average is.
 
+use elementary::exp;
+
 use crate::PlantSpec;
-use crate::elementary::exp;
 use crate::queueing::{QUOTA_PERIOD_SECONDS, service_cores, waiting_probability};
 
 /// Share of the memory limit at which the kernel begins to reclaim in earnest.

@@ -43,6 +43,7 @@ mod rollout;
 mod settings;
 mod wager;
 
+use elementary::{ln, ln_1p};
 use schemas::{Criterion, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +136,7 @@ impl Canary {
             Design::Split => Errors::split(),
         };
         // Margins of latency and CPU are factors: their ladders are in logarithms.
-        let factor = |rule: Rule| Ladder::new(rule.margin.ln_1p());
+        let factor = |rule: Rule| Ladder::new(ln_1p(rule.margin));
         let quantile = |level, rule| Quantile::new(level, factor(rule));
         Self {
             settings,
@@ -245,7 +246,7 @@ impl Canary {
     fn settle_p99(&mut self, baseline: &SideTick, canary: &SideTick) {
         let [.., p99] = &mut self.quantiles;
         if let (Some(ours), Some(theirs)) = (baseline.latency_p99, canary.latency_p99) {
-            p99.ladder.settle_difference((theirs / ours).ln());
+            p99.ladder.settle_difference(ln(theirs / ours));
         }
     }
 
@@ -332,7 +333,7 @@ fn ln_cpu_factor(baseline: (SideTick, u64), canary: (SideTick, u64)) -> Option<f
         let cores = tick.cores.filter(|cores| *cores > 0.0)?;
         (answers > 0).then(|| cores / answers as f64)
     };
-    Some((per_answer(canary)? / per_answer(baseline)?).ln())
+    Some(ln(per_answer(canary)? / per_answer(baseline)?))
 }
 
 #[cfg(test)]

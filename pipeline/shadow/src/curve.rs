@@ -81,7 +81,7 @@ impl Curve {
 
     fn slope(&self) -> Option<f64> {
         // Below a spread of 1 % of the mean the slope is noise.
-        let varied = self.variance_load > (0.01 * self.mean_load).powi(2);
+        let varied = self.variance_load > 1e-4 * self.mean_load * self.mean_load;
         (self.weight >= WEIGHT_MIN && varied).then(|| (self.covariance / self.variance_load).max(0.0))
     }
 }

@@ -17,6 +17,7 @@
 //!
 //! Only operations that IEEE 754 fixes to the bit are used, so that all machines fit the same law.
 
+use elementary::ln;
 use schemas::LatencyLaw;
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +26,6 @@ const WAITS_MIN: f64 = 0.01;
 
 /// Most servers of the Erlang law: it costs one division each, and from some dozens on the knee hardly moves.
 const SERVERS_MAX: f64 = 64.0;
-
-/// Odd powers in the series of [`ln`]: with s <= 1/3 the first one left out is 3^-25 / 25 = 5e-14.
-const LN_TERMS: u32 = 12;
 
 /// How a larger instance pools chance: the exponent e.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,29 +138,9 @@ fn waiting_chance(cores: f64, utilisation: f64) -> f64 {
     if cores > whole { fewer + (cores - whole) * (of(whole + 1.0) - fewer) } else { fewer }
 }
 
-/// The natural logarithm of 1 to 100, from exact operations alone: x = 2^n m with m in [1, 2), and ln m =
-/// 2 artanh((m-1) / (m+1)).
-fn ln(x: f64) -> f64 {
-    let (mut m, mut powers) = (x, 0.0);
-    while m >= 2.0 {
-        m /= 2.0;
-        powers += 1.0;
-    }
-    let s = (m - 1.0) / (m + 1.0);
-    let series = (0..LN_TERMS).rev().fold(0.0, |series, n| series * s * s + 1.0 / f64::from(2 * n + 1));
-    powers * std::f64::consts::LN_2 + 2.0 * s * series
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_logarithm_is_that_of_the_library() {
-        for x in [1.0, 1.999, 2.0, 9.7, 50.0, 99.99] {
-            assert!((ln(x) - x.ln()).abs() < 1e-12, "{x}");
-        }
-    }
 
     #[test]
     fn waits_have_their_worked_values() {

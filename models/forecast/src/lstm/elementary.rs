@@ -1,32 +1,14 @@
-//! `exp`, `ln`, sine and cosine in plain arithmetic, whose last bit no platform decides; and how far values are squeezed.
+//! `exp`, sine and cosine in plain arithmetic, whose last bit no platform decides; and how far values are squeezed.
 
 use std::f64::consts::{LN_2, TAU};
+
+use elementary::ln;
 
 use crate::decay::half_power;
 
 /// `e^x`; 0 below -708, and held at `e^700` above 700, which no caller means.
 pub(super) fn exp(x: f64) -> f64 {
     if x > 0.0 { 1.0 / half_power(x.min(700.0) / LN_2) } else { half_power(-x / LN_2) }
-}
-
-/// The natural logarithm of a positive, normal number, within 10⁻¹⁵ of the greater of it and 1.
-///
-/// With the mantissa m in √½ to √2 and s = (m - 1)/(m + 1), |s| < 0.172: ln m = 2(s + s³/3 + s⁵/5 + …).
-pub(super) fn ln(x: f64) -> f64 {
-    const MANTISSA_BITS: u32 = 52;
-    const BIAS: i64 = 1023;
-    const TERMS: u32 = 11; // 0.172^23 / 23 < 10⁻¹⁸
-    let bits = x.to_bits();
-    let mut exponent = (bits >> MANTISSA_BITS) as i64 - BIAS;
-    let mut mantissa = f64::from_bits(bits & ((1 << MANTISSA_BITS) - 1) | (BIAS as u64) << MANTISSA_BITS);
-    if mantissa > std::f64::consts::SQRT_2 {
-        mantissa *= 0.5;
-        exponent += 1;
-    }
-    let s = (mantissa - 1.0) / (mantissa + 1.0);
-    let square = s * s;
-    let series = (0..TERMS).rev().fold(0.0, |sum, term| sum * square + 1.0 / f64::from(2 * term + 1));
-    2.0 * s * series + exponent as f64 * LN_2
 }
 
 /// `ln(1 + e^x)`, which is `x` to the last bit of f32 beyond 20.
@@ -78,8 +60,6 @@ mod tests {
             let x = f64::from(at) * 0.05;
             assert!((exp(x) / x.exp() - 1.0).abs() < 1e-14, "exp {x}");
             assert!((softplus(x) - x.exp().ln_1p()).abs() < 1e-8, "softplus {x}");
-            let positive = 1.37_f64.powi(at / 4);
-            assert!((ln(positive) - positive.ln()).abs() <= 1e-15 * positive.ln().abs().max(1.0), "ln {positive}");
             let (sin, cos) = sin_cos(x / TAU);
             assert!((sin - x.sin()).abs() < 1e-9 && (cos - x.cos()).abs() < 1e-9, "turn of {x}: {sin} {cos}");
         }

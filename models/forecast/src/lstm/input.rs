@@ -13,9 +13,10 @@
 
 use std::collections::VecDeque;
 
+use elementary::ln;
 use serde::{Deserialize, Serialize};
 
-use super::elementary::{exp, ln, sin_cos, softplus, squeeze};
+use super::elementary::{exp, sin_cos, softplus, squeeze};
 use crate::forecaster::{Aim, ExpertName};
 
 /// Steps of the window: an hour of 1 min steps.

@@ -7,10 +7,10 @@
 //! |---|---|---|---|---|---|
 //! | requests/s | 81 | 148 | 321 | 211 | 401 |
 
+use elementary::exp;
 use serde::{Deserialize, Serialize};
 
 use super::{DAY_MINUTES, DAY_MS, minute_of_day};
-use crate::elementary::exp;
 
 const LUNCH_MINUTE: f64 = 750.0;
 const EVENING_MINUTE: f64 = 1_200.0;

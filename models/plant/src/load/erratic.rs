@@ -7,10 +7,10 @@
 //!
 //! Nothing in it can be forecast beyond the present regime; a forecaster that claims to is fooling itself.
 
+use elementary::exp;
 use serde::{Deserialize, Serialize};
 
 use super::MINUTE_MS;
-use crate::elementary::exp;
 use crate::noise;
 
 /// Time in which a burst's excess falls to 1/e.

@@ -2,10 +2,10 @@
 //!
 //! The multiple climbs linearly from 1 to its peak, stays, then decays: 1 + (peak - 1) · exp(-t / decay).
 
+use elementary::exp;
 use serde::{Deserialize, Serialize};
 
 use super::{day_of_start, minutes_since};
-use crate::elementary::exp;
 use crate::noise;
 
 /// When, how high and how long.

@@ -19,6 +19,7 @@
 //!
 //! State: a wager and five counts.
 
+use elementary::{ln, ln_1p};
 use serde::{Deserialize, Serialize};
 
 use super::wager::{Wager, ln_sum_exp};
@@ -105,11 +106,11 @@ impl Errors {
         let clean = self.requests.saturating_sub(self.canary + self.baseline) as f64;
         let terms = STAKES.iter().map(move |part| {
             let (stake, mean) = wager(part * ruin);
-            clean * (-stake * mean).ln_1p()
-                + self.canary as f64 * (stake * (self.weight - mean)).ln_1p()
-                + self.baseline as f64 * (-stake * (self.weight + mean)).ln_1p()
+            clean * ln_1p(-stake * mean)
+                + self.canary as f64 * ln_1p(stake * (self.weight - mean))
+                + self.baseline as f64 * ln_1p(-stake * (self.weight + mean))
         });
-        ln_sum_exp(terms) - (STAKES.len() as f64).ln()
+        ln_sum_exp(terms) - ln(STAKES.len() as f64)
     }
 }
 

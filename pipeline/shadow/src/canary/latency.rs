@@ -7,6 +7,7 @@
 //!
 //! State: 336 counts of the histogram, and a ladder a quantile. Cost: a bucket and three searches over 17 rungs an answer.
 
+use elementary::{exp, ln};
 use serde::{Deserialize, Serialize};
 
 use super::ladder::{Ladder, RUNGS};
@@ -50,7 +51,7 @@ impl Histogram {
 
     /// Takes in an answer of the baseline, in seconds.
     pub(super) fn observe(&mut self, latency: f64) {
-        let above = (latency / LOWEST_SECONDS).ln() / LN_WIDTH;
+        let above = ln(latency / LOWEST_SECONDS) / LN_WIDTH;
         // A float below zero becomes zero.
         self.buckets[(above as usize).min(BUCKETS - 1)] += 1;
         self.count += 1;
@@ -72,7 +73,7 @@ impl Histogram {
             left -= f64::from(*count);
             left <= 0.0
         })?;
-        Some(LOWEST_SECONDS * (bucket as f64 * LN_WIDTH).exp())
+        Some(LOWEST_SECONDS * exp(bucket as f64 * LN_WIDTH))
     }
 }
 
@@ -90,7 +91,7 @@ impl Quantile {
     /// Takes in an answer of the canary, in seconds.
     pub(super) fn observe_canary(&mut self, latency: f64) {
         if let Some(threshold) = self.threshold {
-            let ln_factor = (latency / threshold).ln();
+            let ln_factor = ln(latency / threshold);
             self.passed[self.ladder.effects().partition_point(|effect| *effect < ln_factor)] += 1;
         }
     }

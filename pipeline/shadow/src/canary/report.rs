@@ -1,5 +1,6 @@
 //! What a canary has shown so far: the verdict, criterion by criterion, and one sentence.
 
+use elementary::ln;
 use schemas::{Criterion, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,7 @@ pub(super) fn ln_evidence(evidence: &Evidence, settings: &CanarySettings) -> f64
     let sure = ln_sure(settings);
     let terms = Criterion::ALL.into_iter().zip(evidence);
     let open = terms.filter(|(_, (_, within))| *within < sure);
-    ln_sum_exp(open.map(|(criterion, (worse, _))| settings.part(criterion).ln() + worse))
+    ln_sum_exp(open.map(|(criterion, (worse, _))| ln(settings.part(criterion)) + worse))
 }
 
 /// Whether all that is needed has been shown to be within its margin.
@@ -55,7 +56,7 @@ pub(super) fn more_requests(evidence: &Evidence, requests: u64, settings: &Canar
     for (criterion, (worse, within)) in Criterion::ALL.into_iter().zip(evidence) {
         let sure = ln_sure(settings);
         if settings.rule(criterion).needed && *within < sure {
-            let harm = more(*worse, sure - settings.part(criterion).ln());
+            let harm = more(*worse, sure - ln(settings.part(criterion)));
             let pass = more(*within, sure);
             farthest = farthest.max([harm, pass].into_iter().flatten().reduce(f64::min)?);
         }
@@ -89,7 +90,7 @@ pub(super) fn because(report: &Report, unread: Option<&str>, settings: &CanarySe
 
 /// Evidence from which something is proven.
 pub(super) fn ln_sure(settings: &CanarySettings) -> f64 {
-    -settings.alpha.ln()
+    -ln(settings.alpha)
 }
 
 /// Needed criteria that are not shown to be within their margin.
@@ -100,7 +101,7 @@ fn open<'a>(report: &'a Report, settings: &'a CanarySettings) -> impl Iterator<I
 
 /// What carries a regression: all that would be enough by itself, or else what has the most evidence.
 fn harmed<'a>(report: &'a Report, settings: &CanarySettings) -> Vec<&'a Finding> {
-    let weight = |finding: &Finding| settings.part(finding.criterion).ln() + finding.ln_worse;
+    let weight = |finding: &Finding| ln(settings.part(finding.criterion)) + finding.ln_worse;
     let enough: Vec<&Finding> = report.findings.iter().filter(|finding| weight(finding) >= ln_sure(settings)).collect();
     let most = || report.findings.iter().max_by(|one, other| weight(one).total_cmp(&weight(other)));
     if enough.is_empty() { most().into_iter().collect() } else { enough }

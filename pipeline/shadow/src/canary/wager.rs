@@ -18,6 +18,7 @@
 //!
 //! State: 7 numbers. Cost: some 30 ns a tick.
 
+use elementary::{exp, ln, ln_1p};
 use serde::{Deserialize, Serialize};
 
 /// Stakes and the parts of the capital on them. For a score of unit spread and mean μ the best stake is μ: from 1/16, a
@@ -70,7 +71,7 @@ impl Wager {
     }
 
     fn ln_capital(&self, lean: f64) -> f64 {
-        let terms = self.costs.iter().zip(STAKES).map(|(cost, (stake, part))| stake * lean - cost + part.ln());
+        let terms = self.costs.iter().zip(STAKES).map(|(cost, (stake, part))| stake * lean - cost + ln(part));
         ln_sum_exp(terms)
     }
 }
@@ -81,12 +82,12 @@ pub(super) fn ln_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
     if largest == f64::NEG_INFINITY {
         return largest;
     }
-    largest + terms.map(|term| (term - largest).exp()).sum::<f64>().ln()
+    largest + ln(terms.map(|term| exp(term - largest)).sum())
 }
 
 /// ln cosh y, also where cosh y overflows.
 fn ln_cosh(y: f64) -> f64 {
-    y.abs() + (-2.0 * y.abs()).exp().ln_1p() - std::f64::consts::LN_2
+    y.abs() + ln_1p(exp(-2.0 * y.abs())) - std::f64::consts::LN_2
 }
 
 #[cfg(test)]
