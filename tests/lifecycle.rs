@@ -81,7 +81,7 @@ fn the_demos_own_history_trains_a_model_that_takes_over() {
         found
     };
     let before = of(learnt, takes_over);
-    assert!(before.len() == 1 && before[0].starts_with("experts-2+shipped-"), "{before:?}");
+    assert!(before.len() == 1 && before[0].starts_with("experts-2+shipped@"), "{before:?}");
     // The last steps that began under the shipped one close within a step.
     let after = of(takes_over.plus(2 * engine.step.millis()), learnt.plus(REST_MS - BEHIND_MS));
     assert_eq!(after, [format!("experts-2+{}", own.name())]);
