@@ -6,11 +6,12 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dataflow::EngineSettings;
 use end_to_end::binary::{Process, foreshadow};
 use end_to_end::broker;
+use end_to_end::fixtures::now;
 use end_to_end::verdict::{assert_replayed, end, forecasters, wait_for};
 use orchestrators::{Adapter, Simulated};
 use schemas::{EventTime, Model, SourceId, Span, Topic};
@@ -142,9 +143,4 @@ fn in_folder(folder: &Path) -> Command {
     let mut command = foreshadow();
     command.current_dir(folder).args(["--settings", "settings.toml"]);
     command
-}
-
-fn now() -> EventTime {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch");
-    EventTime::from_millis(u64::try_from(wall.as_millis()).expect("a date"))
 }

@@ -5,12 +5,12 @@
 #![allow(clippy::disallowed_methods, reason = "an edge test: it waits for real processes on the machine's clock")]
 
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dataflow::EngineSettings;
 use end_to_end::binary::{Process, foreshadow};
 use end_to_end::broker;
-use end_to_end::fixtures::{pool, workload};
+use end_to_end::fixtures::{now, pool, workload};
 use end_to_end::unsteady::{STEP_S, champion, samples};
 use end_to_end::verdict::{assert_replayed, end, forecasters, wait_for};
 use schemas::{EventTime, Model, Noun, Reject, RejectReason, SourceId, Span, Topic};
@@ -121,9 +121,4 @@ fn write_samples(writer: &mut dyn Writer, begin: EventTime, second: u64) {
         Outgoing::samples(&source, begin.plus((second + CHUNK_S) * 1_000), &samples)
     };
     writer.append(&[of(0), of(1)]).expect("the broker serves");
-}
-
-fn now() -> EventTime {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch");
-    EventTime::from_millis(u64::try_from(wall.as_millis()).expect("a date"))
 }

@@ -1,11 +1,22 @@
-//! Small workloads and the pool that pays for them.
+//! Small workloads, the pool that pays for them, and the time.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemas::{
     Allocation, EventTime, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
     Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
 };
+
+/// The machine's time.
+///
+/// # Panics
+/// On a machine whose clock stands before 1970.
+#[must_use]
+pub fn now() -> EventTime {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch");
+    EventTime::from_millis(u64::try_from(wall.as_millis()).expect("a date"))
+}
 
 /// A workload's name, by its number.
 #[must_use]
