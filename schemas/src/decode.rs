@@ -2,6 +2,8 @@
 //!
 //! [`append`] adds the rows to columns, for whoever reads many messages; [`samples`] gives them one by one.
 
+mod line;
+
 use serde_json::Value;
 
 use crate::batch::{self, BatchError};
@@ -66,6 +68,9 @@ pub fn append(
     match lane(content_type, bytes)? {
         Lane::Arrow => arrow(bytes, into),
         Lane::Json => {
+            if let Some(rows) = line::append(bytes, log_time, into) {
+                return Ok(Read { rows, faults: Vec::new() });
+            }
             let rows = json(bytes, log_time)?;
             let mut read = Read { rows: rows.len(), faults: Vec::new() };
             for (at, row) in rows.into_iter().enumerate() {

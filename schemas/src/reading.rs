@@ -46,6 +46,15 @@ macro_rules! readings {
                 match self { $(Self::$variant => stringify!($field),)* }
             }
 
+            /// The metric of a column's name.
+            #[must_use]
+            pub fn of_name(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($field) => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
             /// The unit's symbol in OpenTelemetry's notation.
             #[must_use]
             pub const fn unit(self) -> &'static str {
@@ -117,12 +126,6 @@ impl Metric {
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
-    }
-
-    /// The metric of a column's name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|metric| metric.name() == name)
     }
 
     /// Whether every one of many values would pass [`Metric::check`].

@@ -52,8 +52,9 @@ pub(crate) struct Intakes {
     pub(crate) look_again: Duration,
 }
 
-/// Deliveries that one activation takes: bounds how long a worker is away from its other operators.
-const DELIVERIES_PER_ACTIVATION: usize = 64;
+/// Deliveries that one activation takes: bounds how long a worker is away from its other operators. Messages of one sample
+/// each are still many enough for the round of progress that follows them.
+const DELIVERIES_PER_ACTIVATION: usize = 1024;
 
 /// Rows after which an activation takes no further delivery: bounds a block's memory.
 const ROWS_PER_ACTIVATION: usize = 1 << 17;
@@ -88,7 +89,7 @@ pub(crate) fn ingest<'s>(
         let mut held = intakes.feed.map(|feed| (capability, feed));
         move |output: &mut Output<'_>| {
             let Some((capability, feed)) = held.as_mut() else { return };
-            let ended = reader.drain(feed, &intakes.probe, capability, output);
+            let drained = reader.drain(feed, &intakes.probe, capability, output);
             reader.send_block(capability, output);
             reader.send_receipts(capability, output);
             if let Some(frontier) = reader.watermarks.frontier()
@@ -101,10 +102,10 @@ pub(crate) fn ingest<'s>(
                     None => {}
                 }
             }
-            if ended {
-                held = None;
-            } else {
-                activator.activate_after(intakes.look_again);
+            match drained {
+                Drained::Ended => held = None,
+                Drained::More => activator.activate(),
+                Drained::Waiting => activator.activate_after(intakes.look_again),
             }
         }
     })
@@ -114,6 +115,16 @@ pub(crate) fn ingest<'s>(
 /// frontier waits for it alike.
 pub(crate) fn owner(partition: i32, workers: usize) -> usize {
     index(partition) % workers
+}
+
+/// What an activation has left in the feed.
+enum Drained {
+    /// Perhaps deliveries.
+    More,
+    /// None that may be taken now.
+    Waiting,
+    /// None, and none will come.
+    Ended,
 }
 
 struct Reader {
@@ -161,17 +172,20 @@ impl Reader {
         }
     }
 
-    /// Takes a bounded number of deliveries; true when the feed has ended.
+    /// Takes a bounded number of deliveries.
     fn drain(
         &mut self,
         feed: &Receiver<Feed>,
         probe: &Probe<u64>,
         capability: &Capability<u64>,
         output: &mut Output<'_>,
-    ) -> bool {
+    ) -> Drained {
         for _ in 0..DELIVERIES_PER_ACTIVATION {
-            if self.too_far_ahead(probe) || self.block.len() >= ROWS_PER_ACTIVATION {
-                return false;
+            if self.too_far_ahead(probe) {
+                return Drained::Waiting;
+            }
+            if self.block.len() >= ROWS_PER_ACTIVATION {
+                return Drained::More;
             }
             match feed.try_recv() {
                 Ok(Feed::Delivery(delivery)) => self.read(delivery, capability, output),
@@ -179,16 +193,16 @@ impl Reader {
                     self.reaches.entry((Topic::Samples, partition)).or_default().rest(until);
                     self.watermarks.set(index(partition), until.map(EventTime::millis));
                 }
-                Err(crossbeam_channel::TryRecvError::Empty) => return false,
+                Err(crossbeam_channel::TryRecvError::Empty) => return Drained::Waiting,
                 Err(crossbeam_channel::TryRecvError::Disconnected) => {
                     // The partitions of an ended feed must not hold back those of the others.
                     let samples = self.reaches.keys().filter(|(topic, _)| *topic == Topic::Samples);
                     samples.for_each(|(_, partition)| self.watermarks.set(index(*partition), None));
-                    return true;
+                    return Drained::Ended;
                 }
             }
         }
-        false
+        Drained::More
     }
 
     /// Whether the egress lags behind the frontier by more ticks than may be open.

@@ -50,7 +50,7 @@ pub struct EngineSettings {
     /// Ticks that may be open at once before the sources wait. Default 64; more absorbs longer stalls of the outputs and
     /// takes more memory. Safe range 8 to 1024.
     pub ticks_in_flight_max: u64,
-    /// Deliveries that may wait for each worker. Default 256: at most 256 messages of memory. Safe range 16 to 4096.
+    /// Deliveries that may wait for each worker. Default 1024, a poll of the log. Safe range 16 to 4096.
     pub deliveries_max: usize,
     /// Commits that may wait for the publisher. Default 64; fewer slow the workers down to the log sooner. Safe range 1
     /// to 1024.
@@ -81,7 +81,7 @@ impl Default for EngineSettings {
             lstm: true,
             quarantine: Span::from_secs(600),
             ticks_in_flight_max: 64,
-            deliveries_max: 256,
+            deliveries_max: 1024,
             commits_max: 64,
             snapshot_every: Span::from_secs(30),
             anomaly: DetectorSettings::default(),

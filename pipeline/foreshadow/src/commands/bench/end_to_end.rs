@@ -66,6 +66,9 @@ const FIRST: f64 = 32_000.0;
 const EASY_SAMPLES: f64 = 4_000.0;
 const EASY_MESSAGES: usize = 32;
 
+/// How long the generator gathers messages: Kafka's own producer does so by default since 4.0.
+const LINGER_MS: f64 = 5.0;
+
 /// Measures every case.
 ///
 /// # Errors
@@ -126,7 +129,7 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let ground = Ground::new(settings, mix.workloads)?;
     let subject = subject(&ground)?;
-    let producer = Producer::start(&Plan { kafka: ground.kafka.clone(), mix })?;
+    let producer = Producer::start(&Plan { kafka: ground.kafka.clone(), mix, linger_ms: LINGER_MS })?;
     let broker = BrokerProcess::find(&ground.kafka.brokers);
     let easy = EASY_SAMPLES.max((mix.rows * EASY_MESSAGES) as f64);
     let measured = Stand { producer, subject: &subject, broker, easy, stop }.highest(FIRST.max(easy), span);

@@ -120,7 +120,7 @@ impl Case {
     pub(super) fn plan(&self, ground: &Ground) -> Plan {
         let (workloads, partitions) = (self.workloads, ground.partitions);
         let mix = Mix { lane: Lane::Native, rows: ROWS, workloads, partitions, swing_ms: Some(SWING_MS) };
-        Plan { kafka: ground.kafka.clone(), mix }
+        Plan { kafka: ground.kafka.clone(), mix, linger_ms: 0.0 }
     }
 }
 

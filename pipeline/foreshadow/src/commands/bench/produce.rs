@@ -25,6 +25,8 @@ use super::messages::{Messages, Mix};
 pub(super) struct Plan {
     pub(super) kafka: KafkaSettings,
     pub(super) mix: Mix,
+    /// How long what is due is gathered, so that it goes out together.
+    pub(super) linger_ms: f64,
 }
 
 /// How fast it goes from now on.
@@ -63,12 +65,13 @@ const START_MAX: Duration = Duration::from_secs(120);
 pub(super) fn generate() -> anyhow::Result<()> {
     let mut lines = BufReader::new(std::io::stdin()).lines();
     let plan = lines.next().context("a plan comes first")??;
-    let Plan { kafka, mix } = serde_json::from_str(&plan).context("the plan")?;
+    let Plan { kafka, mix, linger_ms } = serde_json::from_str(&plan).context("the plan")?;
     let log = Kafka::connect(kafka)?;
     let generator = Generator {
         writer: log.writer(Delivery::Idempotent)?,
         messages: Messages::new(mix),
         rows: mix.rows as f64,
+        linger_ms,
         told: Told::default(),
         due_ms: 0.0,
     };
@@ -88,6 +91,7 @@ struct Generator {
     writer: Box<dyn Writer>,
     messages: Messages,
     rows: f64,
+    linger_ms: f64,
     told: Told,
     /// When the next message is due.
     due_ms: f64,
@@ -111,11 +115,11 @@ impl Generator {
         }
     }
 
-    /// Sends what is due; how long it is until the next is.
+    /// Sends what is due, once the oldest of it was gathered for long enough; how long it is until that is so.
     fn send(&mut self, step_ms: f64) -> anyhow::Result<Duration> {
         let behind_ms = now_ms() - self.due_ms;
-        if behind_ms < 0.0 {
-            return Ok(Duration::from_secs_f64(-behind_ms / 1_000.0));
+        if behind_ms < self.linger_ms {
+            return Ok(Duration::from_secs_f64((self.linger_ms - behind_ms) / 1_000.0));
         }
         let most = APPEND_MESSAGES_MAX.min((APPEND_SAMPLES_MAX as f64 / self.rows) as usize);
         let due = (behind_ms / step_ms) as usize + 1;
