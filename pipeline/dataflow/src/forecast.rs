@@ -9,8 +9,10 @@
 //! The horizon is the actuation delay that outcomes have shown, plus the dwell. State: an ensemble a resource, see
 //! `models/forecast`, and the floor's window. Missing steps are missing, never zero.
 //!
-//! The global model answers many series at once: a tick's workloads learn, those at the end of a step ask, it answers, and
-//! all of them look ahead. Its answer to one does not depend on who else asks, so neither batches nor workers change an output.
+//! Decisions come first: the signals of a tick rest on what was forecast up to the tick before it. Whose step has closed with
+//! the tick looks ahead afterwards, once the tick's decisions have left, and before the next tick at the latest. The global
+//! model answers many of them at once: they ask, it answers, they look ahead. Its answer to one does not depend on who else
+//! asks, so neither batches nor workers change an output.
 
 mod alarm;
 mod outlook;
@@ -18,11 +20,12 @@ mod series;
 mod serving;
 mod trial;
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use scaling::Signals;
-use schemas::{Anomaly, ForecastRecord, Workload};
+use schemas::{Anomaly, ForecastRecord};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -34,13 +37,17 @@ use self::serving::Serving;
 use crate::EngineSettings;
 use crate::alert::Alert;
 use crate::models::Swap;
-use crate::records::{Pair, Pairs, Stream};
+use crate::records::{Pairs, Stream};
 use crate::slots::{BySlot, Slots};
 use crate::snapshot::Cutter;
 use crate::stash::Stash;
 
-/// Workloads that ask together: bounds what questions take, 2 kB each of two resources, to 2 MB.
-const ASK_AT_ONCE: usize = 512;
+/// Workloads that ask together: bounds what questions take, 2 kB each of two resources, to half a megabyte, and how long
+/// anything more urgent waits for the answers, to some ten milliseconds.
+const ASK_AT_ONCE: usize = 128;
+
+/// Why a workload that is owed an outlook has one.
+const OWED: &str = "its step has closed";
 
 /// What the stage gives for each pair.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,20 +66,15 @@ pub(crate) enum News {
 
 type Output<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<Ahead>>>;
 
-/// Learns every pair's demand and looks ahead; settles what is done about anomalies, its own among them; swaps change who
-/// answers.
+/// Learns every pair's demand; settles what is done about anomalies, its own among them; swaps change who answers.
 pub(crate) fn forecast<'s>(
     pairs: Stream<'s, Rc<Pairs>>,
     news: Stream<'s, News>,
-    settings: &EngineSettings,
-    (slots, mut cutter): (Rc<Slots>, Cutter),
+    outlooks: Rc<RefCell<Outlooks>>,
+    mut cutter: Cutter,
 ) -> Stream<'s, Ahead> {
-    let settings = settings.clone();
     pairs.binary_frontier(news, Pipeline, Pipeline, "forecast", move |_, _| {
         let (mut pairs, mut waiting) = (Stash::new(), Stash::new());
-        let serving = Serving::new(settings.lstm);
-        let of = BySlot::restored(&slots, &cutter);
-        let mut outlooks = Outlooks { of, slots, serving, settled: Vec::new(), settings };
         move |(input, frontier), (news, news_frontier), output: &mut Output<'_>| {
             input.for_each(|capability, data| {
                 if let Some(capability) = capability.retain_least(0) {
@@ -84,6 +86,7 @@ pub(crate) fn forecast<'s>(
                     waiting.keep(capability, data.drain(..));
                 }
             });
+            let outlooks = &mut *outlooks.borrow_mut();
             let frontiers = [frontier, news_frontier];
             while let Some((capability, closed)) = pairs.pop_closed(&frontiers) {
                 let tick = *capability.time();
@@ -93,8 +96,9 @@ pub(crate) fn forecast<'s>(
                 outlooks.hear(tick, &mut waiting);
                 let mut session = output.session(&capability);
                 session.give_iterator(outlooks.settled.drain(..).map(Ahead::Alert));
+                outlooks.look_ahead(usize::MAX);
                 for pairs in &closed {
-                    outlooks.look_ahead(tick, pairs, |ahead| session.give(ahead));
+                    outlooks.observe(tick, pairs, |ahead| session.give(ahead));
                 }
             }
             if let Some(at) = cutter.due_by(&frontiers) {
@@ -109,20 +113,56 @@ pub(crate) fn forecast<'s>(
     })
 }
 
+/// Looks ahead where a step has closed, a little at each activation, once the tick's decisions have left.
+pub(crate) fn look_ahead<L: Clone + 'static>(left: Stream<'_, L>, outlooks: Rc<RefCell<Outlooks>>) {
+    let scope = left.scope();
+    left.unary_frontier(Pipeline, "look ahead", move |_, info| {
+        let activator = scope.activator_for(info.address);
+        move |(left, frontier), _: &mut OutputBuilderSession<'_, u64, CapacityContainerBuilder<Vec<()>>>| {
+            left.for_each(|_, data| data.clear());
+            let mut outlooks = outlooks.borrow_mut();
+            if outlooks.owed.is_empty() || frontier.less_equal(&outlooks.owed_since) {
+                return;
+            }
+            outlooks.look_ahead(ASK_AT_ONCE);
+            if !outlooks.owed.is_empty() {
+                activator.activate();
+            }
+        }
+    });
+}
+
 /// What is known of every registered workload's demand.
-struct Outlooks {
+pub(crate) struct Outlooks {
     of: BySlot<Outlook>,
     slots: Rc<Slots>,
     serving: Serving,
     /// Alerts of the detectors, settled, until they are given; those of one tick.
     #[expect(clippy::vec_box, reason = "they go on in their boxes")]
     settled: Vec<Box<Anomaly>>,
+    /// Whose step has closed and who have not looked ahead since, with their target quantiles, and the tick it closed with.
+    owed: VecDeque<(usize, f64)>,
+    owed_since: u64,
     settings: EngineSettings,
 }
 
 impl Outlooks {
+    /// What a snapshot held, or nothing yet.
+    pub(crate) fn new(slots: &Rc<Slots>, settings: &EngineSettings, cutter: &Cutter) -> Self {
+        Self {
+            of: BySlot::restored(slots, cutter),
+            slots: Rc::clone(slots),
+            serving: Serving::new(settings.lstm),
+            settled: Vec::new(),
+            owed: VecDeque::new(),
+            owed_since: 0,
+            settings: settings.clone(),
+        }
+    }
+
     /// Hands out what is known before a tick.
     fn cut(&mut self, at: u64, waiting: &mut Stash<News>, cutter: &Cutter) {
+        self.look_ahead(usize::MAX);
         self.hear(at - 1, waiting);
         cutter.cut(at, |pieces| self.of.cut(&self.slots, pieces));
     }
@@ -138,7 +178,11 @@ impl Outlooks {
         for news in news {
             match news {
                 News::Alert(alert) => self.settle(alert),
-                News::Swap(swap) => self.serving.swap(swap),
+                News::Swap(swap) => {
+                    // What is owed is from before the swap.
+                    self.look_ahead(usize::MAX);
+                    self.serving.swap(swap);
+                }
             }
         }
     }
@@ -150,21 +194,32 @@ impl Outlooks {
         self.settled.push(alarm::settled(alert, remedies, &self.settings));
     }
 
-    /// Learns a tick of some pairs, lets the global model answer those at the end of a step, and looks ahead for all.
-    fn look_ahead(&mut self, tick: u64, pairs: &Pairs, mut give: impl FnMut(Ahead)) {
-        let Self { of, serving, settings, .. } = self;
-        for some in pairs.pairs.chunks(ASK_AT_ONCE) {
+    /// Learns a tick of some pairs and says what is known of them.
+    fn observe(&mut self, tick: u64, pairs: &Pairs, mut give: impl FnMut(Ahead)) {
+        let Self { of, settings, owed, .. } = self;
+        self.owed_since = tick;
+        for pair in &pairs.pairs {
+            let Some(record) = &pair.record else { continue };
+            let outlook = of.of(pair.slot).get_or_insert_with(|| Outlook::new(record, settings));
+            if outlook.observe(tick, (pairs, pair, record), settings, &mut give) {
+                owed.push_back((pair.slot, record.target_quantile()));
+            }
+        }
+    }
+
+    /// Looks ahead for at most so many of those whose step has closed.
+    fn look_ahead(&mut self, most: usize) {
+        let Self { of, serving, settings, owed, .. } = self;
+        let mut left = most.min(owed.len());
+        while left > 0 {
+            let some: Vec<_> = owed.drain(..left.min(ASK_AT_ONCE)).collect();
+            left -= some.len();
             let mut questions = serving.questions(settings.step.millis());
-            let registered = || some.iter().filter_map(|pair| Some((pair, pair.record.as_ref()?)));
-            let learn = |(pair, record): (&Pair, &Arc<Workload>)| {
-                let outlook = of.of(pair.slot).get_or_insert_with(|| Outlook::new(record, settings));
-                outlook.learn(tick, (pairs, pair, record), questions.as_mut(), settings)
-            };
-            let learnt: Vec<_> = registered().map(learn).collect();
+            let ask = |(slot, _): &(usize, f64)| of.of(*slot).as_mut().expect(OWED).ask(questions.as_mut());
+            let asked: Vec<_> = some.iter().map(ask).collect();
             let mut answers = serving.answer(questions);
-            for ((pair, record), learnt) in registered().zip(&learnt) {
-                let outlook = of.of(pair.slot).as_mut().expect("it has learnt above");
-                outlook.look_ahead(tick, (pairs, pair, record), (learnt, &mut answers), settings, &mut give);
+            for ((slot, level), asked) in some.into_iter().zip(asked) {
+                of.of(slot).as_mut().expect(OWED).look_ahead(level, asked, &mut answers);
             }
         }
     }

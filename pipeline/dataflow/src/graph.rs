@@ -1,5 +1,6 @@
 //! The order of the stages, one line each.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use scaling::Signals;
@@ -12,7 +13,7 @@ use crate::decide::decide;
 use crate::detect::detect;
 use crate::egress::{Leaving, Outlets, egress, outputs, receipts};
 use crate::features::features;
-use crate::forecast::{Ahead, News, forecast};
+use crate::forecast::{Ahead, News, Outlooks, forecast, look_ahead};
 use crate::ingest::{Intakes, ingest};
 use crate::models::{Swap, models};
 use crate::pace::{Room, pace};
@@ -38,7 +39,7 @@ const FORECAST_BYTES: usize = 1024;
 /// deliveries ─ ingest ┬ samples ─ pair ┼ forecast ┬ signals ─ decide ┬ egress ─ commits of decisions
 ///                     │             ▲  │  ▲       └ anomalies ──▲────┤
 ///                     │             │  └ detect ─ alerts        │    │
-///                     ├ changes ─ control ──────────────────────┘    │
+///                     ├ changes ─ control ──────────────────────┘    ├ look ahead
 ///                     │    └ models ─ swaps, to every worker's forecast
 ///                     └ errors, receipts ────────────────────────────┘
 /// ```
@@ -60,6 +61,7 @@ pub(crate) fn build(
     let (anomalies, rejects) = (stages.anomalies.map(|anomaly| *anomaly), rejects.map(|reject| *reject));
     let acted_on = [outputs(decisions), outputs(anomalies), outputs(rejects), receipts(taken_in)];
     let left = egress(scope.concatenate(acted_on), outlets.decisions, &probe);
+    look_ahead(left.clone(), stages.outlooks);
     let features = afterwards((stages.pairs, stages.slots), left.clone(), settings, snapshots);
     let room = Room { ticks: ticks_behind(settings), bytes_of: |_| FORECAST_BYTES, at_once: RECORDS_AT_ONCE };
     let forecasts = pace(stages.forecasts, left, room);
@@ -75,6 +77,8 @@ pub(crate) struct Stages<'s> {
     pub(crate) forecasts: Stream<'s, Box<ForecastRecord>>,
     pub(crate) signals: Stream<'s, Box<Signals>>,
     pub(crate) strays: Stream<'s, Box<Reject>>,
+    /// What was forecast, for whoever looks ahead once decisions have left.
+    pub(crate) outlooks: Rc<RefCell<Outlooks>>,
 }
 
 /// From samples to what decisions rest on.
@@ -89,8 +93,10 @@ pub(crate) fn stages<'s>(
     let (pairs, strays) = pair(samples, workloads, at(Stage::Pair)).ok_err(|paired| paired);
     let alerts = detect(pairs.clone(), settings, at(Stage::Detect));
     let news = alerts.map(News::Alert).concat(swaps.map(News::Swap));
-    let (forecasts, signals, anomalies) = part(forecast(pairs.clone(), news, settings, at(Stage::Forecast)));
-    Stages { slots, pairs, anomalies, forecasts, signals, strays }
+    let cutter = snapshots.of(Stage::Forecast);
+    let outlooks = Rc::new(RefCell::new(Outlooks::new(&slots, settings, &cutter)));
+    let (forecasts, signals, anomalies) = part(forecast(pairs.clone(), news, Rc::clone(&outlooks), cutter));
+    Stages { slots, pairs, anomalies, forecasts, signals, strays, outlooks }
 }
 
 /// Features, rolled while nothing that goes before them is on its way: what `left` passes has left.

@@ -35,15 +35,15 @@ pub(super) struct Outlook {
     trial: Option<Box<Trial>>,
 }
 
-/// What a tick has taught of a workload, until the global model has answered.
-pub(super) struct Learnt {
+/// What a tick has taught of a workload.
+struct Learnt {
     work: Work,
     sizing: Sizing,
     /// What the shadow contributed; none without a shadow.
     shadow: Option<ShadowEvidence>,
     working_set: Option<f64>,
-    /// How many questions were asked of CPU and of memory, where a step has closed.
-    asked: Option<[usize; 2]>,
+    /// Whether a step has closed with it.
+    closed: bool,
 }
 
 impl Outlook {
@@ -61,12 +61,38 @@ impl Outlook {
         }
     }
 
-    /// Takes in a tick; at the end of a step it asks the global model, where one serves.
-    pub(super) fn learn(
+    /// Takes in a tick and says what is known at its end; true when a step has closed with it, of which the experts are yet
+    /// to hear.
+    pub(super) fn observe(
+        &mut self,
+        tick: u64,
+        (pairs, pair, record): (&Pairs, &Pair, &Arc<Workload>),
+        settings: &EngineSettings,
+        mut give: impl FnMut(Ahead),
+    ) -> bool {
+        let learnt = self.learn(tick, (pairs, pair, record), settings);
+        self.tell_missed((tick, pair), settings, &mut give);
+        self.tell(tick, (pairs, pair, record), &learnt, settings, give);
+        learnt.closed
+    }
+
+    /// Lets the experts hear of the step that has closed, and asks the global model, where one serves; how many questions
+    /// were asked of CPU and of memory.
+    pub(super) fn ask(&mut self, mut questions: Option<&mut Batch>) -> [usize; 2] {
+        [self.cpu.ask(questions.as_deref_mut()), self.memory.ask(questions)]
+    }
+
+    /// Looks ahead, once the global model has answered.
+    pub(super) fn look_ahead(&mut self, level: f64, asked: [usize; 2], answers: &mut Answers) {
+        let (aim, versions) = (Aim { horizon_steps: self.horizon_steps, level }, answers.versions.clone());
+        self.cpu.look_ahead(answers.next(asked[0]), aim, &versions);
+        self.memory.look_ahead(answers.next(asked[1]), aim, &versions);
+    }
+
+    fn learn(
         &mut self,
         tick: u64,
         (pairs, pair, record): (&Pairs, &Pair, &Workload),
-        questions: Option<&mut Batch>,
         settings: &EngineSettings,
     ) -> Learnt {
         self.follow_delay(pair.delay_ms, settings);
@@ -97,31 +123,20 @@ impl Outlook {
         let (step, window_ms) = ((tick + self.phase_ms) / settings.step.millis(), settings.floor_window.millis());
         // Both are shown every tick, so their steps close together.
         let closed = self.cpu.observe(tick, step, cpu, window_ms) & self.memory.observe(tick, step, memory, window_ms);
-        let asked = closed.then(|| {
-            let ask =
-                |questions: &mut Batch| [self.cpu.ask(questions, cpu.limit), self.memory.ask(questions, memory.limit)];
-            questions.map(ask).unwrap_or_default()
-        });
-        Learnt { shadow: self.learner.evidence(&work, &sizing), work, sizing, working_set: memory.work, asked }
+        Learnt { shadow: self.learner.evidence(&work, &sizing), work, sizing, working_set: memory.work, closed }
     }
 
-    /// Says what is ahead, once the global model has answered.
-    pub(super) fn look_ahead(
+    /// Says what is known: forecasts for those who read them, and the signals of the tick.
+    fn tell(
         &mut self,
         tick: u64,
         (pairs, pair, record): (&Pairs, &Pair, &Arc<Workload>),
-        (learnt, answers): (&Learnt, &mut Answers),
+        learnt: &Learnt,
         settings: &EngineSettings,
         mut give: impl FnMut(Ahead),
     ) {
-        let Learnt { work, sizing, shadow, working_set, asked } = learnt;
+        let Learnt { work, sizing, shadow, working_set, .. } = learnt;
         let aim = Aim { horizon_steps: self.horizon_steps, level: record.target_quantile() };
-        self.tell_missed((tick, pair), settings, &mut give);
-        if let Some([of_cpu, of_memory]) = *asked {
-            let versions = answers.versions.clone();
-            self.cpu.look_ahead(answers.next(of_cpu), aim, &versions);
-            self.memory.look_ahead(answers.next(of_memory), aim, &versions);
-        }
         let cores = |work: f64| sizing.demand(work);
         let bytes = |used: f64| used * (1.0 + settings.scaling.memory_margin);
         let step_ms = settings.step.millis();

@@ -22,6 +22,9 @@ pub(super) struct Series {
     /// Peaks of the floor's window, falling.
     recent: VecDeque<(u64, f64)>,
     step: Option<Step>,
+    /// The step that has closed, until the experts have heard of it.
+    #[serde(skip)]
+    closed: Option<Step>,
     pub(super) experts: Ensemble,
     newest: Option<Newest>,
     /// Whether what was forecast came.
@@ -30,12 +33,14 @@ pub(super) struct Series {
     missed: Option<Finding>,
 }
 
-/// The step under way, and the peaks within it.
+/// A step, the peaks within it, and the limit at its end.
 #[derive(Serialize, Deserialize)]
 struct Step {
     number: u64,
     work: Option<f64>,
     shadow: Option<f64>,
+    #[serde(skip)]
+    limit: Option<f64>,
 }
 
 /// What was said at the end of the last step, and the version of those who said it.
@@ -79,7 +84,16 @@ impl Series {
         };
         let experts = Ensemble::new(experts).expect("prices are above zero and the step divides a day, both checked");
         let residual = Residual::new(settings.anomaly.residual, alarm::scale_floor(resource));
-        Self { resource, recent: VecDeque::new(), step: None, experts, newest: None, residual, missed: None }
+        Self {
+            resource,
+            recent: VecDeque::new(),
+            step: None,
+            closed: None,
+            experts,
+            newest: None,
+            residual,
+            missed: None,
+        }
     }
 
     /// Takes in a tick of the step of that number; true when the step before it has closed.
@@ -93,17 +107,17 @@ impl Series {
         while self.recent.front().is_some_and(|(at, _)| at + floor_window_ms <= tick) {
             self.recent.pop_front();
         }
-        let Reading { work, shadow, .. } = reading;
+        let Reading { work, shadow, limit } = reading;
         match &mut self.step {
             Some(step_now) if step_now.number == step => {
                 step_now.work = larger(step_now.work, work);
                 step_now.shadow = larger(step_now.shadow, shadow);
                 false
             }
-            under_way => match under_way.replace(Step { number: step, work, shadow }) {
+            under_way => match under_way.replace(Step { number: step, work, shadow, limit: None }) {
                 Some(closed) => {
                     self.missed = self.residual.observe(tick, closed.number, closed.work);
-                    self.experts.observe_beside(closed.number, closed.work, closed.shadow);
+                    self.closed = Some(Step { limit, ..closed });
                     true
                 }
                 None => false,
@@ -111,8 +125,12 @@ impl Series {
         }
     }
 
-    /// Asks the global model about the time ahead; how many questions it took.
-    pub(super) fn ask(&self, questions: &mut Batch, limit: Option<f64>) -> usize {
+    /// Lets the experts hear of the step that has closed, and asks the global model about the time ahead; how many questions
+    /// it took.
+    pub(super) fn ask(&mut self, questions: Option<&mut Batch>) -> usize {
+        let Some(Step { number, work, shadow, limit }) = self.closed.take() else { return 0 };
+        self.experts.observe_beside(number, work, shadow);
+        let Some(questions) = questions else { return 0 };
         let measure = match self.resource {
             Resource::Cpu => Measure::Cpu,
             Resource::Memory => Measure::Memory,

@@ -84,9 +84,7 @@ pub(super) fn run(arguments: &EndToEnd, settings: &Settings) -> anyhow::Result<(
                 let workloads = series.div_ceil(SERIES);
                 let mix = Mix { lane, rows: shape, workloads, partitions: settings.partitions, swing_ms: None };
                 let row = case(mix, series, Duration::from_secs(arguments.seconds), settings, &stop)?;
-                if !arguments.json {
-                    print(&row);
-                }
+                tell(&row, arguments.json);
                 rows.push(row);
             }
         }
@@ -139,9 +137,10 @@ fn measure(
     Ok(measured)
 }
 
-fn print(row: &Row) {
+/// One line a case, beside the object where that is asked for: the next case takes minutes.
+fn tell(row: &Row, beside: bool) {
     let lane = if row.lane == Lane::Json { "JSON" } else { "native" };
-    println!(
+    let line = format!(
         "{lane}, {} sample(s) a message, {} series, {} worker(s): {:.2} M points/s ({:.0} samples/s), {:.2} CPU-s a \
          million, {:.1} s behind; null {:.2} M points/s",
         row.shape,
@@ -153,4 +152,9 @@ fn print(row: &Row) {
         row.backlog_seconds,
         row.null_points_per_second / 1e6
     );
+    if beside {
+        tracing::info!("{line}");
+    } else {
+        println!("{line}");
+    }
 }
