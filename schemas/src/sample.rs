@@ -114,6 +114,12 @@ pub struct Sample {
     /// The 99th percentile of the latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_p99_seconds: Option<Seconds>,
+    /// Share of its machine's CPU time that is used, by whomever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_cpu_used_ratio: Option<Ratio>,
+    /// Share of its machine's CPU time that the hypervisor gave to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_cpu_stolen_ratio: Option<Ratio>,
 }
 
 impl Sample {
@@ -142,6 +148,8 @@ impl Sample {
             requests_per_second: None,
             errors_per_second: None,
             latency_p99_seconds: None,
+            host_cpu_used_ratio: None,
+            host_cpu_stolen_ratio: None,
         }
     }
 

@@ -120,6 +120,10 @@ pub struct Workload {
     /// The object that the adapter resizes, in its own terms.
     #[serde(default)]
     pub target: String,
+    /// What runs: an image's digest, a release, a hash of settings. Another one is another program: what primary and shadow
+    /// have taught of the one before is forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Where the profiler finds the instances.
     #[serde(default)]
     pub selector: Selector,
@@ -226,6 +230,7 @@ impl Noun for Workload {
                     ("workload", Column::Text, false),
                     ("orchestrator", Column::Text, false),
                     ("target", Column::Text, false),
+                    ("revision", Column::Text, true),
                     ("selector_cgroup", Column::Text, true),
                     ("selector_pid", Column::Count, true),
                     ("selector_process", Column::Text, true),

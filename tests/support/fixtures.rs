@@ -37,6 +37,7 @@ pub fn workload(number: u64, time: EventTime) -> Workload {
         tenant: TenantId::default(),
         orchestrator: "simulated".to_owned(),
         target: String::new(),
+        revision: None,
         selector: Selector::default(),
         pool: PoolId::new("main").expect("a name"),
         profile: Profile::Service,

@@ -217,6 +217,7 @@ impl Adapter for Cgroups {
             time: now,
             target: self.hierarchy.primaries().join(run.service.name()).display().to_string(),
             selector: Selector { cgroup: Some(self.hierarchy.pattern(run.service.name())), ..Selector::default() },
+            revision: run.service.revision(),
             allocation: run.in_force,
             shadow: run.shadow(),
             ..run.service.workload.clone()

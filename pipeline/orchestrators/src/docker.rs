@@ -46,6 +46,8 @@ struct Run {
     is_read: bool,
     /// The control group of its primary, where that is one container.
     group: Option<String>,
+    /// The image that it ran when it was last looked at.
+    image: Option<String>,
     /// The newest decision that came into force and was not reported yet: it overtook those before it.
     landed: Option<Outcome>,
 }
@@ -116,7 +118,8 @@ impl Run {
             [one] => Some(one.path.clone()),
             _ => None,
         };
-        Ok(Self { service, in_force, is_read, group, landed: None })
+        let image = image(&primaries);
+        Ok(Self { service, in_force, is_read, group, image, landed: None })
     }
 
     fn policy(&self) -> LocalPolicy {
@@ -128,6 +131,7 @@ impl Run {
     fn record(&self, now: EventTime) -> Workload {
         let mut workload = Workload { time: now, allocation: self.in_force, ..self.service.workload.clone() };
         workload.target = format!("{WORKLOAD_LABEL}={}", self.service.name());
+        workload.revision = workload.revision.or_else(|| self.image.clone());
         workload.selector.cgroup = workload.selector.cgroup.or_else(|| self.group.clone());
         workload
     }
@@ -141,6 +145,7 @@ impl Run {
             let label = format!("{WORKLOAD_LABEL}={}", self.service.name());
             return Err((Status::Failed, format!("no container with the label {label} runs: start one")));
         }
+        self.image = image(&primaries);
         let wanted = split(granted, primaries.len());
         let objection = |(container, limits): (&Container, &Limits)| container.group.objection(limits);
         if let Some(objection) = primaries.iter().zip(&wanted).find_map(objection) {
@@ -174,6 +179,12 @@ impl Run {
 
 fn primaries(containers: Vec<Container>) -> Vec<Container> {
     containers.into_iter().filter(|container| container.role != Role::Shadow).collect()
+}
+
+/// The image that runs; none where none runs, or several do, as in the midst of a roll-out.
+fn image(primaries: &[Container]) -> Option<String> {
+    let (first, others) = primaries.split_first()?;
+    first.image.clone().filter(|_| others.iter().all(|other| other.image == first.image))
 }
 
 #[cfg(test)]

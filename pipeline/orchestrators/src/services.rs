@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use schemas::{Allocation, Pool, Span, Workload};
 use serde::Deserialize;
@@ -114,6 +115,20 @@ impl ServiceSpec {
         self.workload.workload.as_str()
     }
 
+    /// What runs: the record's own word, or a hash of the command, its environment and the program's file.
+    pub(crate) fn revision(&self) -> Option<String> {
+        let of_file = |program: &String| {
+            let file = std::fs::metadata(program).ok()?;
+            Some((file.len(), file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos()))
+        };
+        let what = || {
+            let program = self.command.first()?;
+            let told = format!("{:?}", (&self.command, &self.directory, &self.environment, of_file(program)));
+            Some(format!("sha256:{}", schemas::sha256(told.as_bytes())))
+        };
+        self.workload.revision.clone().or_else(what)
+    }
+
     /// What a shadow gets beside a primary of `primary`: its share of the CPU, and of the memory above the fixed part.
     pub(crate) fn shadow_allocation(&self, primary: &Allocation) -> Option<Allocation> {
         let ratio = self.workload.shadow?.size_ratio.get();
@@ -203,6 +218,21 @@ pub(crate) mod tests {
         // 32 MiB of its 64 are fixed: 32 + 32 / 4 = 40 MiB, and a quarter of half a core.
         let shadow = web.shadow_allocation(&web.workload.allocation);
         assert_eq!(shadow, Some(Allocation::new(0.125, f64::from(40 << 20))));
+    }
+
+    #[test]
+    fn another_command_or_environment_is_another_revision() {
+        let parse = |command: &str, more: &str| {
+            Services::parse(&text("web", command, more), "cgroup").expect("no fault").services.remove(0)
+        };
+        let web = parse("exec sleep 60", "");
+        assert_eq!(web.revision(), parse("exec sleep 60", "instances = 2").revision());
+        for other in [parse("exec sleep 61", ""), parse("exec sleep 60", "environment = { PORT = \"1\" }")] {
+            assert_ne!(web.revision(), other.revision());
+        }
+        let mut named = web.clone();
+        named.workload.revision = Some("release-7".to_owned());
+        assert_eq!(named.revision().as_deref(), Some("release-7"), "the owner's word counts");
     }
 
     #[test]

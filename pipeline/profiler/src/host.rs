@@ -75,14 +75,33 @@ fn read<'b>(file: &KernelFile, buffer: &'b mut Buffer) -> Option<&'b [u8]> {
     file.read(buffer).ok().flatten()
 }
 
-/// The line `cpu user nice system idle iowait irq softirq steal guest guest_nice`, in ticks; guests are in user too.
+/// The time of all CPUs so far, in the kernel's ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    /// Neither idle, nor waiting for disks, nor stolen.
+    pub(crate) used: u64,
+    /// What the hypervisor gave to others; zero on a kernel that does not tell.
+    pub(crate) stolen: u64,
+    /// All of it.
+    pub(crate) all: u64,
+}
+
+impl CpuTime {
+    /// The line `cpu user nice system idle iowait irq softirq steal guest guest_nice`; guests are in user too.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let mut ticks = fields(lines(text)?.next()?.strip_prefix(b"cpu ")?).map(number);
+        let (user, nice, system) = (ticks.next()??, ticks.next()??, ticks.next()??);
+        let (idle, waiting) = (ticks.next()??, ticks.next()??);
+        let (interrupts, soft_interrupts) = (ticks.next()??, ticks.next()??);
+        let stolen = ticks.next().flatten().unwrap_or_default();
+        let sum = |all: &[u64]| all.iter().try_fold(0_u64, |sum, ticks| sum.checked_add(*ticks));
+        let used = sum(&[user, nice, system, interrupts, soft_interrupts])?;
+        Some(Self { used, stolen, all: sum(&[used, idle, waiting, stolen])? })
+    }
+}
+
 fn cpu_used_ns(text: &[u8]) -> Option<u64> {
-    let mut ticks = fields(lines(text)?.next()?.strip_prefix(b"cpu ")?).map(number);
-    let (user, nice, system) = (ticks.next()?, ticks.next()?, ticks.next()?);
-    let (interrupts, soft_interrupts) = (ticks.nth(2)?, ticks.next()?);
-    let used = [user, nice, system, interrupts, soft_interrupts];
-    let used = used.into_iter().try_fold(0_u64, |sum, ticks| sum.checked_add(ticks?))?;
-    used.checked_mul(1_000_000_000 / clock_ticks_per_second())
+    CpuTime::read(text)?.used.checked_mul(1_000_000_000 / clock_ticks_per_second())
 }
 
 /// How many lines `cpu0`, `cpu1`, … there are.
@@ -119,6 +138,8 @@ mod tests {
     fn used_is_neither_idle_nor_stolen() {
         // 480547 + 0 + 31658 + 3 + 355 ticks of 10 ms; 725052 idle, 7980 waiting for disks, 707 stolen.
         assert_eq!(cpu_used_ns(STAT), Some(512_563 * 10_000_000));
+        // And 725052 + 7980 + 707 = 733739 more.
+        assert_eq!(CpuTime::read(STAT), Some(CpuTime { used: 512_563, stolen: 707, all: 1_246_302 }));
         assert_eq!(cpu_used_ns(b"cpu  480547 0 31"), None);
         assert_eq!(cpu_used_ns(b""), None);
     }

@@ -15,6 +15,7 @@ use crate::mounts::Mounts;
 use crate::network::{Namespace, Network};
 use crate::process::Process;
 use crate::reading::{Often, Seldom};
+use crate::surroundings::Around;
 
 /// How long a seldom reading stands. A little below a second, so that whoever samples each second has new ones each
 /// time although ticks are never quite even.
@@ -81,6 +82,7 @@ impl Instance {
     pub(crate) fn sample(
         &mut self,
         machine: &Machine,
+        around: Around,
         wall: EventTime,
         buffer: &mut Buffer,
     ) -> Result<Sample, Vanished> {
@@ -94,6 +96,7 @@ impl Instance {
         let now_ns = monotonic_ns();
         let often = self.source.often(buffer)?;
         self.meter.often(now_ns, &often);
+        self.meter.around(around);
         Ok(self.meter.sample(wall))
     }
 

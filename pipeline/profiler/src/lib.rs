@@ -44,6 +44,7 @@ mod process;
 mod reading;
 mod sampler;
 mod settings;
+mod surroundings;
 mod working_set;
 
 pub use cost::Cost;

@@ -5,6 +5,7 @@ use schemas::{Bytes, BytesPerSecond, Cores, EventTime, Ratio, Sample};
 use crate::counter::{Counter, Share};
 use crate::discover::Found;
 use crate::reading::{Often, Seldom};
+use crate::surroundings::Around;
 
 const NS_PER_SECOND: f64 = 1e9;
 const US_PER_SECOND: f64 = 1e6;
@@ -73,6 +74,12 @@ impl Meter {
         sample.cpu_pressure_ratio = rate(cpu, stalls.cpu_us).map(share_of_time);
         sample.memory_pressure_ratio = rate(memory, stalls.memory_us).map(share_of_time);
         sample.io_pressure_ratio = rate(io, stalls.io_us).map(share_of_time);
+    }
+
+    /// Takes what is around the instance.
+    pub(crate) fn around(&mut self, around: Around) {
+        self.sample.host_cpu_used_ratio = around.used;
+        self.sample.host_cpu_stolen_ratio = around.stolen;
     }
 
     /// The sample, as of `wall`.

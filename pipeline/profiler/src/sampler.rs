@@ -13,6 +13,7 @@ use crate::kernel_file::Buffer;
 use crate::mounts::Mounts;
 use crate::network::Namespace;
 use crate::open_files::instances_that_fit;
+use crate::surroundings::Surroundings;
 use crate::{Cost, Error, ProfilerSettings};
 
 /// Reads the instances of workloads on this machine.
@@ -22,6 +23,7 @@ pub struct Profiler {
     settings: ProfilerSettings,
     source: SourceId,
     machine: Machine,
+    surroundings: Surroundings,
     targets: Vec<Target>,
     // Invariant: at most `instances_max`, and no more than there are open files for.
     instances: BTreeMap<(WorkloadId, Place), Instance>,
@@ -55,6 +57,7 @@ impl Profiler {
         let stacked = Stacked::of_machine(&proc_root, &mut buffer);
         let mut profiler = Self {
             source: source_of(&settings, &mut buffer),
+            surroundings: Surroundings::open(&proc_root),
             machine: Machine { proc_root, mounts, stacked },
             targets: Vec::new(),
             instances: BTreeMap::new(),
@@ -105,9 +108,10 @@ impl Profiler {
             self.discover_due_ns = monotonic_ns() + self.settings.discover_every.millis() * 1_000_000;
         }
         let mut samples = Vec::with_capacity(self.instances.len());
-        let Self { machine, buffer, cost, .. } = self;
+        let Self { machine, surroundings, buffer, cost, .. } = self;
+        let around = surroundings.look(monotonic_ns(), buffer);
         self.instances.retain(|_, instance| {
-            let sampled = instance.sample(machine, wall, buffer);
+            let sampled = instance.sample(machine, around, wall, buffer);
             cost.resets += instance.take_resets();
             cost.vanished += u64::from(sampled.is_err());
             sampled.map(|sample| samples.push(sample)).is_ok()

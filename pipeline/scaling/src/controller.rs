@@ -96,6 +96,7 @@ pub(crate) mod tests {
             tenant: schemas::TenantId::default(),
             orchestrator: "simulated".to_owned(),
             target: String::new(),
+            revision: None,
             selector: schemas::Selector::default(),
             pool: PoolId::new("pool").expect("a name"),
             profile: Profile::Service,

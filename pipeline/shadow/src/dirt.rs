@@ -11,8 +11,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Share of time in which some task of the host waited for CPU from which the host, and not the load, is what is seen.
-const HOST_PRESSURE_MAX: f64 = 0.3;
+/// Share of the host's CPU time in use from which the host, and not the load, is what is seen: where adapters end shadows.
+/// The kernel's pressure would not do, since a saturated shadow under its quota waits nearly always.
+const HOST_USED_MAX: f64 = 0.9;
 
 /// Share of time that the hypervisor may take: two ticks of a hundred are its own bookkeeping.
 const STEAL_MAX: f64 = 0.02;
@@ -29,8 +30,8 @@ const MIX_TICKS_MIN: f64 = 60.0;
 /// Why a tick is not learnt from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Dirt {
-    /// The host's tasks waited for CPU.
-    HostPressure,
+    /// The host had hardly any CPU left.
+    BusyHost,
     /// The hypervisor gave the host's CPU to others.
     Steal,
     /// The shadow's requests are not a fair sample of the primary's.
@@ -42,17 +43,17 @@ pub enum Dirt {
 /// What the machine says of itself; none where it was not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Host {
-    /// Share of time in which some task waited for CPU, 0..1.
-    pub cpu_pressure: Option<f64>,
-    /// Share of time that the hypervisor took, 0..1.
-    pub steal: Option<f64>,
+    /// Share of its CPU time that is used, 0..1.
+    pub used: Option<f64>,
+    /// Share of its CPU time that the hypervisor took, 0..1.
+    pub stolen: Option<f64>,
 }
 
 /// Ticks that were discarded, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discarded {
-    /// For [`Dirt::HostPressure`].
-    pub host_pressure: u64,
+    /// For [`Dirt::BusyHost`].
+    pub busy_host: u64,
     /// For [`Dirt::Steal`].
     pub steal: u64,
     /// For [`Dirt::UnequalMix`].
@@ -73,15 +74,15 @@ impl Host {
     /// What of the host disturbs both roles.
     pub(crate) fn dirt(&self) -> Option<Dirt> {
         let above = |reading: Option<f64>, most: f64| reading.is_some_and(|reading| reading > most);
-        let pressed = above(self.cpu_pressure, HOST_PRESSURE_MAX).then_some(Dirt::HostPressure);
-        pressed.or_else(|| above(self.steal, STEAL_MAX).then_some(Dirt::Steal))
+        let busy = above(self.used, HOST_USED_MAX).then_some(Dirt::BusyHost);
+        busy.or_else(|| above(self.stolen, STEAL_MAX).then_some(Dirt::Steal))
     }
 }
 
 impl Discarded {
     pub(crate) const fn count(&mut self, dirt: Dirt) {
         *match dirt {
-            Dirt::HostPressure => &mut self.host_pressure,
+            Dirt::BusyHost => &mut self.busy_host,
             Dirt::Steal => &mut self.steal,
             Dirt::UnequalMix => &mut self.unequal_mix,
             Dirt::MissingReading => &mut self.missing_reading,
@@ -91,7 +92,7 @@ impl Discarded {
     /// Ticks discarded for any reason.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.host_pressure + self.steal + self.unequal_mix + self.missing_reading
+        self.busy_host + self.steal + self.unequal_mix + self.missing_reading
     }
 }
 
@@ -125,10 +126,10 @@ mod tests {
     #[test]
     fn what_was_not_read_does_not_disturb() {
         assert_eq!(Host::default().dirt(), None);
-        let pressed = Host { cpu_pressure: Some(0.5), steal: Some(0.5) };
-        assert_eq!(pressed.dirt(), Some(Dirt::HostPressure));
-        assert_eq!(Host { cpu_pressure: Some(0.1), ..pressed }.dirt(), Some(Dirt::Steal));
-        assert_eq!(Host { cpu_pressure: None, steal: Some(0.01) }.dirt(), None);
+        let busy = Host { used: Some(0.95), stolen: Some(0.5) };
+        assert_eq!(busy.dirt(), Some(Dirt::BusyHost));
+        assert_eq!(Host { used: Some(0.1), ..busy }.dirt(), Some(Dirt::Steal));
+        assert_eq!(Host { used: None, stolen: Some(0.01) }.dirt(), None);
     }
 
     #[test]

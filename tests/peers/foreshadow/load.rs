@@ -125,6 +125,7 @@ fn record(workload: u64) -> Workload {
         tenant: TenantId::default(),
         orchestrator: "none".to_owned(),
         target: String::new(),
+        revision: None,
         selector: Selector::default(),
         pool: PoolId::new("main").expect("a name"),
         profile: Profile::Service,

@@ -105,10 +105,9 @@ impl Outlook {
             shadow: shadow.map(role_tick),
             mirrored_share: record.shadow.map(|shadow| shadow.mirrored_share.get()),
             slo_latency: slo,
-            // Samples say nothing of the host as a whole.
-            host: Host::default(),
-            // Records say nothing of the image: another object is another generation, and new code shows by decay.
-            generation: &record.target,
+            host: host([primary, shadow]),
+            // Where nothing is said of what runs, another object is another program, and new code shows by decay.
+            generation: record.revision.as_ref().unwrap_or(&record.target),
         });
         let sizing = self.learner.sizing(slo);
         let peak = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.peak(metric));
@@ -198,6 +197,12 @@ impl Outlook {
 fn steps(span_ms: u64, settings: &EngineSettings) -> u32 {
     let steps = span_ms.div_ceil(settings.step.millis()).max(1);
     u32::try_from(steps).unwrap_or(u32::MAX).min(::forecast::settings::MAX_HORIZON_STEPS)
+}
+
+/// What the roles' machines say of themselves; the worst of them counts.
+fn host(roles: [Option<RoleTick<'_>>; 2]) -> Host {
+    let worst = |metric| roles.iter().flatten().filter_map(|role| role.mean(metric)).reduce(f64::max);
+    Host { used: worst(Metric::HostCpuUsed), stolen: worst(Metric::HostCpuStolen) }
 }
 
 fn role_tick(role: RoleTick<'_>) -> shadow::RoleTick {

@@ -160,14 +160,14 @@ fn fold_many(own: &[Reading], blocks: &[Block], roster: &Roster, into: &mut Pair
     }
 }
 
-/// Amounts add up over instances, ratios are averaged, of latencies the worst counts.
+/// Amounts add up over instances, ratios are averaged, of latencies and machines the worst counts.
 fn combined(metric: Metric, last: &BTreeMap<&str, f64>) -> f64 {
     let sum: f64 = last.values().sum();
     match metric {
         Metric::CpuThrottled | Metric::CpuPressure | Metric::MemoryPressure | Metric::IoPressure => {
             sum / last.len() as f64
         }
-        Metric::LatencyP99 => last.values().copied().fold(0.0, f64::max),
+        Metric::LatencyP99 | Metric::HostCpuUsed | Metric::HostCpuStolen => last.values().copied().fold(0.0, f64::max),
         _ => sum,
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Container {
     pub(super) group: Group,
     /// The path of its group below the controllers' roots.
     pub(super) path: String,
+    /// The image's digest.
+    pub(super) image: Option<String>,
     /// Sent again with each update: some engines forget it otherwise.
     restart_policy: Option<RestartPolicy>,
     /// Whether it was created with a number of processors, which Docker does not let a quota replace.
@@ -121,6 +123,7 @@ impl Engine {
             role: if is_shadow { Role::Shadow } else { Role::Primary },
             group: Group::new(&self.hierarchy, Path::new(&path)),
             path,
+            image: told.image,
             restart_policy: host.restart_policy,
             in_processors: host.nano_cpus.is_some_and(|nanos| nanos > 0),
         }))

@@ -45,6 +45,7 @@ fn containers_are_found_resized_while_they_run_and_read_back() {
     let found = adapter.inventory(at(0)).0.remove(0);
     assert_eq!(found.allocation, Allocation::new(0.5, 64.0 * MIB), "as it was started");
     assert!(found.selector.cgroup.expect("one container").contains("libpod"));
+    assert!(found.revision.is_some_and(|image| image.len() >= 64), "its image's digest");
 
     let raise = granted(&name, 1, 1.25, 96.0);
     let accepted = adapter.apply(&raise, at(1)).expect("reported");

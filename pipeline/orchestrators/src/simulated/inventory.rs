@@ -30,6 +30,7 @@ pub(super) fn workload(names: &Names, member: &FleetMember, in_force: Allocation
         tenant: names.tenant.clone(),
         orchestrator: NAME.to_owned(),
         target: member.workload.to_owned(),
+        revision: None,
         selector: Selector::default(),
         pool: names.pool.clone(),
         profile,

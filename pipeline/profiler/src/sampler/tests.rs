@@ -80,6 +80,7 @@ fn a_group_of_version_2_has_every_reading() {
         fs::create_dir_all(fake.0.path().join("proc").join(process).join("ns")).expect("made");
         std::os::unix::fs::symlink(namespace, fake.0.path().join("proc").join(process).join("ns/net")).expect("linked");
     }
+    fake.put("proc/stat", "cpu  1000 0 200 5000 50 3 7 10 0 0\n");
     let mut profiler = fake.profiler(&[workload("web", r#"{"cgroup": "web/*"}"#)]);
 
     let started_ns = monotonic_ns();
@@ -99,6 +100,7 @@ fn a_group_of_version_2_has_every_reading() {
         ("cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=250100\n"),
     ]);
     fake.put("proc/41/net/dev", &net.replace("1000", "7000").replace("500", "1500"));
+    fake.put("proc/stat", "cpu  1100 0 250 5030 60 3 7 20 0 0\n");
     let sample = sample_a_second_later(&mut profiler);
     // Half a second of CPU was added; over how long is for the clock to say.
     let seconds = 0.5 / sample.cpu_used_cores.expect("a rate").get();
@@ -116,6 +118,9 @@ fn a_group_of_version_2_has_every_reading() {
     near(schemas::Metric::CpuPressure, 0.25);
     assert_eq!(sample.cpu_throttled_ratio.map(schemas::Ratio::get), Some(0.3), "3 of 10 periods");
     assert_eq!(sample.memory_pressure_ratio.map(schemas::Ratio::get), Some(0.0));
+    // Of 200 ticks of the machine 150 were used and 10 stolen.
+    let around = [sample.host_cpu_used_ratio, sample.host_cpu_stolen_ratio].map(|ratio| ratio.map(schemas::Ratio::get));
+    assert_eq!(around, [Some(0.75), Some(0.05)]);
     assert_eq!(sample.check(), Ok(()));
 }
 

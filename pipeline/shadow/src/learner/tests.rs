@@ -84,11 +84,11 @@ fn a_reading_that_is_missing_gives_no_demand() {
 #[test]
 fn dirty_ticks_are_counted_and_teach_nothing() {
     let mut learner = Learner::new(Ratio::new(0.7));
-    let host = Host { cpu_pressure: Some(0.9), steal: None };
+    let host = Host { used: Some(0.95), stolen: None };
     for second in 0..100 {
         learner.observe(&PairTick { host, ..pair(second) });
     }
-    assert_eq!(learner.discarded().host_pressure, 100);
+    assert_eq!(learner.discarded().busy_host, 100);
     assert_eq!(learner.curve.cores(10.0), None);
     for second in 100..110 {
         let shadow = Some(RoleTick { limit_cores: None, ..pair(second).shadow.expect("a pair") });

@@ -133,6 +133,7 @@ fn record(workload: usize) -> Workload {
         tenant: TenantId::default(),
         orchestrator: "none".to_owned(),
         target: String::new(),
+        revision: None,
         selector: Selector::default(),
         pool: PoolId::new("main").expect("a name"),
         profile: Profile::Service,

@@ -57,7 +57,8 @@ fn meaning(metric: Metric) -> Option<&'static str> {
         Metric::CpuPressure => "time in which some task waited for a CPU",
         Metric::MemoryPressure => "time in which some task waited for memory",
         Metric::IoPressure => "time in which some task waited for a disk",
-        Metric::Requests | Metric::Errors | Metric::LatencyP99 => return None,
+        Metric::HostCpuStolen => "CPU time that the hypervisor gave to other machines",
+        Metric::Requests | Metric::Errors | Metric::LatencyP99 | Metric::HostCpuUsed => return None,
     })
 }
 

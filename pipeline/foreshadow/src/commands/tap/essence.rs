@@ -37,6 +37,8 @@ impl Essence for Sample {
         push(Metric::Requests, &|rate| format!("{rate:.1} requests/s"));
         push(Metric::Errors, &|rate| format!("{rate:.1} errors/s"));
         push(Metric::LatencyP99, &|seconds| format!("p99 {:.1} ms", seconds * 1000.0));
+        push(Metric::HostCpuUsed, &percent("host cpu"));
+        push(Metric::HostCpuStolen, &percent("stolen"));
         let readings = if parts.is_empty() { "no readings".to_owned() } else { parts.join(", ") };
         format!("{} {} {}: {readings}", self.workload, self.role.name(), self.instance_name())
     }
