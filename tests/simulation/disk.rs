@@ -203,7 +203,9 @@ impl Disk for SimulatedDisk {
         let own: Vec<PathBuf> = state.folders.keys().filter(|name| within(name)).cloned().collect();
         for folder in own {
             let manifest = folder.join(MANIFEST);
-            let kept = state.durable.get(&manifest).is_some_and(|node| *node >= state.life_began);
+            // One that was taken away, in a folder that was not synced since, may come back and need not.
+            let (seen, durable) = (state.seen.get(&manifest), state.durable.get(&manifest));
+            let kept = seen == durable && durable.is_some_and(|node| *node >= state.life_began);
             if kept && !state.rotten.contains(&folder) {
                 state.promised.insert(folder.clone());
             }

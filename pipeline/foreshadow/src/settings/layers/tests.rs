@@ -89,7 +89,7 @@ options.acks = 1
         "s.toml:4: engine.tick is 5: write a span of time in quotes, such as \"1s\"",
         "s.toml:5: engine.lateness is \"soon\": expected number at 0: write it as \"250ms\" or \"5m\"",
         "s.toml:6: engine.stale_after is unknown: did you mean engine.scaling.stale_after?",
-        "s.toml:7: engine.deliveries_max is -1: write a whole number from 0, such as 256",
+        "s.toml:7: engine.deliveries_max is -1: write a whole number from 0, such as 1024",
         "s.toml:8: engine.commits_max must lie in 1 to 65536",
         "s.toml:10: engine.scaling.memory_margin must be 0 or more, such as 0.15",
         "s.toml:12: history.slot_ms is 1500: give a multiple of 1000 above zero",
