@@ -40,7 +40,9 @@ pub fn run(
     let resumes = start.restore.as_ref().map(Restore::resumes).unwrap_or_default();
     let (snapshots, cuts) = crossbeam_channel::unbounded();
     let start = Start { partitions: feed.partitions.len(), snapshots: Some(snapshots), ..start };
-    let mut engine = Engine::start_with(settings, start).expect("the settings are sound");
+    // No worker may come to the end of its feed, after which it cuts nothing, before the others have begun.
+    let settings = EngineSettings { deliveries_max: 16, ..settings.clone() };
+    let mut engine = Engine::start_with(&settings, start).expect("the settings are sound");
     let commits = engine.commits().clone();
     let reader = std::thread::spawn(move || said(&commits));
     feed.control.into_iter().for_each(|delivery| engine.deliver(delivery).expect("the workers run"));
