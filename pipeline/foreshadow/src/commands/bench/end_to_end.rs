@@ -127,7 +127,12 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let ground = Ground::new(settings, mix.workloads)?;
     let subject = subject(&ground)?;
-    let producer = Producer::start(&Plan { kafka: ground.kafka.clone(), mix, linger_ms: LINGER_MS })?;
+    let mut kafka = ground.kafka.clone();
+    if mix.lane == Lane::Json {
+        // As producers that are not ours: theirs compress when they are told to.
+        kafka.options.entry("compression.type".to_owned()).or_insert_with(|| "none".to_owned());
+    }
+    let producer = Producer::start(&Plan { kafka, mix, linger_ms: LINGER_MS })?;
     let broker = BrokerProcess::find(&ground.kafka.brokers);
     let easy = EASY_SAMPLES.max((mix.rows * EASY_MESSAGES) as f64);
     let measured = Stand { producer, subject: &subject, broker, easy, stop }.highest(FIRST.max(easy), span);
