@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers kills simulate kafka clean-cache
+.PHONY: help demo test check bench bench-peers kills knees outages ramps simulate kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,12 +33,24 @@ bench: ## measures what the profiler costs on this machine, in CPU time a sample
 kills: ## kills the pipeline 200 times at random instants and compares its outputs; KILLS=N SEED=S
 	@deploy/setup test
 	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) \
-		cargo test --release -p end-to-end --test crash -- --nocapture
+		cargo test --release --workspace --test crash -- --nocapture
+
+knees: ## finds knees of real services by probes and by load tests; some ten minutes a case; KINDS=light CORES=0.3
+	@deploy/setup test
+	KINDS=$(KINDS) CORES=$(CORES) cargo test --release --workspace --test knee -- --ignored --nocapture
+
+outages: ## kills mirrors, shadow and pipeline for ten minutes under load: no request is lost; SECONDS=N SEED=S
+	@deploy/setup test
+	SECONDS=$(SECONDS) SEED=$(SEED) cargo test --release --workspace --test outages -- --ignored --nocapture
+
+ramps: ## runs ten real ramps with and without a shadow and compares; RAMPS=N LASTING=60s
+	@deploy/setup test
+	RAMPS=$(RAMPS) LASTING=$(LASTING) cargo test --release --workspace --test ramps -- --ignored --nocapture
 
 simulate: ## runs 10000 simulated worlds of crashes, outages and late data against the oracle; SEEDS=N SEED=S
 	@deploy/setup build
 	SEEDS=$(or $(SEEDS),10000) SEED=$(or $(SEED),1) \
-		cargo test --release -p end-to-end --test simulation no_world -- --nocapture
+		cargo test --release --workspace --test simulation no_world -- --nocapture
 
 bench-peers: ## runs the same windows in Flink and Bytewax and compares; ARGS="--help" lists what it takes
 	@deploy/setup test

@@ -27,6 +27,9 @@ const TRACE: &str = "history";
 /// Most bytes of rows that are sorted and held at once.
 const MEMORY_BYTES_MAX: usize = 4 << 30;
 
+/// Length of a step of history: that of the pipeline's forecasts.
+pub const STEP_MS: u64 = 10_000;
+
 /// Reads every workload's series, reading by reading, in the order of tenants and workloads.
 ///
 /// # Errors

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{Column, schema};
 use crate::noun::Header;
 use crate::{
-    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, QuantileValue, Ratio, Remedy, Resource, RolloutTurn,
-    ShadowEvidence, TenantId, Topic, V1, WorkloadId,
+    Allocation, DecisionId, EventTime, Mode, Money, Noun, PoolId, ProbeTurn, QuantileValue, Ratio, Remedy, Resource,
+    RolloutTurn, ShadowEvidence, TenantId, Topic, V1, WorkloadId,
 };
 
 /// Which way.
@@ -65,6 +65,8 @@ pub enum Reason {
     RemedyEnded,
     /// A new version gets another share of the requests.
     Rollout,
+    /// The shadow becomes another one, to find the knee.
+    Probe,
 }
 
 /// Capacity of a pool and what of it is free.
@@ -182,6 +184,10 @@ pub struct Decision {
     /// out requests leaves it alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutTurn>,
+    /// What the shadow becomes in the same tick, to find the knee; none while it stays what it is. An adapter that cannot
+    /// start shadows leaves it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeTurn>,
 }
 
 impl Decision {
@@ -284,6 +290,10 @@ const COLUMNS: &[(&str, Column, bool)] = &[
     ("rollout_because", Column::Text, true),
     ("rollout_verdict", Column::Text, true),
     ("rollout_findings", Column::Text, true),
+    ("probe_mirrored_share", Column::Number, true),
+    ("probe_size_ratio", Column::Number, true),
+    ("probe_until", Column::Time, true),
+    ("probe_because", Column::Text, true),
     ("evidence_shadow_trust", Column::Text, true),
     ("evidence_shadow_amplification", Column::Number, true),
     ("evidence_shadow_knee_utilisation", Column::Number, true),

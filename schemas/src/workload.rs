@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::{Column, schema};
 use crate::{
-    Allocation, EventTime, Money, Noun, PoolId, Ratio, RemediationPolicy, Seconds, TenantId, Topic, V1, WorkloadId,
+    Allocation, EventTime, Money, Noun, PoolId, ProbePolicy, Ratio, RemediationPolicy, Seconds, TenantId, Topic, V1,
+    WorkloadId,
 };
 
 /// How far Foreshadow may go with a workload.
@@ -156,6 +157,9 @@ pub struct Workload {
     /// Its shadow; none when it runs without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowSettings>,
+    /// What probes may take, which look for its knee with a shadow that comes and goes; none when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbePolicy>,
     /// How far Foreshadow may go.
     #[serde(default)]
     pub mode: Mode,
@@ -205,6 +209,7 @@ impl Workload {
             let share = |r: Ratio| r.get() > 0.0 && r.get() <= 1.0;
             demand(share(shadow.size_ratio) && share(shadow.mirrored_share), "shadow ratios must lie in (0, 1]");
         }
+        self.probe.iter().flat_map(ProbePolicy::faults).for_each(|fault| demand(false, fault));
         faults
     }
 }
@@ -251,6 +256,11 @@ impl Noun for Workload {
                     ("interruptible", Column::Flag, false),
                     ("shadow_size_ratio", Column::Number, true),
                     ("shadow_mirrored_share", Column::Number, true),
+                    ("probe_share_max", Column::Number, true),
+                    ("probe_size_min", Column::Number, true),
+                    ("probe_size_max", Column::Number, true),
+                    ("probe_overhead_max", Column::Number, true),
+                    ("probe_dwell_ms", Column::Count, true),
                     ("mode", Column::Text, false),
                     ("pause_up", Column::Flag, false),
                     ("pause_down", Column::Flag, false),

@@ -125,8 +125,13 @@ fn other_versions_and_unknown_fields_are_refused_by_name() {
 
 #[test]
 fn records_from_before_later_fields_still_read() {
-    let later =
-        [("workloads", "", "remediation"), ("decisions", "/evidence", "remedies"), ("decisions", "", "rollout")];
+    let later = [
+        ("workloads", "", "remediation"),
+        ("workloads", "", "probe"),
+        ("decisions", "/evidence", "remedies"),
+        ("decisions", "", "rollout"),
+        ("decisions", "", "probe"),
+    ];
     for (noun, at, field) in later {
         let goldens = goldens();
         let golden = goldens.iter().find(|golden| golden.topic.noun() == noun).expect("a noun");

@@ -1,4 +1,4 @@
-//! The binary that users run, as its own process.
+//! The binary that users run, and that of the tests' services, as processes of their own.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,15 +13,31 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Between two looks at whether a process has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A command that starts the binary. The first call of a test process builds it, so that it is never older than the
-/// test, with the profile that the test itself was built with.
+/// A command that starts the binary.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn foreshadow() -> Command {
+    Command::new(path())
+}
+
+/// Where the binary lies. The first call of a test process builds it, so that it is never older than the test, with the
+/// profile that the test itself was built with.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn path() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let binary = BINARY.get_or_init(build);
-    Command::new(binary)
+    BINARY.get_or_init(|| build("foreshadow")).clone()
+}
+
+/// Where the services lie, likewise.
+///
+/// # Panics
+/// When they cannot be built.
+pub fn services_path() -> PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| build("services")).clone()
 }
 
 /// A running process of the binary. Dropping it kills it.
@@ -92,20 +108,20 @@ impl Drop for Process {
     }
 }
 
-fn build() -> PathBuf {
+fn build(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("a running program has a path");
     // target/<profile>/deps/<test>: the binary lies two folders up.
     let folder = tests.parent().and_then(Path::parent).expect("tests lie below the profile's folder").to_owned();
     let mut cargo = Command::new(env!("CARGO"));
     // From the workspace's root, so that features are those of this build and nothing is compiled twice.
-    cargo.args(["build", "--quiet", "--bin", "foreshadow", "--target-dir"]);
+    cargo.args(["build", "--quiet", "--bin", name, "--target-dir"]);
     cargo.arg(folder.parent().expect("the profile's folder lies in the target folder"));
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
     let built = cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().expect("cargo runs the tests");
-    assert!(built.success(), "the binary does not build");
-    let binary = folder.join("foreshadow");
+    assert!(built.success(), "{name} does not build");
+    let binary = folder.join(name);
     assert!(fs::exists(&binary).is_ok_and(|there| there), "cargo built {}", binary.display());
     binary
 }

@@ -51,6 +51,7 @@ pub fn workload(number: u64, time: EventTime) -> Workload {
         priority: u8::try_from(number).expect("few workloads"),
         interruptible: false,
         shadow: Some(ShadowSettings { size_ratio: Ratio::new(0.5), mirrored_share: Ratio::new(0.75) }),
+        probe: None,
         mode: Mode::Recommend,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod by_hand;
 pub mod fixtures;
 pub mod replay;
+pub mod stand;
 pub mod town;
 pub mod unsteady;
 pub mod verdict;

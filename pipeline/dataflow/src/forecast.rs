@@ -16,6 +16,7 @@
 
 mod alarm;
 mod outlook;
+mod probing;
 mod series;
 mod serving;
 mod trial;
@@ -23,9 +24,10 @@ mod trial;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use scaling::Signals;
-use schemas::{Anomaly, ForecastRecord};
+use schemas::{Anomaly, ForecastRecord, Workload};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -140,8 +142,8 @@ pub(crate) struct Outlooks {
     /// Alerts of the detectors, settled, until they are given; those of one tick.
     #[expect(clippy::vec_box, reason = "they go on in their boxes")]
     settled: Vec<Box<Anomaly>>,
-    /// Whose step has closed and who have not looked ahead since, with their target quantiles, and the tick it closed with.
-    owed: VecDeque<(usize, f64)>,
+    /// Whose step has closed and who have not looked ahead since, and the tick it closed with.
+    owed: VecDeque<(usize, Arc<Workload>)>,
     owed_since: u64,
     settings: EngineSettings,
 }
@@ -202,7 +204,7 @@ impl Outlooks {
             let Some(record) = &pair.record else { continue };
             let outlook = of.of(pair.slot).get_or_insert_with(|| Outlook::new(record, settings));
             if outlook.observe(tick, (pairs, pair, record), settings, &mut give) {
-                owed.push_back((pair.slot, record.target_quantile()));
+                owed.push_back((pair.slot, Arc::clone(record)));
             }
         }
     }
@@ -215,11 +217,11 @@ impl Outlooks {
             let some: Vec<_> = owed.drain(..left.min(ASK_AT_ONCE)).collect();
             left -= some.len();
             let mut questions = serving.questions(settings.step.millis());
-            let ask = |(slot, _): &(usize, f64)| of.of(*slot).as_mut().expect(OWED).ask(questions.as_mut());
+            let ask = |(slot, _): &(usize, _)| of.of(*slot).as_mut().expect(OWED).ask(questions.as_mut());
             let asked: Vec<_> = some.iter().map(ask).collect();
             let mut answers = serving.answer(questions);
-            for ((slot, level), asked) in some.into_iter().zip(asked) {
-                of.of(slot).as_mut().expect(OWED).look_ahead(level, asked, &mut answers);
+            for ((slot, record), asked) in some.into_iter().zip(asked) {
+                of.of(slot).as_mut().expect(OWED).look_ahead(&record, asked, &mut answers);
             }
         }
     }

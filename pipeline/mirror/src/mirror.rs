@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use schemas::{Role, Sample};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
@@ -47,14 +47,13 @@ impl Mirror {
         if !faults.is_empty() {
             return Err(Error::Settings(faults));
         }
-        let listener = listen(stage.listen).map_err(|source| Error::Listen { address: stage.listen, source })?;
-        let address = listener.local_addr()?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads).enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
-            TcpListener::from_std(listener)?
+            listen(&stage).map_err(|source| Error::Listen { address: stage.listen, source })?
         };
+        let address = listener.local_addr()?;
 
         let audiences = [Audience::Shadow, Audience::Pair].map(|audience| (audience, stage.followers(audience)));
         let (queue, posted) = mpsc::channel(settings.copies_max * audiences.len());
@@ -99,11 +98,17 @@ impl Drop for Mirror {
     }
 }
 
-/// Not by the runtime's own means, which would have to wait: the caller may itself be inside a runtime.
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Clients that may wait to be accepted.
+const WAITING_MAX: u32 = 1_024;
+
+/// Without waiting: the caller may itself be inside a runtime.
+fn listen(stage: &Stage) -> io::Result<TcpListener> {
+    let socket = if stage.listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // What clients of a predecessor have left must not keep the address.
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(stage.is_replica)?;
+    socket.bind(stage.listen)?;
+    socket.listen(WAITING_MAX)
 }
 
 fn serve(

@@ -18,6 +18,9 @@ pub struct Stage {
     pub instance: InstanceId,
     /// Where clients come; with port 0, any that is free.
     pub listen: SocketAddr,
+    /// Whether other mirrors, under instances of their own, may listen at the same address: the kernel shares clients out, and
+    /// those of one that is gone come to the others.
+    pub is_replica: bool,
     /// Who answers.
     pub primary: Upstream,
     /// Who sees a share of the requests; none where the workload runs without a shadow.
@@ -59,7 +62,8 @@ impl Stage {
     #[must_use]
     pub fn new(workload: WorkloadId, listen: SocketAddr, primary: Upstream) -> Self {
         let instance = InstanceId::new("mirror").expect("a plain name");
-        Self { workload, tenant: TenantId::default(), instance, listen, primary, shadow: None, pair: None }
+        let tenant = TenantId::default();
+        Self { workload, tenant, instance, listen, is_replica: false, primary, shadow: None, pair: None }
     }
 
     /// Those that see an audience's copies, with their roles; empty where it has none.

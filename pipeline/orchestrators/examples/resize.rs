@@ -107,6 +107,7 @@ fn decision(workload: &Workload, at: u64, granted: Allocation) -> Decision {
             shadow: None,
         },
         rollout: None,
+        probe: None,
     }
 }
 

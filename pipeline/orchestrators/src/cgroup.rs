@@ -8,6 +8,7 @@
 //! - What is started comes from a file of this adapter's owner, see [`crate::Services`]; a decision can only resize it.
 //! - Decisions are in force when the kernel's files say so, which takes less than a millisecond: `examples/resize.rs`.
 //! - Memory is not lowered below the working set and a tenth.
+//! - A probe's turns start shadows and end them, within what the file allows a probe.
 //! - A shadow has the lowest weight against everything on the machine, a memory ceiling of its own, and is the first that
 //!   the kernel kills. It lives for a limited time, also when this adapter dies, and goes when the host has no room.
 //! - An adapter that begins adopts the primaries that run, with the limits that they have; shadows it starts anew. Two
@@ -32,7 +33,7 @@ mod v2;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use schemas::{Decision, EventTime, Outcome, Pool, Selector, ShadowSettings, Workload, WorkloadId};
+use schemas::{Decision, EventTime, Outcome, Pool, Selector, Workload, WorkloadId};
 
 use crate::answer::{Standing, answer, stranger};
 use crate::{Adapter, Error, Gate, Services};
@@ -138,12 +139,6 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Another shadow of a workload from now on, or none; it lives and rests as the file says. False when no such workload
-    /// runs here.
-    pub fn set_shadow(&mut self, workload: &WorkloadId, wanted: Option<ShadowSettings>, now: EventTime) -> bool {
-        self.find(workload).map(|run| run.set_shadow(wanted, now)).is_some()
-    }
-
     /// What happened so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -233,6 +228,11 @@ impl Adapter for Cgroups {
         let Some(run) = self.runs.iter_mut().find(|run| run.service.workload.workload == decision.workload) else {
             return Some(stranger(NAME, decision, now));
         };
+        if let Some(turn) = self.gate.probe(decision, now)
+            && let Err(objection) = run.probe(turn)
+        {
+            tracing::warn!(workload = run.service.name(), objection, "a probe is not allowed, and left alone");
+        }
         let standing = Standing { adapter: NAME, in_force: run.in_force, policy: run.policy() };
         let answer = answer(&mut self.gate, standing, decision, now, |granted| run.resize(granted))?;
         run.landed = answer.landed.or(run.landed.take());

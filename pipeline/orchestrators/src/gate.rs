@@ -1,11 +1,11 @@
 //! What every adapter checks before it acts: a decision is turned down rather than carried out late, twice, out of order
 //! or beyond what the adapter's owner allows.
 //!
-//! State: the last sequence carried out, one a workload. Cost: O(log workloads).
+//! State: the last sequences carried out, of allocations and of probes, one each a workload. Cost: O(log workloads).
 
 use std::collections::BTreeMap;
 
-use schemas::{Allocation, Decision, EventTime, Mode, Resource, Status, WorkloadId};
+use schemas::{Allocation, Decision, EventTime, Mode, ProbeTurn, Resource, Status, WorkloadId};
 
 /// Largest step up that is carried out unless the owner says otherwise: from a quarter of a core, the smallest that is
 /// given, to eight at once, as a batch job needs. More is a forged or broken decision.
@@ -39,6 +39,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
     carried_out: BTreeMap<WorkloadId, u64>,
+    probed: BTreeMap<WorkloadId, u64>,
 }
 
 impl Default for LocalPolicy {
@@ -101,6 +102,18 @@ impl Gate {
         }
         self.carried_out.insert(decision.workload.clone(), decision.sequence);
         Verdict::Act
+    }
+
+    /// The turn of a probe that is to be carried out, which then counts as carried out: in order, in time, and for a workload
+    /// that is acted on. Whatever becomes of the allocation, a shadow is another matter.
+    pub fn probe<'a>(&mut self, decision: &'a Decision, now: EventTime) -> Option<&'a ProbeTurn> {
+        let turn = decision.probe.as_ref()?;
+        let is_newer = self.probed.get(&decision.workload).is_none_or(|last| *last < decision.sequence);
+        if !is_newer || now > decision.expires.min(turn.until) || decision.mode != Mode::Act {
+            return None;
+        }
+        self.probed.insert(decision.workload.clone(), decision.sequence);
+        Some(turn)
     }
 }
 

@@ -154,6 +154,12 @@ impl ServiceSpec {
         demand(least >= CORES_MIN, "min.cpu_cores must leave 0.001 to each instance");
         let within = workload.min.fits(&workload.allocation) && workload.allocation.fits(&workload.max);
         demand(within, "allocation must lie between min and max");
+        let is_one = workload.shadow.is_none() || workload.probe.is_none();
+        demand(is_one, "a shadow by turns or probes: leave out workload.shadow or workload.probe");
+        demand(
+            workload.probe.is_none() || needs_program,
+            "workload.probe is for cgroup services: nobody here starts or ends a container",
+        );
         demand(self.shadow_lives.millis() > 0, "shadow_lives must be above zero: leave out workload.shadow for none");
         faults.iter().map(|fault| format!("{name}: {fault}")).collect()
     }

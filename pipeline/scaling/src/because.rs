@@ -66,6 +66,7 @@ pub fn because(decision: &Decision, settings: &ScalingSettings) -> String {
         Reason::RestartSuggested => under(decision, Remediation::Restart, "a restart is asked for, and not again"),
         Reason::RemedyEnded => over(decision),
         Reason::Rollout => rollout(decision),
+        Reason::Probe => probe(decision),
     }
 }
 
@@ -101,6 +102,11 @@ fn over(decision: &Decision) -> String {
 /// What is done about a new version, and why.
 fn rollout(decision: &Decision) -> String {
     decision.rollout.as_ref().map_or("a new version gets another share".to_owned(), |turn| turn.because.clone())
+}
+
+/// What the shadow becomes, and why.
+fn probe(decision: &Decision) -> String {
+    decision.probe.as_ref().map_or("the shadow becomes another one".to_owned(), |turn| turn.because.clone())
 }
 
 fn window(settings: &ScalingSettings, resource: Resource) -> Span {

@@ -110,6 +110,7 @@ pub(crate) mod tests {
             priority: 0,
             interruptible: false,
             shadow: None,
+            probe: None,
             mode: schemas::Mode::Act,
             pause: schemas::Pause::default(),
             remediation: schemas::RemediationPolicy::default(),
@@ -129,6 +130,7 @@ pub(crate) mod tests {
             memory: Signal { floor: Some(1e9), demand: Some(1e9), ..Signal::default() },
             remedies: Vec::new(),
             rollout: None,
+            probe: None,
             shadow: None,
         }
     }

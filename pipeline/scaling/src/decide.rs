@@ -313,7 +313,9 @@ fn record(
     let action = action(case.before, granted);
     let shortfall = case.want.wanted.minus(granted).max(Allocation::ZERO);
     // Taken, so that it is told once, even if the same signals stand for a while.
-    let rollout = case.controller.signals.as_mut()?.rollout.take().filter(|turn| turn.action != RolloutAction::Hold);
+    let signals = case.controller.signals.as_mut()?;
+    let rollout = signals.rollout.take().filter(|turn| turn.action != RolloutAction::Hold);
+    let probe = signals.probe.take();
     let signals = case.controller.signals.as_ref()?;
     let waits = match shortfall == Allocation::ZERO {
         true => None,
@@ -325,7 +327,8 @@ fn record(
     if action == Action::Hold {
         let told = reason.filter(|reason| case.controller.held_for != Some(*reason));
         case.controller.held_for = reason;
-        reason = Some(told.or(case.news.reason).or(rollout.is_some().then_some(Reason::Rollout))?);
+        let turn = rollout.is_some().then_some(Reason::Rollout).or_else(|| probe.is_some().then_some(Reason::Probe));
+        reason = Some(told.or(case.news.reason).or(turn)?);
     } else {
         case.controller.held_for = None;
     }
@@ -352,6 +355,7 @@ fn record(
         offer: ledger.main_offer(case.id),
         evidence: evidence(signals, case, levels, ledger.price_per_hour(case.id)),
         rollout,
+        probe,
     };
     record.because = because(&record, settings);
     if action != Action::Hold && record.mode == Mode::Act {

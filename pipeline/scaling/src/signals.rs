@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use schemas::{EventTime, QuantileValue, Ratio, Remedy, Resource, RolloutTurn, ShadowEvidence, Workload};
+use schemas::{EventTime, ProbeTurn, QuantileValue, Ratio, Remedy, Resource, RolloutTurn, ShadowEvidence, Workload};
 use serde::{Deserialize, Serialize};
 
 /// Quantiles of a forecast: three fixed levels and the target's.
@@ -53,6 +53,8 @@ pub struct Signals {
     pub remedies: Vec<Remedy>,
     /// What is done about a new version at this tick: told by a decision, once.
     pub rollout: Option<RolloutTurn>,
+    /// What the shadow becomes at this tick, to find the knee: told by a decision, once.
+    pub probe: Option<ProbeTurn>,
     /// What the shadow contributed; none without a shadow.
     pub shadow: Option<ShadowEvidence>,
 }

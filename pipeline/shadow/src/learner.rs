@@ -17,7 +17,7 @@ use crate::points::Points;
 use crate::sizing::Lessons;
 use crate::trust::Trust;
 use crate::uncensored::Carried;
-use crate::{Curve, Dirt, Discarded, Headroom, Knee, Lead, PairTick, RoleTick, Sizing};
+use crate::{Curve, Dirt, Discarded, Headroom, Knee, Lead, PairTick, RoleTick, Seen, Sizing};
 
 /// Ticks without saturation after which no backlog is left to speak of.
 const CALM_AFTER: u32 = 5;
@@ -104,7 +104,7 @@ impl Learner {
         self.carried.pass();
         self.has_shadow |= tick.has_shadow();
         let shadow = self.believed(tick);
-        let late = tick.slo_latency.zip(tick.primary.latency).is_some_and(|(slo, latency)| latency > slo);
+        let late = tick.late();
         if let Some(dirt) = tick.host.dirt() {
             self.discarded.count(dirt);
         } else {
@@ -149,13 +149,25 @@ impl Learner {
         })
     }
 
+    /// What a probe goes by. A primary that breaks its promise disturbs it, as one that is saturated and a busy host do: more
+    /// load on the machine is then nobody's to ask for.
+    #[must_use]
+    pub fn seen(&self, tick: &PairTick<'_>) -> Seen {
+        let PairTick { primary, shadow, host, .. } = tick;
+        Seen {
+            primary: primary.utilisation(),
+            shadow: shadow.and_then(|shadow| shadow.utilisation()),
+            breach: self.breaches(tick),
+            disturbed: tick.late() || primary.saturated() || host.dirt().is_some(),
+        }
+    }
+
     /// Whether a shadow breaches; none when it was not read.
     ///
     /// A small quota stretches every request, so it is not the promise itself that counts but the room that the primary
     /// has below it: a shadow breaches where its latency has risen by half as much again over its own at rest. Without
     /// latencies it breaches where it is throttled.
-    #[must_use]
-    pub fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
+    fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
         let shadow = tick.shadow.filter(RoleTick::is_read)?;
         let [primary_rest, shadow_rest] = [Role::Primary, Role::Shadow].map(|role| self.points.rest(role));
         let room = primary_rest.map(|rest| tick.slo_latency.map_or(rest, |slo| (slo - rest).max(0.0)));

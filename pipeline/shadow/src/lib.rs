@@ -8,7 +8,7 @@
 //! One straight way, in [`Learner::observe`]: is the shadow believed (`trust.rs`), is the tick clean (`dirt.rs`); then the
 //! tick is learnt from (`points.rs`, `headroom.rs`, `knee.rs`, `curve.rs`, `lead.rs`); now and then a law is fitted
 //! (`law.rs`, `fit.rs`). Out come the tick's [`Work`], a [`Sizing`] that makes demand of it, and what of both is the
-//! shadow's doing. A [`Probe`] moves k on purpose; so far only the tests' worlds run one.
+//! shadow's doing. A [`Probe`] moves k on purpose.
 
 mod amplification;
 mod canary;
@@ -34,7 +34,7 @@ pub use headroom::Headroom;
 pub use knee::{Knee, Safe};
 pub use lead::Lead;
 pub use learner::{Learner, Work};
-pub use probe::{Bracket, Probe, ProbeSettings, Seen, Setting, Stop};
+pub use probe::{Bracket, Probe, Seen, Setting, Stop};
 pub use sizing::Sizing;
 pub use tick::{PairTick, RoleTick};
 pub use uncensored::Estimate;

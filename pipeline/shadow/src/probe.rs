@@ -13,12 +13,15 @@
 //!
 //! **Bounds.** The share never exceeds its cap, nor the size its own. A probe takes at most [`PROBE_MS_MAX`]. It costs f of
 //! the primary's allocation while it lasts, and rests so long that its mean cost stays within
-//! [`overhead_max`](ProbeSettings::overhead_max). Each setting expires: where nobody renews it, the shadow is over.
+//! [`overhead_max`](ProbePolicy::overhead_max). Each setting expires: where nobody renews it, the shadow is over.
 //!
 //! State: some twenty numbers. Cost: a comparison or two a tick.
 
 mod climb;
 
+use std::fmt;
+
+use schemas::{ProbePolicy, Ratio};
 use serde::{Deserialize, Serialize};
 
 use self::climb::Climb;
@@ -50,22 +53,6 @@ const PROBE_MS_MAX: u64 = 600_000;
 /// A probe that could not begin or was disturbed is tried again after a minute at the earliest.
 const REST_MS_MIN: u64 = 60_000;
 
-/// What a probe may take.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProbeSettings {
-    /// The largest share p of requests that may be mirrored: above 0, at most 1.
-    pub share_max: f64,
-    /// The least size f at which the program starts: above 0.
-    pub size_min: f64,
-    /// The largest size f: at most 1.
-    pub size_max: f64,
-    /// The shadow's mean cost, as a share of the primary's allocation.
-    pub overhead_max: f64,
-    /// How long a rung is held, in milliseconds; at least twice the time that is not judged.
-    pub dwell_ms: u64,
-}
-
 /// What was seen in a tick; none where it was not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Seen {
@@ -73,7 +60,7 @@ pub struct Seen {
     pub primary: Option<f64>,
     /// The shadow's utilisation.
     pub shadow: Option<f64>,
-    /// Whether the shadow breaches, as [`Learner::breaches`](crate::Learner::breaches) has it.
+    /// Whether the shadow breaches, as [`Learner::seen`](crate::Learner::seen) has it.
     pub breach: Option<bool>,
     /// Whether the primary suffers or the host is pressed: then a probe is over at once.
     pub disturbed: bool,
@@ -121,7 +108,7 @@ pub struct Bracket {
 /// The state of a probe plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
-    settings: ProbeSettings,
+    policy: ProbePolicy,
     rest_until_ms: u64,
     climb: Option<Climb>,
     last: Option<Bracket>,
@@ -131,41 +118,36 @@ pub struct Probe {
     spent: f64,
 }
 
-impl Default for ProbeSettings {
-    /// A twentieth to a quarter of the primary, for a twentieth of its cost: a probe of four minutes at a quarter every
-    /// twenty minutes.
-    fn default() -> Self {
-        Self { share_max: 1.0, size_min: 0.05, size_max: 0.25, overhead_max: 0.05, dwell_ms: 30_000 }
-    }
-}
-
-impl ProbeSettings {
-    /// What is wrong, each with its mend; empty when it can be used.
-    #[must_use]
-    pub fn faults(&self) -> Vec<&'static str> {
-        let share = |value: f64| value > 0.0 && value <= 1.0;
-        let rules = [
-            (share(self.share_max), "share_max must be above 0 and at most 1"),
-            (share(self.size_min), "size_min must be above 0 and at most 1"),
-            (share(self.size_max) && self.size_min <= self.size_max, "size_max must be between size_min and 1"),
-            (share(self.overhead_max), "overhead_max must be above 0 and at most 1"),
-            (self.dwell_ms >= 2 * SETTLE_MS, "dwell_ms must be at least 20000: ten seconds of it are not judged"),
-        ];
-        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
+impl fmt::Display for Bracket {
+    /// One sentence with figures.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figure = |utilisation: Option<f64>| utilisation.map_or("none".to_owned(), |value| format!("{value:.2}"));
+        let (low, high) = (figure(self.low), figure(self.high));
+        match self.stop {
+            Stop::Found => {
+                write!(f, "the knee was found: the shadow was well at {low} of its limit, and not at {high}")
+            }
+            Stop::Beyond => write!(f, "the shadow was well at {low} of its limit, the most that may be asked of it"),
+            Stop::Disturbed => write!(f, "the probe was ended: the primary suffers, or the machine has no room"),
+            Stop::Blind => write!(f, "the probe was ended: the shadow was not read"),
+            Stop::TimeUp => {
+                write!(f, "the probe was ended after ten minutes: well at {low} of its limit, not at {high}")
+            }
+        }
     }
 }
 
 impl Probe {
-    /// A plan that begins with its first tick.
-    ///
-    /// # Errors
-    /// [`ProbeSettings::faults`], where there are any.
-    pub fn new(settings: ProbeSettings) -> Result<Self, Vec<&'static str>> {
-        let faults = settings.faults();
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        Ok(Self { settings, rest_until_ms: 0, climb: None, last: None, began_ms: None, seen_ms: 0, spent: 0.0 })
+    /// A plan that begins with its first tick, under a policy without [faults](ProbePolicy::faults).
+    #[must_use]
+    pub const fn new(policy: ProbePolicy) -> Self {
+        Self { policy, rest_until_ms: 0, climb: None, last: None, began_ms: None, seen_ms: 0, spent: 0.0 }
+    }
+
+    /// What it may take.
+    #[must_use]
+    pub const fn policy(&self) -> &ProbePolicy {
+        &self.policy
     }
 
     /// Takes in a tick, and says what the shadow is to be from now on.
@@ -176,7 +158,7 @@ impl Probe {
         match self.climb {
             Some(climb) => {
                 // A setting that nobody renewed has cost until it expired.
-                self.spent += climb.size * past_ms.min(self.settings.dwell_ms) as f64;
+                self.spent += climb.size * past_ms.min(self.holds_ms()) as f64;
                 self.go_on(climb, now_ms, seen);
             }
             None if now_ms >= self.rest_until_ms && !seen.disturbed => self.begin(now_ms, seen),
@@ -198,12 +180,18 @@ impl Probe {
         self.spent / lasted_ms as f64
     }
 
+    /// How long a setting holds: twice its dwell, since the next one is told when it is over, and is in force some seconds
+    /// later.
+    const fn holds_ms(&self) -> u64 {
+        2 * self.policy.dwell_ms
+    }
+
     fn setting(&self, now_ms: u64) -> Setting {
         match self.climb {
             Some(climb) => Setting {
                 mirrored_share: climb.share,
                 size_ratio: climb.size,
-                until_ms: climb.rung_ms + self.settings.dwell_ms,
+                until_ms: climb.rung_ms + self.holds_ms(),
             },
             None => {
                 Setting { mirrored_share: 0.0, size_ratio: 0.0, until_ms: self.rest_until_ms.max(now_ms + REST_MS_MIN) }
@@ -213,7 +201,8 @@ impl Probe {
 
     fn begin(&mut self, now_ms: u64, seen: Seen) {
         let Some(primary) = seen.primary.filter(|utilisation| *utilisation > 0.0) else { return };
-        let ProbeSettings { share_max, size_min, size_max, .. } = self.settings;
+        let ProbePolicy { share_max, size_min, size_max, .. } = self.policy;
+        let [share_max, size_min, size_max] = [share_max, size_min, size_max].map(Ratio::get);
         let size = (share_max * primary / LAST).clamp(size_min, size_max);
         self.climb = Some(Climb {
             began_ms: now_ms,
@@ -235,7 +224,7 @@ impl Probe {
         if on_rung_ms >= SETTLE_MS {
             climb.judge(seen);
         }
-        let rung_over = climb.breaches >= BREACHES || on_rung_ms >= self.settings.dwell_ms;
+        let rung_over = climb.breaches >= BREACHES || on_rung_ms >= self.policy.dwell_ms;
         let stop = if seen.disturbed {
             Some(Stop::Disturbed)
         } else if rung_over {
@@ -267,17 +256,17 @@ impl Probe {
             (Some(low), Some(high)) => f64::midpoint(low, high),
             (None, Some(high)) if high <= LEAST => return Some(Stop::Found),
             (None, Some(high)) => (high / STEP / STEP).max(LEAST),
-            (_, None) if climb.share >= self.settings.share_max || reached >= LAST => return Some(Stop::Beyond),
+            (_, None) if climb.share >= self.policy.share_max.get() || reached >= LAST => return Some(Stop::Beyond),
             (_, None) => STEP * reached,
         };
-        climb.step_to(next, now_ms, primary, self.settings.share_max);
+        climb.step_to(next, now_ms, primary, self.policy.share_max.get());
         None
     }
 
     /// Rests until the mean cost since the probe began is within the overhead.
     fn rest(&mut self, climb: &Climb, now_ms: u64, stop: Stop) {
         let cost_ms = self.spent - climb.spent_before;
-        let cycle_ms = (cost_ms / self.settings.overhead_max).ceil() as u64;
+        let cycle_ms = (cost_ms / self.policy.overhead_max.get()).ceil() as u64;
         self.rest_until_ms = (climb.began_ms + cycle_ms).max(now_ms + REST_MS_MIN);
         let took_ms = now_ms.saturating_sub(climb.began_ms);
         self.last = Some(Bracket { low: climb.low, high: climb.high, stop, took_ms });

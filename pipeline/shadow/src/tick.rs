@@ -48,6 +48,11 @@ pub struct PairTick<'a> {
 }
 
 impl PairTick<'_> {
+    /// Whether the primary breaks its promise.
+    pub(crate) fn late(&self) -> bool {
+        self.slo_latency.zip(self.primary.latency).is_some_and(|(slo, latency)| latency > slo)
+    }
+
     /// Whether a shadow should be running, or is.
     pub(crate) const fn has_shadow(&self) -> bool {
         self.mirrored_share.is_some() || self.shadow.is_some()

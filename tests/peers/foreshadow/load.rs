@@ -139,6 +139,7 @@ fn record(workload: u64) -> Workload {
         priority: 0,
         interruptible: false,
         shadow: None,
+        probe: None,
         mode: Mode::Observe,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),

@@ -36,6 +36,8 @@ pub struct Load {
     pub in_flight_max: usize,
     /// How long an answer may take before the request has failed. Default 10 s.
     pub timeout: Duration,
+    /// How often a request whose connection broke is sent again, as clients do with what may be repeated. Default 0.
+    pub retries_max: u32,
     /// Headers of each request. Default none.
     pub headers: hyper::HeaderMap,
 }
@@ -59,7 +61,8 @@ impl Load {
     pub fn new(address: SocketAddr, path: &str) -> Result<Self, String> {
         let uri = format!("http://{address}{path}");
         let target = uri.parse().map_err(|error| format!("{uri}: {error}; a path begins with a slash"))?;
-        Ok(Self { target, in_flight_max: 1_024, timeout: Duration::from_secs(10), headers: hyper::HeaderMap::new() })
+        let headers = hyper::HeaderMap::new();
+        Ok(Self { target, in_flight_max: 1_024, timeout: Duration::from_secs(10), retries_max: 0, headers })
     }
 }
 

@@ -45,7 +45,7 @@ enum Command {
 #[derive(Args, Debug)]
 struct At {
     /// Where to listen; with port 0, at any that is free. What it is gets printed.
-    #[arg(long, default_value = "127.0.0.1:0")]
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Threads that work.
     #[arg(long, default_value_t = NonZero::<usize>::MIN)]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ::forecast::lstm::Batch;
 use scaling::{Remedies, Signal, Signals};
-use schemas::{EventTime, Metric, Resource, Role, RolloutTurn, ShadowEvidence, ShadowTrust, Workload};
+use schemas::{EventTime, Metric, Mode, ProbeTurn, Resource, Role, RolloutTurn, ShadowEvidence, ShadowTrust, Workload};
 use serde::{Deserialize, Serialize};
 use shadow::{Host, Learner, PairTick, Sizing, Work};
 
+use super::probing::Probing;
 use super::series::{Aim, Reading, Series};
 use super::serving::Answers;
 use super::trial::Trial;
@@ -33,6 +34,8 @@ pub(super) struct Outlook {
     pub(super) remedies: Remedies,
     /// Its roll-outs; none before a new version was seen.
     trial: Option<Box<Trial>>,
+    /// Its probes; none where none are wanted.
+    probing: Option<Box<Probing>>,
 }
 
 /// What a tick has taught of a workload.
@@ -42,6 +45,8 @@ struct Learnt {
     /// What the shadow contributed; none without a shadow.
     shadow: Option<ShadowEvidence>,
     working_set: Option<f64>,
+    /// What its shadow is to be, where that is something else than before.
+    probe: Option<ProbeTurn>,
     /// Whether a step has closed with it.
     closed: bool,
 }
@@ -58,6 +63,7 @@ impl Outlook {
             phase_ms: phase_ms(record.workload.as_str(), settings.step.millis(), settings.tick.millis()),
             remedies: Remedies::default(),
             trial: None,
+            probing: None,
         }
     }
 
@@ -70,9 +76,9 @@ impl Outlook {
         settings: &EngineSettings,
         mut give: impl FnMut(Ahead),
     ) -> bool {
-        let learnt = self.learn(tick, (pairs, pair, record), settings);
+        let mut learnt = self.learn(tick, (pairs, pair, record), settings);
         self.tell_missed((tick, pair), settings, &mut give);
-        self.tell(tick, (pairs, pair, record), &learnt, settings, give);
+        self.tell(tick, (pairs, pair, record), &mut learnt, settings, give);
         learnt.closed
     }
 
@@ -83,10 +89,15 @@ impl Outlook {
     }
 
     /// Looks ahead, once the global model has answered.
-    pub(super) fn look_ahead(&mut self, level: f64, asked: [usize; 2], answers: &mut Answers) {
-        let (aim, versions) = (Aim { horizon_steps: self.horizon_steps, level }, answers.versions.clone());
-        self.cpu.look_ahead(answers.next(asked[0]), aim, &versions);
-        self.memory.look_ahead(answers.next(asked[1]), aim, &versions);
+    pub(super) fn look_ahead(&mut self, record: &Workload, asked: [usize; 2], answers: &mut Answers) {
+        let aim = Aim { horizon_steps: self.horizon_steps, level: record.target_quantile() };
+        let versions = answers.versions.clone();
+        for (series, asked) in [&mut self.cpu, &mut self.memory].into_iter().zip(asked) {
+            if let Some([before, now]) = series.look_ahead(answers.next(asked), aim, &versions) {
+                let (workload, resource) = (&record.workload, series.resource.name());
+                tracing::debug!(%workload, resource, before, now, "another expert leads");
+            }
+        }
     }
 
     fn learn(
@@ -98,7 +109,7 @@ impl Outlook {
         self.follow_delay(pair.delay_ms, settings);
         let (primary, shadow) = (pairs.role(pair, Role::Primary), pairs.role(pair, Role::Shadow));
         let slo = record.slo_latency_p99.map(schemas::Seconds::get);
-        let work = self.learner.observe(&PairTick {
+        let shown = PairTick {
             now_ms: tick,
             phase_ms: self.phase_ms * REFITS_APART,
             primary: primary.map(role_tick).unwrap_or_default(),
@@ -108,7 +119,9 @@ impl Outlook {
             host: host([primary, shadow]),
             // Where nothing is said of what runs, another object is another program, and new code shows by decay.
             generation: record.revision.as_ref().unwrap_or(&record.target),
-        });
+        };
+        let work = self.learner.observe(&shown);
+        let probe = self.probe(&shown, record);
         let sizing = self.learner.sizing(slo);
         let peak = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.peak(metric));
         let mean = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.mean(metric));
@@ -122,7 +135,8 @@ impl Outlook {
         let (step, window_ms) = ((tick + self.phase_ms) / settings.step.millis(), settings.floor_window.millis());
         // Both are shown every tick, so their steps close together.
         let closed = self.cpu.observe(tick, step, cpu, window_ms) & self.memory.observe(tick, step, memory, window_ms);
-        Learnt { shadow: self.learner.evidence(&work, &sizing), work, sizing, working_set: memory.work, closed }
+        let shadow = self.learner.evidence(&work, &sizing);
+        Learnt { work, sizing, shadow, working_set: memory.work, probe, closed }
     }
 
     /// Says what is known: forecasts for those who read them, and the signals of the tick.
@@ -130,11 +144,11 @@ impl Outlook {
         &mut self,
         tick: u64,
         (pairs, pair, record): (&Pairs, &Pair, &Arc<Workload>),
-        learnt: &Learnt,
+        learnt: &mut Learnt,
         settings: &EngineSettings,
         mut give: impl FnMut(Ahead),
     ) {
-        let Learnt { work, sizing, shadow, working_set, .. } = learnt;
+        let Learnt { work, sizing, shadow, working_set, probe, .. } = learnt;
         let aim = Aim { horizon_steps: self.horizon_steps, level: record.target_quantile() };
         let cores = |work: f64| sizing.demand(work);
         let bytes = |used: f64| used * (1.0 + settings.scaling.memory_margin);
@@ -156,6 +170,7 @@ impl Outlook {
             memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             remedies: alarm::in_force(&mut self.remedies, tick),
             rollout: self.try_out(tick, (pairs, pair), settings),
+            probe: probe.take(),
             shadow: shadow.clone(),
         })));
     }
@@ -177,6 +192,18 @@ impl Outlook {
             self.trial.get_or_insert_with(|| Box::new(Trial::new()));
         }
         self.trial.as_mut()?.observe(EventTime::from_millis(tick), settings.tick.millis(), roles)
+    }
+
+    /// What the shadow is to be, where the workload's knee may be looked for.
+    fn probe(&mut self, shown: &PairTick<'_>, record: &Workload) -> Option<ProbeTurn> {
+        let Some(policy) = record.probe.filter(|_| record.mode == Mode::Act) else {
+            // What was told is over by itself.
+            self.probing = None;
+            return None;
+        };
+        let same = self.probing.take().filter(|probing| probing.are_of(&policy, shown.generation));
+        let probing = self.probing.insert(same.unwrap_or_else(|| Box::new(Probing::new(policy, shown.generation))));
+        probing.observe(EventTime::from_millis(shown.now_ms), self.learner.seen(shown))
     }
 
     /// The horizon follows the actuation delay, in whole steps.

@@ -18,7 +18,7 @@ use crate::records::Pair;
 /// What is known of one resource of a workload.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Series {
-    resource: Resource,
+    pub(super) resource: Resource,
     /// Peaks of the floor's window, falling.
     recent: VecDeque<(u64, f64)>,
     step: Option<Step>,
@@ -138,8 +138,14 @@ impl Series {
         self.experts.ask(questions, &About { measure, limit })
     }
 
-    /// Looks ahead from the end of a step, once the global model has answered.
-    pub(super) fn look_ahead(&mut self, answers: &[[f64; LEVELS.len()]], aim: Aim, versions: &Versions) {
+    /// Looks ahead from the end of a step, once the global model has answered; who led before and who leads now, where that
+    /// is another expert.
+    pub(super) fn look_ahead(
+        &mut self,
+        answers: &[[f64; LEVELS.len()]],
+        aim: Aim,
+        versions: &Versions,
+    ) -> Option<[&'static str; 2]> {
         self.experts.hear(answers);
         let version = if answers.is_empty() { &versions.experts } else { &versions.with_model };
         let prediction = self.experts.forecast(aim.horizon_steps, aim.level);
@@ -149,7 +155,10 @@ impl Series {
         {
             self.residual.promise(promise);
         }
-        self.newest = prediction.map(|prediction| Newest { prediction, version: Arc::clone(version) });
+        let newest = prediction.map(|prediction| Newest { prediction, version: Arc::clone(version) });
+        let before = std::mem::replace(&mut self.newest, newest);
+        let leaders = [before.as_ref()?, self.newest.as_ref()?].map(|newest| newest.prediction.expert.as_str());
+        (leaders[0] != leaders[1]).then_some(leaders)
     }
 
     /// What the step that has just closed has shown of the forecast, if it was far off.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use mirror::{Audience, Counts, Mirror, Report, Stage, Upstream};
-use schemas::{Ratio, SourceId, WorkloadId};
+use schemas::{InstanceId, Ratio, SourceId, WorkloadId};
 use topics::{Delivery, Log};
 
 use crate::batches::Batches;
@@ -46,6 +46,10 @@ pub(crate) struct Arguments {
     /// The running version beside a canary, of the same size.
     #[arg(long, value_name = "UPSTREAM", requires = "canary")]
     pub(crate) baseline: Option<Upstream>,
+    /// One of several mirrors at the same address, each under a name of its own: those who come to one that is gone come to
+    /// the others when they ask again.
+    #[arg(long, value_name = "NAME", value_parser = InstanceId::new)]
+    pub(crate) replica: Option<InstanceId>,
 }
 
 /// Between two turns of the loop that hands readings on: half of what the first of a message waits for company.
@@ -91,8 +95,9 @@ struct Serving {
 impl Serving {
     fn start(arguments: &Arguments, log: &dyn Log, settings: &Settings) -> anyhow::Result<Self> {
         let share = Share::read(log, arguments.workload.clone())?;
-        let source =
-            SourceId::new(&format!("mirror-{}", arguments.workload)).context("the name of the samples' source")?;
+        let name = arguments.replica.as_ref().map(|replica| format!("-{replica}")).unwrap_or_default();
+        let source = SourceId::new(&format!("mirror-{}{name}", arguments.workload))
+            .context("the name of the samples' source")?;
         let outbox = Outbox::start("samples", log.writer(Delivery::Idempotent)?, outbox::BYTES_MAX)?;
         let (sender, reports) = mpsc::sync_channel(REPORTS_MAX);
         let tell = move |report| {
@@ -183,5 +188,9 @@ fn stage(arguments: &Arguments, share: &Share) -> Stage {
     stage.tenant = share.tenant();
     stage.shadow = arguments.shadow;
     stage.pair = arguments.canary.zip(arguments.baseline);
+    if let Some(replica) = &arguments.replica {
+        stage.is_replica = true;
+        stage.instance = replica.clone();
+    }
     stage
 }

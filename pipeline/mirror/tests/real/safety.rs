@@ -34,6 +34,22 @@ fn what_may_change_something_is_not_mirrored_unless_it_is_allowed() {
 }
 
 #[test]
+fn replicas_share_an_address_and_the_others_take_over_from_one_that_is_gone() {
+    let primary = Witness::start("primary", Manner::Echo);
+    let start = |of: mirror::Stage| mirror::Mirror::start(MirrorSettings::default(), of, |_| {});
+    let of = |listen| mirror::Stage { listen, is_replica: true, ..stage(primary.address.into()) };
+    let first = start(of(([127, 0, 0, 1], 0).into())).expect("a free port");
+    let address = first.address();
+    let alone = start(mirror::Stage { is_replica: false, ..of(address) });
+    assert!(matches!(alone, Err(mirror::Error::Listen { .. })), "whoever is no replica finds the address taken");
+    let second = start(of(address)).expect("shared");
+    assert!((0..32).all(|_| Client::http1(address).get("/").witness() == "primary"));
+    drop(first);
+    assert!((0..32).all(|_| Client::http1(address).get("/").witness() == "primary"));
+    drop(second);
+}
+
+#[test]
 fn a_shadows_answer_never_reaches_a_client() {
     let (primary, shadow) = pair_of_witnesses(Manner::Echo);
     let bed = Bed::of(&primary, &shadow, MirrorSettings::default());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use schemas::{Allocation, EventTime, Outcome, Role, ShadowSettings, Status};
+use schemas::{Allocation, EventTime, Outcome, ProbeTurn, Role, ShadowSettings, Status};
 
 use super::hierarchy::Hierarchy;
 use super::instance::Instance;
@@ -52,10 +52,25 @@ impl Run {
         self.shadow.settings(&self.service)
     }
 
-    /// Another shadow from now on, or none.
-    pub(super) fn set_shadow(&mut self, wanted: Option<ShadowSettings>, now: EventTime) {
-        self.service.workload.shadow = wanted;
-        self.shadow.want(wanted.is_some(), now);
+    /// Takes a turn of a probe. Only the share that is mirrored may differ between two turns of one shadow: another size is
+    /// another shadow.
+    ///
+    /// # Errors
+    /// Why the owner does not allow it.
+    pub(super) fn probe(&mut self, turn: &ProbeTurn) -> Result<(), String> {
+        let policy = self.service.workload.probe.ok_or("its service has no probe in the file of services")?;
+        if let Some(objection) = policy.objection(turn) {
+            return Err(objection);
+        }
+        let size = |shadow: Option<ShadowSettings>| shadow.map(|shadow| shadow.size_ratio);
+        let before = std::mem::replace(&mut self.service.workload.shadow, turn.shadow());
+        if size(before) != size(turn.shadow()) {
+            self.shadow.dismiss();
+        }
+        if turn.shadow().is_some() {
+            self.shadow.prolong(turn.until);
+        }
+        Ok(())
     }
 
     /// Adopts the instances that run, and starts the others. Returns how many were adopted.

@@ -18,7 +18,7 @@ use super::pressure::Room;
 /// Where a shadow is in its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// None is wanted.
+    /// None is wanted before somebody asks.
     Off,
     /// None runs before `until`.
     Rests {
@@ -37,11 +37,11 @@ pub(super) enum Phase {
     },
 }
 
-/// How long it lives, and how long it rests, in milliseconds.
+/// How long it lives, and how long it rests, in milliseconds; for good where nothing is said of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) lives_ms: u64,
-    pub(super) rests_ms: u64,
+    pub(super) rests_ms: Option<u64>,
 }
 
 /// How a running shadow is found.
@@ -70,9 +70,16 @@ pub(super) enum Step {
     Fail,
 }
 
+impl Turn {
+    /// What follows after it.
+    pub(super) fn rests(&self, now: EventTime) -> Phase {
+        self.rests_ms.map_or(Phase::Off, |rests_ms| Phase::Rests { until: now.plus(rests_ms) })
+    }
+}
+
 /// What follows from how things are.
 pub(super) fn next(phase: Phase, turn: Turn, health: Health, room: Room, now: EventTime) -> (Phase, Step) {
-    let rests = Phase::Rests { until: now.plus(turn.rests_ms) };
+    let rests = turn.rests(now);
     match phase {
         Phase::Lives { until } | Phase::Yields { until } if now >= until => (rests, Step::Expire),
         Phase::Lives { .. } if health != Health::Well => (rests, Step::Fail),
@@ -89,7 +96,7 @@ pub(super) fn next(phase: Phase, turn: Turn, health: Health, room: Room, now: Ev
 mod tests {
     use super::*;
 
-    const TURN: Turn = Turn { lives_ms: 600_000, rests_ms: 3_000_000 };
+    const TURN: Turn = Turn { lives_ms: 600_000, rests_ms: Some(3_000_000) };
 
     fn at(second: u64) -> EventTime {
         EventTime::from_millis(second * 1_000)
@@ -107,6 +114,14 @@ mod tests {
         assert_eq!(next(lives(600), 600), (Phase::Rests { until: at(3_600) }, Step::Expire));
         assert_eq!(next(Phase::Rests { until: at(3_600) }, 3_600), (lives(4_200), Step::Start));
         assert_eq!(next(Phase::Off, 9_999), (Phase::Off, Step::Stay));
+    }
+
+    #[test]
+    fn one_that_was_asked_for_once_does_not_come_again() {
+        let once = Turn { rests_ms: None, ..TURN };
+        for (phase, health) in [(lives(600), Health::Well), (lives(900), Health::Dead)] {
+            assert_eq!(next(phase, once, health, Room::Enough, at(600)).0, Phase::Off);
+        }
     }
 
     #[test]

@@ -38,6 +38,9 @@ struct Watch {
 /// How long a shadow may do nothing: requests that come one in a few seconds still show in a minute.
 const SILENT_MS: u64 = 60_000;
 
+/// Longest life of a probe's shadow whose adapter is gone: probes take ten minutes at most.
+const PROBE_MS_MAX: u64 = 660_000;
+
 /// What counts as nothing, and what its primary must have done meanwhile: 1 ms against 1 s of CPU time. A shadow that gets
 /// a hundredth of the requests still has ten times as much.
 const NOTHING_NS: u64 = 1_000_000;
@@ -59,10 +62,18 @@ impl Shadow {
         service.workload.shadow.filter(|_| self.phase != Phase::Off && !self.failed)
     }
 
-    /// Begins a new turn at once, or ends the shadow for good.
-    pub(super) fn want(&mut self, wanted: bool, now: EventTime) {
+    /// Goes on until then, or begins anew for as long where none runs.
+    pub(super) fn prolong(&mut self, until: EventTime) {
+        self.phase = match self.phase {
+            Phase::Lives { .. } => Phase::Lives { until },
+            Phase::Off | Phase::Rests { .. } | Phase::Yields { .. } => Phase::Yields { until },
+        };
+    }
+
+    /// Ends it before its time, for good.
+    pub(super) fn dismiss(&mut self) {
         self.remove();
-        self.phase = if wanted { Phase::Rests { until: now } } else { Phase::Off };
+        self.phase = Phase::Off;
     }
 
     /// Takes the next step; `primary` is what its primary has, and `primary_ns` what that has used so far.
@@ -74,7 +85,7 @@ impl Shadow {
         now: EventTime,
         counts: &mut Counts,
     ) {
-        let turn = Turn { lives_ms: service.shadow_lives.millis(), rests_ms: service.shadow_rests.millis() };
+        let turn = turn(service);
         let health = self.health(primary.used_ns, now);
         let before = self.phase;
         let (phase, step) = next(before, turn, health, room, now);
@@ -119,7 +130,9 @@ impl Shadow {
 
     fn begin(&mut self, service: &ServiceSpec, primary: &Allocation, turn: Turn, now: EventTime, counts: &mut Counts) {
         let Phase::Lives { until } = self.phase else { return };
-        let lives = Duration::from_millis(until.millis().saturating_sub(now.millis()));
+        // A probe prolongs it turn by turn, which its process does not hear of.
+        let lives_ms = service.workload.probe.map_or(until.millis().saturating_sub(now.millis()), |_| PROBE_MS_MAX);
+        let lives = Duration::from_millis(lives_ms);
         let part = Part { role: Role::Shadow, index: 0, lives: Some(lives) };
         let group = &self.instance.group;
         let begun = group.create().and_then(|()| self.limit(service, primary));
@@ -132,7 +145,7 @@ impl Shadow {
             Err(error) => {
                 counts.shadows_failed += 1;
                 self.failed = true;
-                self.phase = Phase::Rests { until: now.plus(turn.rests_ms) };
+                self.phase = turn.rests(now);
                 tracing::error!(workload = service.name(), %error, "no shadow can be started");
                 self.remove();
             }
@@ -163,6 +176,12 @@ impl Shadow {
         let is_asked = primary_ns.saturating_sub(last.primary_ns) >= SOMETHING_NS;
         if does_nothing && is_asked { Health::Hung } else { Health::Well }
     }
+}
+
+/// A probe asks for each of its shadows; others come by turns.
+fn turn(service: &ServiceSpec) -> Turn {
+    let rests_ms = service.workload.probe.is_none().then(|| service.shadow_rests.millis());
+    Turn { lives_ms: service.shadow_lives.millis(), rests_ms }
 }
 
 /// What a shadow is measured against.

@@ -30,6 +30,7 @@ pub(crate) fn decision(workload: &str, second: u64, cores: f64) -> Decision {
         offer: None,
         evidence: evidence(),
         rollout: None,
+        probe: None,
     }
 }
 
@@ -113,4 +114,25 @@ fn the_local_policy_has_the_last_word() {
     assert_eq!(objection(1.0, 5.0).as_deref(), Some("5.00 GiB is above the local maximum, 4.00 GiB"));
     assert_eq!(objection(9.0, 1.0).as_deref(), Some("from 1.00 cores to 9.00 cores is more than ×8"));
     assert_eq!(objection(f64::NAN, 1.0).as_deref(), Some("cpu is not an amount"));
+}
+
+#[test]
+fn a_turn_of_a_probe_passes_once_in_order_and_in_time() {
+    let turned = |second: u64| {
+        let turn = ProbeTurn {
+            mirrored_share: Ratio::new(0.2),
+            size_ratio: Ratio::new(0.25),
+            until: EventTime::from_millis(second * 1_000 + 5_000),
+            because: String::new(),
+        };
+        Decision { action: Action::Hold, probe: Some(turn), ..decision("web", second, 1.0) }
+    };
+    let at = |second: u64| EventTime::from_millis(second * 1_000);
+    let mut gate = Gate::default();
+    assert!(gate.probe(&turned(10), at(11)).is_some(), "though it holds the allocation");
+    assert!(gate.probe(&turned(10), at(11)).is_none(), "it came twice");
+    assert!(gate.probe(&turned(9), at(11)).is_none(), "it was overtaken");
+    assert!(gate.probe(&turned(12), at(18)).is_none(), "it is over");
+    assert!(gate.probe(&Decision { mode: Mode::Recommend, ..turned(13) }, at(13)).is_none(), "nobody may act on it");
+    assert!(gate.probe(&turned(14), at(14)).is_some());
 }

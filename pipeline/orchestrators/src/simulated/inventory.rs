@@ -47,6 +47,7 @@ pub(super) fn workload(names: &Names, member: &FleetMember, in_force: Allocation
             size_ratio: Ratio::new(shape.size_ratio),
             mirrored_share: Ratio::new(shape.mirrored_share),
         }),
+        probe: None,
         mode: Mode::Act,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),

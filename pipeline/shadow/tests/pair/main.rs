@@ -3,8 +3,8 @@
 mod world;
 
 use plant::queueing::demand_cores;
-use schemas::{DemandSource, Ratio};
-use shadow::{Probe, ProbeSettings, Setting, Stop};
+use schemas::{DemandSource, ProbePolicy, Ratio};
+use shadow::{Probe, Setting, Stop};
 use world::{Kind, Plan, World, kinds, true_knee};
 
 const SIZES: [f64; 3] = [2.0, 4.0, 8.0];
@@ -15,8 +15,7 @@ fn probed() -> impl Iterator<Item = (&'static str, World)> {
     let all = kinds().into_iter().flat_map(|kind| SIZES.map(|cores| (kind.name, kind.spec.clone(), cores)));
     all.flat_map(|(name, spec, cores)| (1..=SEEDS).map(move |seed| (name, spec.clone(), cores, seed))).map(
         |(name, spec, cores, seed)| {
-            let settings = ProbeSettings { size_min: 0.1, ..ProbeSettings::default() };
-            let probe = Probe::new(settings).expect("sound settings");
+            let probe = Probe::new(ProbePolicy { size_min: Ratio::new(0.1), ..ProbePolicy::default() });
             let mut world = World::new(&spec, cores, 1_000 * seed, Plan::Probed(Box::new(probe)));
             for second in 0..600 {
                 world.second(second, 0.35);
@@ -132,7 +131,7 @@ fn the_shadow_suffers_minutes_before_the_primary_on_a_ramp() {
 fn the_same_seconds_teach_the_same() {
     let Kind { spec, .. } = &kinds()[1];
     let run = || {
-        let probe = Probe::new(ProbeSettings::default()).expect("sound settings");
+        let probe = Probe::new(ProbePolicy::default());
         let mut world = World::new(spec, 4.0, 3, Plan::Probed(Box::new(probe)));
         (0..400).for_each(|second| assert!(world.second(second, 0.4).work.cores.is_some()));
         postcard::to_allocvec(&world.learner).expect("plain state")

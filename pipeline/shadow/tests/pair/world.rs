@@ -2,7 +2,7 @@
 
 use plant::{Allocation, Plant, PlantSpec, demo_fleet, noise, queueing};
 use schemas::Ratio;
-use shadow::{Host, Learner, PairTick, Probe, RoleTick, Seen, Setting, Work};
+use shadow::{Host, Learner, PairTick, Probe, RoleTick, Setting, Work};
 
 /// Standard deviation of a load about its course, and of a p99 of one second's requests about its true one.
 const NOISE: f64 = 0.05;
@@ -131,12 +131,7 @@ impl World {
 
     /// The plan's next setting; a shadow whose size changes is another one.
     fn steer(&mut self, now_ms: u64, tick: &PairTick<'_>) {
-        let seen = Seen {
-            primary: tick.primary.utilisation(),
-            shadow: tick.shadow.and_then(|shadow| shadow.utilisation()),
-            breach: self.learner.breaches(tick),
-            disturbed: tick.primary.saturated(),
-        };
+        let seen = self.learner.seen(tick);
         let before = self.setting.size_ratio;
         self.setting = match &mut self.plan {
             Plan::Held(setting) => *setting,

@@ -48,11 +48,21 @@ impl Sender {
 
     async fn send(&self, due: Instant) {
         self.tally.sent(due.elapsed());
-        match tokio::time::timeout(self.load.timeout, self.exchange()).await {
+        match tokio::time::timeout(self.load.timeout, self.exchanges()).await {
             Ok(Ok(())) => self.tally.answered(due.elapsed()),
             Ok(Err(failure)) => self.tally.failed(failure),
             Err(_) => self.tally.failed(Failure::TimedOut),
         }
+    }
+
+    async fn exchanges(&self) -> Result<(), Failure> {
+        for _ in 0..self.load.retries_max {
+            match self.exchange().await {
+                Err(Failure::Broken) => {}
+                ended => return ended,
+            }
+        }
+        self.exchange().await
     }
 
     async fn exchange(&self) -> Result<(), Failure> {

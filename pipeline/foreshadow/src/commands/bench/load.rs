@@ -147,6 +147,7 @@ fn record(workload: usize) -> Workload {
         priority: 0,
         interruptible: false,
         shadow: Some(ShadowSettings { size_ratio: Ratio::new(0.25), mirrored_share: Ratio::new(0.25) }),
+        probe: None,
         mode: Mode::Observe,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),

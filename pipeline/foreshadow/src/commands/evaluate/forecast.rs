@@ -8,6 +8,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use forecast::lstm::{self, Model, Weights};
 use indicatif::{ProgressBar, ProgressStyle};
 use jobs::evaluate::forecast::{Evaluation, Row, evaluate};
+use jobs::history;
+use jobs::synthesize::{Synthesis, synthesize};
 use jobs::traces::{self, Series};
 use schemas::Span;
 
@@ -16,9 +18,14 @@ use super::Rows;
 /// What the command takes.
 #[derive(Args, Debug)]
 pub(crate) struct Forecast {
-    /// Traces: Parquet files with the columns `series` and `time`, and readings such as `cpu_cores` or `memory_bytes`.
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
-    traces: Vec<PathBuf>,
+    #[command(flatten)]
+    sources: Sources,
+    /// Only series beside which a shadow was read.
+    #[arg(long)]
+    shadowed: bool,
+    /// Hides what shadows have shown: what is lost by that is what they add.
+    #[arg(long)]
+    without_shadow: bool,
     /// The artifact of the network to evaluate; without it, the one that ships.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -28,7 +35,8 @@ pub(crate) struct Forecast {
     /// Only these rows: `ensemble`, `lstm`, `persistence`, … Default: all.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     experts: Vec<String>,
-    /// Length of a step. Default: as far as a trace's readings lie apart, but a minute where that is under 10s.
+    /// Length of a step. Default: 10s for history; as far as a trace's readings lie apart, but a minute where that is under
+    /// 10s.
     #[arg(long, value_name = "SPAN")]
     step: Option<Span>,
     /// Most origins that are scored of a series at each horizon.
@@ -43,6 +51,34 @@ pub(crate) struct Forecast {
     /// Prints one JSON object with `rows`.
     #[arg(long)]
     json: bool,
+}
+
+/// What is evaluated on.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Sources {
+    /// Traces: Parquet files with the columns `series` and `time`, and readings such as `cpu_cores` or `memory_bytes`.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    traces: Vec<PathBuf>,
+    /// A folder of history that `foreshadow run --history` writes.
+    #[arg(long, value_name = "DIR")]
+    history: Option<PathBuf>,
+    /// Synthetic workloads of this seed, some of them with a shadow; the network that ships has seen seed 1.
+    #[arg(long, value_name = "SEED")]
+    synthetic: Option<u64>,
+}
+
+impl Sources {
+    fn read(&self, step_ms: Option<u64>) -> anyhow::Result<Vec<Series>> {
+        if let Some(seed) = self.synthetic {
+            return Ok(synthesize(&Synthesis { seed, ..Synthesis::default() }));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match &self.history {
+            Some(folder) => Ok(runtime.block_on(history::read(folder, step_ms.unwrap_or(history::STEP_MS)))?),
+            None => Ok(runtime.block_on(traces::read(&self.traces, step_ms))?),
+        }
+    }
 }
 
 /// Evaluates and prints.
@@ -61,8 +97,14 @@ pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
     if step_ms == Some(0) {
         bail!("--step must be at least 1ms");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let series = runtime.block_on(traces::read(&arguments.traces, step_ms))?;
+    let mut series = arguments.sources.read(step_ms)?;
+    if arguments.shadowed {
+        series.retain(|series| !series.shadow.is_empty());
+    }
+    if arguments.without_shadow {
+        series.iter_mut().for_each(|series| series.shadow.clear());
+    }
+    series.sort_by(|a, b| a.trace.cmp(&b.trace));
     let evaluation = Evaluation {
         origins_max: arguments.origins,
         target: arguments.target,

@@ -139,7 +139,9 @@ fn law(explained: &Explained) -> Table {
         ("expires", format!("{}, {left} after it was taken", decision.expires)),
     ];
     let taught = evidence.shadow.as_ref().map(|shadow| ("shadow", shadow.to_string()));
-    for (name, text) in rows.into_iter().chain(taught) {
+    let rollout = decision.rollout.as_ref().map(|turn| ("roll-out", turn.because.clone()));
+    let probe = decision.probe.as_ref().map(|turn| ("probe", format!("{}; until {}", turn.because, turn.until)));
+    for (name, text) in rows.into_iter().chain(taught).chain(rollout).chain(probe) {
         table.add_row([name, text.as_str()]);
     }
     table

@@ -36,6 +36,7 @@ pub(super) fn decision(workload: &str, tick: u64) -> Decision {
         offer: Some("general-8".to_owned()),
         evidence: evidence(),
         rollout: None,
+        probe: None,
     }
 }
 

@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 
 use forecast::lstm::TrainSettings;
 use indicatif::{ProgressBar, ProgressStyle};
+use jobs::history;
 use jobs::retrain::Progress;
 use jobs::retrain::record::Record;
 use jobs::traces::Series;
 use schemas::Span;
-
-/// Length of a step of history: that of the pipeline's forecasts.
-const HISTORY_STEP_MS: u64 = 10_000;
 
 /// Bars for people, lines for files.
 pub(super) struct Bars {
@@ -76,7 +74,7 @@ pub(super) fn series(traces: &[PathBuf], history: Option<&Path>, step: Option<Sp
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let step_ms = step.map(Span::millis);
     if let Some(folder) = history {
-        return Ok(runtime.block_on(jobs::history::read(folder, step_ms.unwrap_or(HISTORY_STEP_MS)))?);
+        return Ok(runtime.block_on(history::read(folder, step_ms.unwrap_or(history::STEP_MS)))?);
     }
     let mut series = runtime.block_on(jobs::traces::read(traces, step_ms))?;
     for one in &mut series {

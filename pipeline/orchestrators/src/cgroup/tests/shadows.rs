@@ -1,6 +1,6 @@
 //! A shadow harms nothing: each test fails without the guard that it is about.
 
-use schemas::Ratio;
+use schemas::{Action, ProbeTurn, Ratio};
 
 use super::*;
 use crate::services::tests::text;
@@ -34,15 +34,64 @@ fn it_has_its_share_keeps_it_and_is_killed_first() {
     assert_eq!(limits(), Some((50_000, 48)));
     assert!(within(10, || score(&shadow).as_deref() == Some("1000\n")), "{:?}", score(&shadow));
     assert!(within(10, || score(&field.group("web/web-0")).as_deref() == Some("0\n")));
+    adapter.stop();
+}
 
-    let web = schemas::WorkloadId::new("web").expect("a plain name");
-    let half = ShadowSettings { size_ratio: Ratio::new(0.5), mirrored_share: Ratio::new(1.0) };
-    assert!(adapter.set_shadow(&web, Some(half), at(4)));
-    field.poll(&mut adapter, 4);
-    assert_eq!((limits(), adapter.inventory(at(4)).0[0].shadow), (Some((100_000, 64)), Some(half)));
-    adapter.set_shadow(&web, None, at(5));
+/// A decision that leaves the allocation as it is and holds a turn of a probe, for a minute.
+fn turned(second: u64, size: f64, share: f64) -> Decision {
+    let turn = ProbeTurn {
+        mirrored_share: Ratio::new(share),
+        size_ratio: Ratio::new(size),
+        until: at(second + 60),
+        because: String::new(),
+    };
+    Decision { action: Action::Hold, probe: Some(turn), ..granted("web", second, 0.5, 64.0) }
+}
+
+#[test]
+fn a_probe_says_what_it_is_and_for_how_long() {
+    let Some(field) = Field::new("probe") else { return };
+    let by_turns = "shadow = { size_ratio = 0.25, mirrored_share = 0.5 }";
+    let services = text("web", "exec sleep 300", "").replace(by_turns, "probe = { size_max = 0.5 }");
+    let mut adapter = field.start(&services);
+    (1..=3).for_each(|second| drop(field.poll(&mut adapter, second)));
+    assert_eq!(adapter.counts().shadows_started, 0, "nobody has asked for one");
+
+    let group = field.shadow("web");
+    let shadow = |adapter: &Cgroups| {
+        let shadow = adapter.inventory(at(0)).0[0].shadow;
+        shadow.map(|shadow| (shadow.size_ratio.get(), shadow.mirrored_share.get()))
+    };
+    let mut after = |turn: Decision, second| {
+        assert_eq!(adapter.apply(&turn, turn.time), None, "nothing comes into force that the pool pays for");
+        field.poll(&mut adapter, second);
+        (shadow(&adapter), adapter.counts().shadows_started)
+    };
+    assert_eq!(after(turned(4, 0.25, 0.1), 5), (Some((0.25, 0.1)), 1));
+    assert_eq!(group.limits().map(|limits| limits.quota_us), Some(12_500));
+    // Another share is the same shadow's, which then lives beyond its first turn; another size is another shadow.
+    assert_eq!(after(turned(40, 0.25, 0.2), 65), (Some((0.25, 0.2)), 1));
+    assert_eq!(after(turned(70, 0.5, 0.2), 71), (Some((0.5, 0.2)), 2));
+    assert_eq!(after(turned(75, 0.6, 0.2), 76), (Some((0.5, 0.2)), 2), "larger than the owner allows");
+    assert_eq!(after(turned(80, 0.0, 0.0), 81), (None, 2));
+    assert!(group.is_empty());
+    assert_eq!(after(turned(90, 0.25, 0.1), 91), (Some((0.25, 0.1)), 3));
+    // Nobody renews it.
+    field.poll(&mut adapter, 151);
+    assert_eq!((shadow(&adapter), group.is_empty(), adapter.counts().shadows_expired), (None, true, 1));
+    field.poll(&mut adapter, 4_000);
+    assert_eq!(adapter.counts().shadows_started, 3, "it does not come again by itself");
+    adapter.stop();
+}
+
+#[test]
+fn a_probe_that_its_file_does_not_allow_is_left_alone() {
+    let Some(field) = Field::new("unasked") else { return };
+    let mut adapter = field.start(&shadowless("web", "exec sleep 60", ""));
+    (1..=3).for_each(|second| drop(field.poll(&mut adapter, second)));
+    adapter.apply(&turned(4, 0.25, 0.1), at(4));
     field.poll(&mut adapter, 5);
-    assert_eq!((shadow.is_empty(), adapter.inventory(at(5)).0[0].shadow), (true, None));
+    assert_eq!((adapter.inventory(at(5)).0[0].shadow, adapter.counts().shadows_started), (None, 0));
     adapter.stop();
 }
 

@@ -24,10 +24,12 @@ const CELLS: usize = 10;
 pub(super) struct Course {
     began: EventTime,
     requests_per_second: u64,
-    /// When the shadow first suffered, the first raise was decided, and the primary first suffered: seconds since the beginning.
+    /// When the shadow first suffered, the first raise was decided, and the primary first suffered and first broke its promise:
+    /// seconds since the beginning.
     shadow_suffered: Option<f64>,
     raised: Option<f64>,
     primary_suffered: Option<f64>,
+    broke_slo: Option<f64>,
     primary_throttled_max: f64,
     primary_late: u64,
     raises: u64,
@@ -51,6 +53,7 @@ impl Course {
             shadow_suffered: None,
             raised: None,
             primary_suffered: None,
+            broke_slo: None,
             primary_throttled_max: 0.0,
             primary_late: 0,
             raises: 0,
@@ -76,7 +79,10 @@ impl Course {
         if shadow.suffers() {
             self.shadow_suffered.get_or_insert(second);
         }
-        self.primary_late += u64::from(primary.latency.is_some_and(|latency| latency > SLO_S));
+        if primary.latency.is_some_and(|latency| latency > SLO_S) {
+            self.broke_slo.get_or_insert(second);
+            self.primary_late += 1;
+        }
         let rate = self.requests_per_second;
         primary.limit.map(|_| format!("{second:4.0} s {rate:4}/s   primary {primary}   shadow {shadow}"))
     }
@@ -105,6 +111,7 @@ impl Course {
             "shadow_suffered_after_seconds": self.shadow_suffered,
             "raised_after_seconds": self.raised,
             "primary_suffered_after_seconds": self.primary_suffered,
+            "broke_slo_after_seconds": self.broke_slo,
             "primary_throttled_max": self.primary_throttled_max,
             "primary_seconds_beyond_slo": self.primary_late,
             "raises": self.raises,

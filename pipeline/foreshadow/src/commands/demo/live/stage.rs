@@ -94,6 +94,7 @@ impl Stage {
             shadow: self.shadow.map(Into::into),
             canary: None,
             baseline: None,
+            replica: None,
         }
     }
 }

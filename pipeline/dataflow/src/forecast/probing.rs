@@ -1,0 +1,111 @@
+//! A workload's knee, looked for on purpose: what its shadow is to be, told by decisions.
+//!
+//! ```text
+//! pair ─► what is seen ─► Probe ─► turn ─► decision ─► adapter: another shadow ─► record: its share ─► mirror, and here
+//! ```
+//!
+//! A turn is told when the shadow is to be another one, and holds until it is over by itself: a pipeline that is gone leaves
+//! no shadow behind. What the shadow really is stands in the workload's record, by its adapter. State: some thirty numbers.
+
+use schemas::{EventTime, ProbePolicy, ProbeTurn, Ratio, ShadowSettings};
+use serde::{Deserialize, Serialize};
+use shadow::{Probe, Seen};
+
+/// A workload's probes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Probing {
+    probe: Probe,
+    /// What runs: another program has another knee.
+    generation: String,
+    /// The shadow that was told last.
+    told: Option<ShadowSettings>,
+}
+
+impl Probing {
+    /// Probes of which none has begun.
+    pub(super) fn new(policy: ProbePolicy, generation: &str) -> Self {
+        Self { probe: Probe::new(policy), generation: generation.to_owned(), told: None }
+    }
+
+    /// Whether they are of this policy and of what runs now.
+    pub(super) fn are_of(&self, policy: &ProbePolicy, generation: &str) -> bool {
+        self.probe.policy() == policy && self.generation == generation
+    }
+
+    /// Takes in a tick that starts at `now`; what the shadow is to be, where that is something else than before.
+    pub(super) fn observe(&mut self, now: EventTime, seen: Seen) -> Option<ProbeTurn> {
+        let setting = self.probe.next(now.millis(), seen);
+        let mut turn = ProbeTurn {
+            mirrored_share: Ratio::new(setting.mirrored_share),
+            size_ratio: Ratio::new(setting.size_ratio),
+            until: EventTime::from_millis(setting.until_ms),
+            because: String::new(),
+        };
+        let shadow = turn.shadow();
+        if shadow == self.told {
+            return None;
+        }
+        self.told = shadow;
+        turn.because = match (shadow, self.probe.last()) {
+            (Some(shadow), _) => format!(
+                "looks for the knee: a shadow of {:.3} of its primary takes {:.3} of its requests",
+                shadow.size_ratio.get(),
+                shadow.mirrored_share.get()
+            ),
+            (None, Some(found)) => found.to_string(),
+            (None, None) => "no probe is under way".to_owned(),
+        };
+        Some(turn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Turns of ten minutes of a primary at 0.4 of its limit, whose shadow breaches from 0.65 on.
+    fn turns(probing: &mut Probing) -> Vec<(u64, ProbeTurn)> {
+        let mut now = None;
+        let tick = |second: u64| {
+            let of = |shadow: ShadowSettings| 0.4 * shadow.amplification();
+            let offered = now.map(of);
+            let seen = Seen {
+                primary: Some(0.4),
+                shadow: offered,
+                breach: offered.map(|offered| offered > 0.65),
+                disturbed: false,
+            };
+            let turn = probing.observe(EventTime::from_millis(second * 1_000), seen);
+            now = turn.as_ref().map_or(now, ProbeTurn::shadow);
+            Some((second, turn?))
+        };
+        (0..600).filter_map(tick).collect()
+    }
+
+    #[test]
+    fn a_turn_is_told_once_and_the_last_says_what_was_found() {
+        let policy = ProbePolicy::default();
+        let turns = turns(&mut Probing::new(policy, "one"));
+        let (last, rungs) = turns.split_last().expect("a probe has ended");
+        assert_eq!((rungs[0].0, last.1.shadow()), (0, None));
+        assert!(rungs.len() > 3 && rungs.iter().all(|(_, turn)| policy.objection(turn).is_none()), "{rungs:?}");
+        assert!(rungs.windows(2).all(|pair| pair[0].1.shadow() != pair[1].1.shadow()), "{rungs:?}");
+        // Each holds for longer than it takes until the next.
+        assert!(rungs.windows(2).all(|pair| pair[1].0 * 1_000 < pair[0].1.until.millis()), "{rungs:?}");
+        assert_eq!(
+            (rungs[0].1.because.as_str(), last.1.because.split(':').next()),
+            (
+                "looks for the knee: a shadow of 0.250 of its primary takes 0.187 of its requests",
+                Some("the knee was found")
+            )
+        );
+    }
+
+    #[test]
+    fn another_program_or_policy_is_looked_at_anew() {
+        let policy = ProbePolicy::default();
+        let probing = Probing::new(policy, "one");
+        assert!(probing.are_of(&policy, "one") && !probing.are_of(&policy, "two"));
+        assert!(!probing.are_of(&ProbePolicy { share_max: Ratio::new(0.5), ..policy }, "one"));
+    }
+}

@@ -1,0 +1,163 @@
+//! The knee that probes find, against a load test of the primary at its full size: real services in control groups under an
+//! open-loop load, every part of the pipeline in a process of its own, a real broker.
+//!
+//! Some ten minutes a case, on a machine that does nothing else: `make knees`, `make knees KINDS=light CORES=0.3`.
+
+#![allow(clippy::print_stdout, reason = "it tells what was measured")]
+#![allow(clippy::disallowed_methods, reason = "it measures real processes by the machine's clock")]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use end_to_end::binary;
+use end_to_end::stand::{Service, Stand, wait_for};
+use schemas::{Decision, EventTime, Noun, Topic};
+use services::Outcome;
+use topics::{Start, read_all};
+
+/// A service, and what it promises.
+struct Kind {
+    name: &'static str,
+    /// Of which binary, and with which arguments; its environment says where it listens.
+    program: fn() -> PathBuf,
+    arguments: &'static [&'static str],
+    slo_s: f64,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind { name: "light", program: binary::path, arguments: &["service", "--rounds=300000"], slo_s: 0.25 },
+    Kind { name: "heavy", program: binary::path, arguments: &["service", "--rounds=3000000"], slo_s: 1.0 },
+    // A quarter of its reads are made anew.
+    Kind {
+        name: "memory",
+        program: binary::services_path,
+        arguments: &["memory", "--threads=4", "--data-mib=64", "--cache-mib=48"],
+        slo_s: 0.25,
+    },
+];
+
+const CORES: &str = "0.15,0.3,0.5";
+
+/// Share of the most that the primary can do which its load takes while probes look for the knee.
+const LOADED: f64 = 0.35;
+
+/// What is measured at one rate: thousands of requests, or as many as there are in the time.
+const STEP: Duration = Duration::from_secs(15);
+
+/// Rates between which the load test's knee is found.
+const STEPS: u32 = 6;
+
+/// Longest wait for a knee: a probe takes ten minutes at most, and begins within a minute.
+const KNEE_MAX: Duration = Duration::from_secs(720);
+
+#[test]
+#[ignore = "some ten minutes a case, on a machine that does nothing else: make knees"]
+fn probes_find_the_knee_of_a_load_test() {
+    let asked = |name: &str, all: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).unwrap_or(all.into());
+    let all: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let (kinds, sizes) = (asked("KINDS", &all.join(",")), asked("CORES", CORES));
+    let mut errors = Vec::new();
+    for kind in KINDS.iter().filter(|kind| kinds.split(',').any(|name| name == kind.name)) {
+        for cores in sizes.split(',').map(|text| text.parse().expect("CORES are numbers")) {
+            errors.push(measure(kind, cores));
+        }
+    }
+    errors.sort_by(f64::total_cmp);
+    let median = errors[errors.len() / 2];
+    println!("{} cases, median error {:.1} %", errors.len(), 100.0 * median);
+    assert!(median <= 0.2, "{errors:?}");
+}
+
+/// One case: the relative error of the knee that was found.
+fn measure(kind: &Kind, cores: f64) -> f64 {
+    let mut command = vec![(kind.program)().display().to_string()];
+    command.extend(kind.arguments.iter().map(|&argument| argument.to_owned()));
+    let stand = Stand::new(
+        &format!("knee-{}-{cores}", kind.name),
+        &Service {
+            command,
+            cores,
+            slo_s: kind.slo_s,
+            shadow: "probe = { size_min = 0.1, size_max = 0.5, overhead_max = 0.1 }",
+        },
+    );
+    let _services = stand.adapter();
+    wait_for(stand.primary);
+    let most = answered_per_second(&stand.send(stand.primary, saturating(cores), STEP, 0));
+    let truth = load_test(&stand, kind.slo_s, most);
+    let _parts = [stand.start("run", &[]), stand.start("profile", &[]), stand.mirror(None)];
+    wait_for(stand.front);
+    let began = Instant::now();
+    let found = loop {
+        stand.send(stand.front, LOADED * most, STEP, 0);
+        let turns = turns(&stand);
+        if let Some(found) = turns.iter().find_map(Found::of) {
+            break found;
+        }
+        assert!(began.elapsed() < KNEE_MAX, "no knee was found: {:#?}", because(&turns));
+    };
+    let turns = turns(&stand);
+    let asked_at = turns[0].time;
+    let error = (found.knee / truth - 1.0).abs();
+    println!(
+        "{} at {cores} cores: at most {most:.0}/s; the knee by load test {truth:.2}, by probe {:.2} (shadow well at {}), {:.1} % \
+         off; {:.0} s to it, {} turns",
+        kind.name,
+        found.knee,
+        found.between,
+        100.0 * error,
+        (found.at.millis() - asked_at.millis()) as f64 / 1e3,
+        turns.len(),
+    );
+    error
+}
+
+/// What a decision says of a knee that a probe has found.
+struct Found {
+    at: EventTime,
+    knee: f64,
+    between: String,
+}
+
+impl Found {
+    fn of(decision: &Decision) -> Option<Self> {
+        let turn = decision.probe.as_ref()?;
+        let between = turn.because.strip_prefix("the knee was found: the shadow was well at ")?.to_owned();
+        let knee = decision.evidence.shadow.as_ref()?.knee?.utilisation.get();
+        Some(Self { at: decision.time, knee, between })
+    }
+}
+
+/// The utilisation of its limit at which a primary of full size just keeps its promise.
+fn load_test(stand: &Stand, slo_s: f64, most: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..STEPS {
+        let middle = f64::midpoint(low, high);
+        let outcome = stand.send(stand.primary, middle * most, STEP, 0);
+        let latency = outcome.whole.latency(0.99).map_or(f64::INFINITY, |latency| latency.as_secs_f64());
+        let keeps = outcome.failures.total() == 0 && latency <= slo_s;
+        (low, high) = if keeps { (middle, high) } else { (low, middle) };
+    }
+    f64::midpoint(low, high)
+}
+
+/// More than any of the services can do with so many cores.
+fn saturating(cores: f64) -> f64 {
+    2_000.0 * cores
+}
+
+fn answered_per_second(outcome: &Outcome) -> f64 {
+    outcome.whole.answered as f64 / outcome.whole.lasted.as_secs_f64()
+}
+
+fn because(turns: &[Decision]) -> Vec<&str> {
+    turns.iter().map(|decision| decision.because.as_str()).collect()
+}
+
+/// The decisions with which a shadow became another one.
+fn turns(stand: &Stand) -> Vec<Decision> {
+    let records = read_all(&stand.log, Topic::Decisions, Start::Earliest).expect("the broker serves");
+    let decisions = records.iter().filter_map(|record| record.value.as_deref());
+    let decisions = decisions.map(|value| Decision::from_json(value).expect("a decision"));
+    decisions.filter(|decision| decision.probe.is_some()).collect()
+}

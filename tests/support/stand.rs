@@ -1,0 +1,181 @@
+//! One real service on this machine with everything around it, as users run it: each part a process of its own, on free
+//! ports, with topics of its own on a real broker.
+//!
+//! ```text
+//! load ─► mirror, or its replicas ─┬─► primary ┐
+//!                                  └─► shadow  ┴ control groups ─► profile ─► run ─► actuate
+//! ```
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use services::{Arrivals, Load, Outcome, Spacing, load};
+use topics::{Kafka, KafkaSettings, Log};
+
+use crate::binary::{self, Process};
+use crate::broker;
+
+/// What is run.
+#[derive(Debug)]
+pub struct Service {
+    /// The program and its arguments; its environment says where it listens, under `LISTEN`.
+    pub command: Vec<String>,
+    /// What it has, for good.
+    pub cores: f64,
+    /// The 99th percentile of latency that it promises, in seconds.
+    pub slo_s: f64,
+    /// The line of its record that says which shadow it has, or what probes may take.
+    pub shadow: &'static str,
+}
+
+/// A service's folder, topics and ports.
+#[derive(Debug)]
+pub struct Stand {
+    folder: tempfile::TempDir,
+    /// Its topics.
+    pub log: Kafka,
+    /// Where clients come: the mirror.
+    pub front: SocketAddr,
+    /// Where the primary listens.
+    pub primary: SocketAddr,
+    /// Where its shadow does.
+    pub shadow: SocketAddr,
+}
+
+/// Longest wait for a part to listen.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// Between two looks at whether it does.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Requests under way at most.
+const IN_FLIGHT_MAX: usize = 256;
+
+impl Stand {
+    /// Nothing runs yet. The workload is called `web`.
+    ///
+    /// # Panics
+    /// When there is no broker, or the temporary folder cannot be written.
+    #[must_use]
+    pub fn new(name: &str, service: &Service) -> Self {
+        let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+        let [front, primary, shadow] = listeners.each_ref().map(|listener| listener.local_addr().expect("it is bound"));
+        let folder = tempfile::tempdir().expect("the temporary folder can be written");
+        let namespace = format!("{name}-{}.", std::process::id());
+        let brokers = broker::shared().brokers();
+        let settings = format!(
+            "[kafka]\nbrokers = \"{brokers}\"\nnamespace = \"{namespace}\"\n[profiler]\ninterval = \"200ms\"\nhost = false\n"
+        );
+        let Service { command, cores, slo_s, shadow: of_shadow } = service;
+        let services = format!(
+            r#"
+            [[pool]]
+            pool = "machine"
+            [[pool.offers]]
+            offer = "own"
+            kind = "committed"
+            capacity = {{ cpu_cores = 2.0, memory_bytes = 2147483648 }}
+            core_hour = 0.04
+            gib_hour = 0.004
+            [[service]]
+            command = {command:?}
+            environment = {{ LISTEN = "{primary}" }}
+            shadow_environment = {{ LISTEN = "{shadow}" }}
+            output = "/dev/null"
+            memory_fixed_bytes = 134217728
+            shadow_lives = "1h"
+            shadow_rests = "1s"
+            [service.workload]
+            workload = "web"
+            orchestrator = "cgroup"
+            pool = "machine"
+            mode = "act"
+            allocation = {{ cpu_cores = {cores}, memory_bytes = 268435456 }}
+            min = {{ cpu_cores = {cores}, memory_bytes = 268435456 }}
+            max = {{ cpu_cores = {cores}, memory_bytes = 268435456 }}
+            step = {{ cpu_cores = 0.01, memory_bytes = 4194304 }}
+            slo_latency_p99 = {slo_s}
+            unmet_cost = 0.95
+            idle_cost = 0.05
+            {of_shadow}
+            "#
+        );
+        for (name, text) in [("settings.toml", settings), ("services.toml", services)] {
+            std::fs::write(folder.path().join(name), text).expect("the folder can be written");
+        }
+        let log = Kafka::connect(KafkaSettings { brokers, namespace, ..KafkaSettings::default() });
+        let log = log.expect("the broker serves");
+        log.ensure(schemas::Topic::ALL, 1).expect("topics can be made");
+        Self { folder, log, front, primary, shadow }
+    }
+
+    /// The adapter, which starts the service.
+    #[must_use]
+    pub fn adapter(&self) -> Process {
+        self.start("actuate", &["--orchestrator=cgroup", "--services=services.toml"])
+    }
+
+    /// The mirror, or a replica of it under this name.
+    #[must_use]
+    pub fn mirror(&self, replica: Option<&str>) -> Process {
+        let mut arguments = vec![
+            "--workload=web".to_owned(),
+            format!("--listen={}", self.front),
+            format!("--primary={}", self.primary),
+            format!("--shadow={}", self.shadow),
+        ];
+        arguments.extend(replica.map(|name| format!("--replica={name}")));
+        self.start("mirror", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Kills the shadow at once; whether there was one.
+    #[must_use]
+    pub fn kill_shadow(&self) -> bool {
+        let listens = format!("LISTEN={}", self.shadow);
+        let is_own = |pid: &Pid| {
+            let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == listens.as_bytes())
+        };
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+        // The program, and what started it.
+        pids.filter(is_own).filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count() > 0
+    }
+
+    /// A command of the binary.
+    #[must_use]
+    pub fn start(&self, command: &str, arguments: &[&str]) -> Process {
+        let folder = self.folder.path();
+        let mut part = binary::foreshadow();
+        part.current_dir(folder)
+            .env("FORESHADOW_TRACE", "info")
+            .args(["--settings", "settings.toml", command])
+            .args(arguments);
+        Process::start(part, &folder.join(format!("{command}.txt")))
+    }
+
+    /// An open-loop load of so many requests a second; those whose connection broke are sent again so often.
+    ///
+    /// # Panics
+    /// Without threads or sockets.
+    pub fn send(&self, to: SocketAddr, rate: f64, lasting: Duration, retries_max: u32) -> Outcome {
+        let mut load = Load::new(to, "/work").expect("a path");
+        (load.in_flight_max, load.retries_max) = (IN_FLIGHT_MAX, retries_max);
+        let shape = format!("{rate:.1}").parse().expect("a rate");
+        let arrivals = Arrivals::new(&shape, lasting, Spacing::Poisson { seed: 1 });
+        load::run(&load, arrivals, |_| {}).expect("threads and sockets")
+    }
+}
+
+/// Waits until somebody listens.
+///
+/// # Panics
+/// When nobody does within some time.
+pub fn wait_for(address: SocketAddr) {
+    let began = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(began.elapsed() < START_MAX, "nobody listens at {address}");
+        std::thread::sleep(PAUSE);
+    }
+}
