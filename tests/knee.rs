@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use end_to_end::binary;
-use end_to_end::stand::{Service, Stand, wait_for};
+use end_to_end::stand::{Cast, Stand, wait_for};
 use schemas::{Decision, EventTime, Noun, Topic};
 use services::Outcome;
 use topics::{Start, read_all};
@@ -74,7 +74,7 @@ fn measure(kind: &Kind, cores: f64) -> f64 {
     command.extend(kind.arguments.iter().map(|&argument| argument.to_owned()));
     let stand = Stand::new(
         &format!("knee-{}-{cores}", kind.name),
-        &Service {
+        &Cast {
             command,
             cores,
             slo_s: kind.slo_s,

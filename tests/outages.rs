@@ -1,9 +1,9 @@
 //! Whatever dies, the primary serves: mirrors, the shadow and the pipeline are killed at random instants under an open-loop
 //! load, and every request is answered with success.
 //!
-//! Two replicas of the mirror stand at one address. What a killed one had under way breaks off, as connections do, and is
-//! asked once more, as HTTP's clients do with what may be repeated; nothing may break off twice, since a mirror is only
-//! killed while the other serves.
+//! Two replicas of the mirror stand at one address, and one is only killed while the other serves. What it had under way
+//! breaks off, as connections do, and is asked again, as HTTP's clients do with what may be repeated: a few times, for a
+//! client's other connections to it are broken too, and it may take one of them before it sees that.
 //!
 //! Ten minutes: `make outages`, `make outages SECONDS=60 SEED=7`.
 
@@ -14,12 +14,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::binary::{self, Process};
-use end_to_end::stand::{Service, Stand, wait_for};
+use end_to_end::stand::{Cast, Stand, wait_for};
 
 /// Requests a second, a quarter of what the primary can do.
 const RATE: f64 = 100.0;
 
 const LASTING_S: u64 = 600;
+
+/// How often a request that broke off is asked again.
+const RETRIES_MAX: u32 = 3;
 
 /// Between two kills: so long at least, and at most three times as long.
 const PAUSE_MIN: Duration = Duration::from_millis(700);
@@ -42,7 +45,7 @@ fn no_request_of_the_primary_is_lost_whatever_is_killed() {
     let (lasting, seed) = (Duration::from_secs(asked("SECONDS").unwrap_or(LASTING_S)), asked("SEED").unwrap_or(1));
     let stand = Stand::new(
         "outages",
-        &Service {
+        &Cast {
             command: vec![binary::path().display().to_string(), "service".to_owned()],
             cores: 0.5,
             slo_s: 0.25,
@@ -54,7 +57,7 @@ fn no_request_of_the_primary_is_lost_whatever_is_killed() {
     let mut parts = Parts::start(&stand);
     let mut kills = [0; VICTIMS.len()];
     let outcome = thread::scope(|scope| {
-        let load = scope.spawn(|| stand.send(stand.front, RATE, lasting, 1));
+        let load = scope.spawn(|| stand.send(stand.front, RATE, lasting, RETRIES_MAX));
         for turn in 0.. {
             let [pause, whom] = [0, 1].map(|stream| plant::noise::uniform(seed, stream, turn));
             thread::sleep(PAUSE_MIN.mul_f64(1.0 + 2.0 * pause));

@@ -18,7 +18,7 @@ use crate::broker;
 
 /// What is run.
 #[derive(Debug)]
-pub struct Service {
+pub struct Cast {
     /// The program and its arguments; its environment says where it listens, under `LISTEN`.
     pub command: Vec<String>,
     /// What it has, for good.
@@ -58,7 +58,7 @@ impl Stand {
     /// # Panics
     /// When there is no broker, or the temporary folder cannot be written.
     #[must_use]
-    pub fn new(name: &str, service: &Service) -> Self {
+    pub fn new(name: &str, service: &Cast) -> Self {
         let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
         let [front, primary, shadow] = listeners.each_ref().map(|listener| listener.local_addr().expect("it is bound"));
         let folder = tempfile::tempdir().expect("the temporary folder can be written");
@@ -67,7 +67,7 @@ impl Stand {
         let settings = format!(
             "[kafka]\nbrokers = \"{brokers}\"\nnamespace = \"{namespace}\"\n[profiler]\ninterval = \"200ms\"\nhost = false\n"
         );
-        let Service { command, cores, slo_s, shadow: of_shadow } = service;
+        let Cast { command, cores, slo_s, shadow: of_shadow } = service;
         let services = format!(
             r#"
             [[pool]]
