@@ -33,6 +33,7 @@ pub struct Cast {
 #[derive(Debug)]
 pub struct Stand {
     folder: tempfile::TempDir,
+    workload: String,
     /// Its topics.
     pub log: Kafka,
     /// Where clients come: the mirror.
@@ -42,6 +43,20 @@ pub struct Stand {
     /// Where its shadow does.
     pub shadow: SocketAddr,
 }
+
+/// An adapter and what it serves. Dropping it ends both.
+#[derive(Debug)]
+pub struct Served(Process);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Where it hangs it is killed, and its service runs on: no test takes it for its own.
+        self.0.terminate(END_MAX);
+    }
+}
+
+/// Longest wait for the end of a service and its adapter, which gives it ten seconds.
+const END_MAX: Duration = Duration::from_secs(15);
 
 /// Longest wait for a part to listen.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -53,7 +68,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const IN_FLIGHT_MAX: usize = 256;
 
 impl Stand {
-    /// Nothing runs yet. The workload is called `web`.
+    /// Nothing runs yet.
     ///
     /// # Panics
     /// When there is no broker, or the temporary folder cannot be written.
@@ -62,7 +77,9 @@ impl Stand {
         let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
         let [front, primary, shadow] = listeners.each_ref().map(|listener| listener.local_addr().expect("it is bound"));
         let folder = tempfile::tempdir().expect("the temporary folder can be written");
-        let namespace = format!("{name}-{}.", std::process::id());
+        // Of its own: an adapter would adopt what another run has left under the same name.
+        let workload = format!("{name}-{}", std::process::id());
+        let namespace = format!("{workload}.");
         let brokers = broker::shared().brokers();
         let settings = format!(
             "[kafka]\nbrokers = \"{brokers}\"\nnamespace = \"{namespace}\"\n[profiler]\ninterval = \"200ms\"\nhost = false\n"
@@ -87,7 +104,7 @@ impl Stand {
             shadow_lives = "1h"
             shadow_rests = "1s"
             [service.workload]
-            workload = "web"
+            workload = "{workload}"
             orchestrator = "cgroup"
             pool = "machine"
             mode = "act"
@@ -107,20 +124,20 @@ impl Stand {
         let log = Kafka::connect(KafkaSettings { brokers, namespace, ..KafkaSettings::default() });
         let log = log.expect("the broker serves");
         log.ensure(schemas::Topic::ALL, 1).expect("topics can be made");
-        Self { folder, log, front, primary, shadow }
+        Self { folder, workload, log, front, primary, shadow }
     }
 
     /// The adapter, which starts the service.
     #[must_use]
-    pub fn adapter(&self) -> Process {
-        self.start("actuate", &["--orchestrator=cgroup", "--services=services.toml"])
+    pub fn adapter(&self) -> Served {
+        Served(self.start("actuate", &["--orchestrator=cgroup", "--services=services.toml"]))
     }
 
     /// The mirror, or a replica of it under this name.
     #[must_use]
     pub fn mirror(&self, replica: Option<&str>) -> Process {
         let mut arguments = vec![
-            "--workload=web".to_owned(),
+            format!("--workload={}", self.workload),
             format!("--listen={}", self.front),
             format!("--primary={}", self.primary),
             format!("--shadow={}", self.shadow),
