@@ -11,7 +11,8 @@
 //! - A probe's turns start shadows and end them, within what the file allows a probe.
 //! - A shadow has the lowest weight against everything on the machine, a memory ceiling of its own, and is the first that
 //!   the kernel kills. It lives for a limited time, also when this adapter dies, and goes when the host has no room.
-//! - An adapter that begins adopts the primaries that run, with the limits that they have; shadows it starts anew. Two
+//! - An adapter that begins adopts the primaries that run, with the limits that they have, unless its file says another
+//!   program by now; shadows it starts anew. Two
 //!   adapters on the same groups are refused.
 //!
 //! Bound: one process an instance, one outcome a workload that waits to be reported. Cost: some ten small reads a

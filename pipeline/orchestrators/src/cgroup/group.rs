@@ -132,6 +132,16 @@ impl Group {
         }
     }
 
+    /// What an environment variable says to the first of its processes that has it.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let said = |pid: &Pid| {
+            let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).ok()?;
+            let mut variables = environment.split(|byte| *byte == 0).filter_map(|one| std::str::from_utf8(one).ok());
+            variables.find_map(|one| one.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+        };
+        self.pids().iter().find_map(said)
+    }
+
     /// The processes in any of its folders: one that is being placed is in some of them.
     fn pids(&self) -> Vec<Pid> {
         let texts = self.doors().filter_map(|door| read(&door).ok());

@@ -44,6 +44,9 @@ const KILLED_FIRST: &str = "1000";
 
 const KILLED_AS_USUAL: &str = "0";
 
+/// The variable that says what was started; see [`ServiceSpec::revision`].
+pub(super) const REVISION: &str = "FORESHADOW_REVISION";
+
 /// Where programs are looked for when the adapter has no path of its own.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -75,6 +78,7 @@ fn environment(command: &mut Command, service: &ServiceSpec, part: Part) {
     if part.role == Role::Shadow {
         command.envs(&service.shadow_environment);
     }
+    command.env(REVISION, service.revision().unwrap_or_default());
     command.env("FORESHADOW_ROLE", part.role.name()).env("FORESHADOW_INSTANCE", part.index.to_string());
 }
 

@@ -8,7 +8,7 @@ use schemas::{Allocation, EventTime, Outcome, ProbeTurn, Role, ShadowSettings, S
 use super::hierarchy::Hierarchy;
 use super::instance::Instance;
 use super::pressure::Room;
-use super::process::Part;
+use super::process::{Part, REVISION};
 use super::shadow::{Primary, Shadow};
 use super::{Counts, Group};
 use crate::limits::{Limits, split, sum};
@@ -73,10 +73,12 @@ impl Run {
         Ok(())
     }
 
-    /// Adopts the instances that run, and starts the others. Returns how many were adopted.
+    /// Adopts the instances that run, and starts the others. Returns how many were adopted. What runs as another program than
+    /// the file's is ended and started anew.
     ///
     /// Where all run with limits, those are what is in force; else what was in force last is put in force again.
     pub(super) fn start(&mut self, now: EventTime) -> Result<usize, Error> {
+        self.end_others();
         let running: Vec<bool> = self.primaries.iter_mut().map(Instance::is_running).collect();
         let found: Option<Vec<Limits>> = self.primaries.iter().map(|instance| instance.group.limits()).collect();
         let wanted = split(&self.in_force, self.primaries.len());
@@ -90,6 +92,20 @@ impl Run {
             instance.start(&self.service, primary(index), now)?;
         }
         Ok(running.into_iter().filter(|runs| *runs).count())
+    }
+
+    /// Ends the instances of another program, command or environment. What does not say what it is, is left.
+    fn end_others(&mut self) {
+        let revision = self.service.revision();
+        for instance in &mut self.primaries {
+            if instance.group.variable(REVISION).is_some_and(|runs| Some(&runs) != revision.as_ref()) {
+                tracing::warn!(
+                    workload = self.service.name(),
+                    "what runs is no longer what the file says: it is started anew"
+                );
+                instance.end();
+            }
+        }
     }
 
     /// Starts what has ended, and lets the shadow take its next step.

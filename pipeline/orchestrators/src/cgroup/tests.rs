@@ -158,6 +158,19 @@ fn an_adapter_that_begins_adopts_what_runs() {
 }
 
 #[test]
+fn another_program_in_the_file_is_started_anew() {
+    let Some(field) = Field::new("edited") else { return };
+    drop(field.start(&shadowless("web", "exec sleep 60", ""))); // As in a crash: nothing is ended.
+    let pids = || field.pids("web/web-0");
+    assert!(within(10, || pids().len() == 1));
+    let before = pids();
+    let edited = field.start(&shadowless("web", "exec sleep 61", ""));
+    assert_eq!((edited.counts().adopted, edited.counts().started), (0, 1));
+    assert!(within(10, || pids().len() == 1 && pids() != before), "{before:?} then {:?}", pids());
+    edited.stop();
+}
+
+#[test]
 fn what_was_last_in_force_is_put_in_force_where_nothing_runs() {
     let Some(field) = Field::new("restore") else { return };
     let mut adapter = field.adapter(&shadowless("web", "exec sleep 60", "")).expect("free");
