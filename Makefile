@@ -39,7 +39,7 @@ knees: ## finds knees of real services by probes and by load tests; some ten min
 	@deploy/setup test
 	KINDS=$(KINDS) CORES=$(CORES) cargo test --release --workspace --test knee -- --ignored --nocapture
 
-outages: ## kills mirrors, shadow and pipeline for ten minutes under load: no request is lost; SECONDS=N SEED=S
+outages: ## kills mirrors, shadow and pipeline for ten minutes under load: all is answered, some when asked again; SECONDS=N SEED=S
 	@deploy/setup test
 	SECONDS=$(SECONDS) SEED=$(SEED) cargo test --release --workspace --test outages -- --ignored --nocapture
 

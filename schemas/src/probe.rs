@@ -1,5 +1,7 @@
 //! Probes: a shadow that comes now and then, takes ever more of the load until it suffers, and goes.
 
+use std::ops::RangeInclusive;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +17,11 @@ pub struct ProbePolicy {
     pub size_min: Ratio,
     /// The largest size f. Default 0.25.
     pub size_max: Ratio,
-    /// The shadow's mean cost, as a share of the primary's allocation. Default 0.05: a probe of four minutes at a quarter of
-    /// the primary every twenty minutes.
+    /// The shadow's mean cost, as a share of the primary's allocation; at least 0.001. Default 0.05: a probe of four minutes at
+    /// a quarter of the primary every twenty minutes.
     pub overhead_max: Ratio,
-    /// How long one load is held, in milliseconds. Default 30 s; at least 20 s, ten of which are not judged.
+    /// How long one load is held, in milliseconds. Default 30 s; at least 20 s, ten of which are not judged, and at most two
+    /// minutes, for a probe takes ten.
     pub dwell_ms: u64,
 }
 
@@ -49,8 +52,11 @@ impl Default for ProbePolicy {
 }
 
 impl ProbePolicy {
-    /// Least time that one load is held.
-    const DWELL_MS_MIN: u64 = 20_000;
+    /// How long one load is held.
+    const DWELL_MS: RangeInclusive<u64> = 20_000..=120_000;
+
+    /// Least mean cost: a probe would come once a week.
+    const OVERHEAD_MIN: f64 = 0.001;
 
     /// What is wrong, each with its mend; empty when it can be used.
     #[must_use]
@@ -63,10 +69,13 @@ impl ProbePolicy {
                 share(self.size_max) && self.size_min.get() <= self.size_max.get(),
                 "probe.size_max must be between size_min and 1",
             ),
-            (share(self.overhead_max), "probe.overhead_max must be above 0 and at most 1"),
             (
-                self.dwell_ms >= Self::DWELL_MS_MIN,
-                "probe.dwell_ms must be at least 20000: ten seconds of it are not judged",
+                (Self::OVERHEAD_MIN..=1.0).contains(&self.overhead_max.get()),
+                "probe.overhead_max must lie in 0.001 to 1, such as 0.05",
+            ),
+            (
+                Self::DWELL_MS.contains(&self.dwell_ms),
+                "probe.dwell_ms must lie in 20000 to 120000: ten seconds of it are not judged, and a probe takes ten minutes",
             ),
         ];
         rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
@@ -112,6 +121,9 @@ mod tests {
             ..ProbePolicy::default()
         };
         assert_eq!(wrong.faults().len(), 4);
+        // What would make a probe begin again beyond the end of time.
+        let endless = ProbePolicy { overhead_max: Ratio::new(1e-17), dwell_ms: u64::MAX, ..ProbePolicy::default() };
+        assert_eq!(endless.faults().len(), 2);
     }
 
     #[test]

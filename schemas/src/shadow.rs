@@ -24,6 +24,8 @@ pub enum ShadowTrust {
     OtherLoad,
     /// A request costs it much more or less than the primary.
     OtherCost,
+    /// It answers far more requests with errors than the primary.
+    Failing,
 }
 
 /// Where the demand of a tick comes from.
@@ -105,6 +107,7 @@ impl fmt::Display for ShadowTrust {
             Self::Frozen => "the shadow is not believed: its readings stand still while the primary's change",
             Self::OtherLoad => "the shadow is not believed: its requests are not the mirrored share of the primary's",
             Self::OtherCost => "the shadow is not believed: a request does not cost it what it costs the primary",
+            Self::Failing => "the shadow is not believed: it fails where the primary does not",
         })
     }
 }

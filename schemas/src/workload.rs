@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::{Column, schema};
 use crate::{
-    Allocation, EventTime, Money, Noun, PoolId, ProbePolicy, Ratio, RemediationPolicy, Seconds, TenantId, Topic, V1,
-    WorkloadId,
+    Allocation, EventTime, ID_BYTES_MAX, Money, Noun, PoolId, ProbePolicy, Ratio, RemediationPolicy, Seconds, TenantId,
+    Topic, V1, WorkloadId,
 };
 
 /// How far Foreshadow may go with a workload.
@@ -116,7 +116,7 @@ pub struct Workload {
     /// Who owns it.
     #[serde(default)]
     pub tenant: TenantId,
-    /// Which adapter carries its decisions out: `simulated`, `kubernetes`, `docker`, `cgroup`.
+    /// Which adapter carries its decisions out: `simulated`, `docker`, `cgroup`; any other name is left to an adapter of yours.
     pub orchestrator: String,
     /// The object that the adapter resizes, in its own terms.
     #[serde(default)]
@@ -171,6 +171,9 @@ pub struct Workload {
     pub remediation: RemediationPolicy,
 }
 
+/// Longest name of a workload that is decided about: a decision's name has its tick behind an `@` too.
+const WORKLOAD_BYTES_MAX: usize = ID_BYTES_MAX - 21;
+
 impl Workload {
     /// The target quantile q* = Cu / (Cu + Co), the newsvendor's critical ratio.
     ///
@@ -204,6 +207,14 @@ impl Workload {
         demand(
             self.unmet_cost.get() > 0.0 && self.idle_cost.get() > 0.0,
             "unmet_cost and idle_cost must be above zero",
+        );
+        demand(
+            self.target_quantile() < 1.0,
+            "unmet_cost is too far above idle_cost: their quantile is 1 to the last bit",
+        );
+        demand(
+            self.workload.as_str().len() <= WORKLOAD_BYTES_MAX,
+            "its name has more than 232 bytes: the names of its decisions need the rest",
         );
         if let Some(shadow) = &self.shadow {
             let share = |r: Ratio| r.get() > 0.0 && r.get() <= 1.0;

@@ -126,13 +126,11 @@ impl Pools {
             return;
         };
         let pool = self.pools.entry(standing.pool.clone()).or_default();
+        let outcome = standing.outcome.as_ref().filter(|json| pool.reported.get(&workload.workload) != Some(*json));
+        let outcome = outcome.and_then(|json| Some((json, Outcome::from_json(json.as_bytes()).ok()?)));
         pool.state.set_pool(&record);
-        pool.state.set_workload(&workload);
-        let Some(json) = &standing.outcome else { return };
-        if pool.reported.get(&workload.workload) == Some(json) {
-            return;
-        }
-        if let Ok(outcome) = Outcome::from_json(json.as_bytes()) {
+        pool.state.set_workload(&workload, outcome.as_ref().map(|(_, outcome)| outcome.in_force));
+        if let Some((json, outcome)) = outcome {
             pool.state.report(&outcome);
             pool.reported.insert(workload.workload, json.clone());
         }

@@ -313,8 +313,10 @@ impl Reader {
         // What is in the snapshot was taken in by the run that made it.
         let folded = tick < self.folded_before;
         if tick < closed || (tick < *capability.time() && !folded) {
-            let detail =
-                format!("time {time} came after its tick was closed: raise `lateness`, now {}", self.settings.lateness);
+            let detail = format!(
+                "time {time} came after its tick was closed: raise `engine.lateness`, now {}",
+                self.settings.lateness
+            );
             return Err((RejectReason::Late, detail));
         }
         reach.mark(tick);

@@ -70,7 +70,7 @@ impl Archive {
 }
 
 fn write(mut history: History, waiting: &Receiver<Entry>) {
-    let mut kept = Waiting::default();
+    let (mut kept, mut dropped) = (Waiting::default(), 0);
     for entry in waiting {
         match entry {
             Entry::Keep(topic, value) => kept.add(topic, value, &mut history),
@@ -78,6 +78,14 @@ fn write(mut history: History, waiting: &Receiver<Entry>) {
                 kept.flush(&mut history);
                 if let Err(error) = history.close(frontier) {
                     tracing::error!(%error, "history is tried again later; the pipeline goes on without it");
+                }
+                let so_far = history.counts().slots_dropped;
+                if so_far > dropped {
+                    dropped = so_far;
+                    tracing::warn!(
+                        dropped,
+                        "slots of history are lost: raise history.buffered_bytes_max or features_every"
+                    );
                 }
             }
         }

@@ -29,10 +29,11 @@ pub(crate) struct Common {
     /// Settings file (TOML); see `foreshadow settings` for all that may stand in it.
     #[arg(long, global = true, value_name = "FILE", env = "FORESHADOW_SETTINGS")]
     pub(crate) settings: Option<PathBuf>,
-    /// Kafka brokers, host:port with commas between.
+    /// Kafka brokers, host:port with commas between [default: localhost:9092]. Those on other machines need encryption, or
+    /// `kafka.insecure`.
     #[arg(long, global = true, value_name = "LIST")]
     pub(crate) brokers: Option<String>,
-    /// Reads and writes the embedded log in this folder instead of Kafka.
+    /// Reads and writes the embedded log in this folder instead of Kafka. One process has it open at a time.
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "brokers")]
     pub(crate) embedded: Option<PathBuf>,
     /// What is told on standard error: `error`, `warn`, `info`, `debug`, or a filter such as `warn,topics=debug`.

@@ -144,6 +144,7 @@ impl Settings {
             (self.idle_after.millis() > 0, "idle_after must be above zero, such as \"5s\""),
             (whole(&self.embedded.folder), "embedded.folder is empty: name a folder, or leave it out"),
             (whole(&self.history.folder), "history.folder is empty: name a folder, or leave it out"),
+            (whole(&self.snapshots.folder), "snapshots.folder is empty: name a folder, or leave it out"),
         ];
         let sections = [
             ("kafka", self.kafka.faults()),

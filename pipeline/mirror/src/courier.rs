@@ -64,7 +64,7 @@ impl Follower {
             Ok(())
         };
         let ended = tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(Fate::TimedOut));
-        let error = ended.is_err() || head.is_none_or(|(_, status)| status >= 500);
+        let error = ended.is_err() || head.is_none_or(|(_, status)| fails(status));
         self.gauge.record(head.map(|(latency, _)| latency), error);
         ended?;
         let (latency, status) = head.ok_or(Fate::Broken)?;
@@ -85,4 +85,10 @@ impl Follower {
             Lost::Broken(..) => Fate::Broken,
         })
     }
+}
+
+/// Whether an answer tells of a failure. A copy goes without credentials: who is refused for that does not do the work that the
+/// primary does.
+fn fails(status: u16) -> bool {
+    status >= 500 || matches!(status, 401 | 403)
 }

@@ -157,6 +157,11 @@ impl Cgroups {
         self.remove_folders();
     }
 
+    /// Ends the shadows, for good.
+    pub fn end_shadows(&mut self) {
+        self.runs.iter_mut().for_each(Run::end_shadow);
+    }
+
     /// Ends the shadows and leaves the primaries running, for the next adapter to adopt.
     pub fn leave(mut self) {
         self.runs.iter_mut().for_each(Run::leave);
@@ -213,7 +218,7 @@ impl Adapter for Cgroups {
             time: now,
             target: self.hierarchy.primaries().join(run.service.name()).display().to_string(),
             selector: Selector { cgroup: Some(self.hierarchy.pattern(run.service.name())), ..Selector::default() },
-            revision: run.service.revision(),
+            revision: run.revision(),
             allocation: run.in_force,
             shadow: run.shadow(),
             ..run.service.workload.clone()

@@ -4,8 +4,8 @@
 //! decisions ─► gate ─► containers with the workload's label ─► update ─► kernel's files read back ─► in force
 //! ```
 //!
-//! A container belongs to a workload by its label `foreshadow.workload=<name>`, and is its shadow where it also has
-//! `foreshadow.role=shadow`. Whoever owns containers starts them; this adapter resizes what runs. What is in force is read
+//! A container belongs to a workload by its label `foreshadow.workload=<name>`, and is its shadow, its canary or that one's
+//! baseline where it also has `foreshadow.role=shadow`, `canary` or `baseline`; the latter two keep their size. Whoever owns containers starts them; this adapter resizes what runs. What is in force is read
 //! from the containers' control groups: engines go on telling old limits, or none.
 //!
 //! Memory is not lowered below the working set and a tenth. A shadow keeps its share; that it cannot is told, and harms
@@ -44,9 +44,8 @@ struct Run {
     in_force: Allocation,
     /// Whether the kernel told so.
     is_read: bool,
-    /// The control group of its primary, where that is one container.
+    /// The control group of its primary, where that is one container, and the image that it ran, when it was last looked at.
     group: Option<String>,
-    /// The image that it ran when it was last looked at.
     image: Option<String>,
     /// The newest decision that came into force and was not reported yet: it overtook those before it.
     landed: Option<Outcome>,
@@ -106,7 +105,8 @@ impl Adapter for Docker {
 impl Run {
     /// A service, with the limits that its containers have; those of its file where they have none.
     fn find(service: ServiceSpec, engine: &Engine) -> Result<Self, Error> {
-        let primaries = primaries(engine.containers(service.name())?);
+        let containers = engine.containers(service.name())?;
+        let primaries = of_role(&containers, Role::Primary);
         if primaries.is_empty() {
             tracing::warn!(workload = service.name(), "no container with its label runs");
         }
@@ -114,11 +114,7 @@ impl Run {
         let found = limits.filter(|limits| !limits.is_empty()).map(|limits| sum(&limits));
         let is_read = found.is_some();
         let in_force = found.unwrap_or(service.workload.allocation);
-        let group = match primaries.as_slice() {
-            [one] => Some(one.path.clone()),
-            _ => None,
-        };
-        let image = image(&primaries);
+        let (group, image) = (group(&primaries), image(&primaries));
         Ok(Self { service, in_force, is_read, group, image, landed: None })
     }
 
@@ -140,19 +136,19 @@ impl Run {
     fn resize(&mut self, engine: &Engine, granted: &Allocation) -> Result<(), (Status, String)> {
         let failed = |error: Error| (Status::Failed, error.to_string());
         let containers = engine.containers(self.service.name()).map_err(failed)?;
-        let (shadows, primaries): (Vec<_>, Vec<_>) = containers.into_iter().partition(|one| one.role == Role::Shadow);
+        let (shadows, primaries) = (of_role(&containers, Role::Shadow), of_role(&containers, Role::Primary));
         if primaries.is_empty() {
             let label = format!("{WORKLOAD_LABEL}={}", self.service.name());
             return Err((Status::Failed, format!("no container with the label {label} runs: start one")));
         }
-        self.image = image(&primaries);
+        (self.group, self.image) = (group(&primaries), image(&primaries));
         let wanted = split(granted, primaries.len());
-        let objection = |(container, limits): (&Container, &Limits)| container.group.objection(limits);
+        let objection = |(container, limits): (&&Container, &Limits)| container.group.objection(limits);
         if let Some(objection) = primaries.iter().zip(&wanted).find_map(objection) {
             return Err((Status::Refused, objection));
         }
         let before: Vec<Option<Limits>> = primaries.iter().map(|container| container.group.limits()).collect();
-        let set = |(container, limits): (&Container, &Limits)| engine.update(container, limits);
+        let set = |(container, limits): (&&Container, &Limits)| engine.update(container, limits);
         if let Err(error) = primaries.iter().zip(&wanted).try_for_each(set) {
             let known =
                 primaries.iter().zip(&before).filter_map(|(container, limits)| Some((container, limits.as_ref()?)));
@@ -164,7 +160,7 @@ impl Run {
         Ok(())
     }
 
-    fn resize_shadows(&self, engine: &Engine, shadows: &[Container], primary: &Allocation) {
+    fn resize_shadows(&self, engine: &Engine, shadows: &[&Container], primary: &Allocation) {
         let Some(allocation) = self.service.shadow_allocation(primary) else { return };
         if shadows.is_empty() {
             return;
@@ -177,12 +173,19 @@ impl Run {
     }
 }
 
-fn primaries(containers: Vec<Container>) -> Vec<Container> {
-    containers.into_iter().filter(|container| container.role != Role::Shadow).collect()
+/// A canary and its baseline are neither: their size is their owner's.
+fn of_role(containers: &[Container], role: Role) -> Vec<&Container> {
+    containers.iter().filter(|container| container.role == role).collect()
+}
+
+/// The control group, where it is one.
+fn group(primaries: &[&Container]) -> Option<String> {
+    let [one] = primaries else { return None };
+    Some(one.path.clone())
 }
 
 /// The image that runs; none where none runs, or several do, as in the midst of a roll-out.
-fn image(primaries: &[Container]) -> Option<String> {
+fn image(primaries: &[&Container]) -> Option<String> {
     let (first, others) = primaries.split_first()?;
     first.image.clone().filter(|_| others.iter().all(|other| other.image == first.image))
 }

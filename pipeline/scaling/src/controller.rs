@@ -1,6 +1,6 @@
 //! What is remembered of one workload from tick to tick.
 
-use schemas::{Allocation, DecisionId, EventTime, Outcome, Reason};
+use schemas::{Allocation, DecisionId, EventTime, Mode, Outcome, Reason};
 use serde::{Deserialize, Serialize};
 
 use crate::hysteresis::{ChurnBudget, Stabiliser};
@@ -13,6 +13,8 @@ pub struct Controller {
     pub target: Allocation,
     /// The newest signals; none before the first.
     pub signals: Option<Signals>,
+    /// Whether its decisions are carried out: they are not where it is only watched.
+    pub acted_on: bool,
     /// The decision that no adapter has answered yet, and when it expires.
     pub pending: Option<(DecisionId, EventTime)>,
     /// When the last decision was refused or failed; none once one came through.
@@ -38,6 +40,7 @@ impl Controller {
         Self {
             target: allocation,
             signals: None,
+            acted_on: false,
             pending: None,
             lost_at: None,
             raised_at: None,
@@ -63,10 +66,28 @@ impl Controller {
         }
     }
 
+    /// What it has of the pool: what it is granted, or, while it is only watched, what is in force.
+    #[must_use]
+    pub fn held(&self) -> Allocation {
+        if self.acted_on { self.target } else { self.in_force }
+    }
+
     /// Whether the adapter is left alone for a while: asking again at once would only repeat its answer.
     #[must_use]
     pub fn backs_off(&self, now: EventTime, for_ms: u64) -> bool {
         self.lost_at.is_some_and(|lost_at| now < lost_at.plus(for_ms))
+    }
+
+    /// Follows the mode. While a workload was only watched its target was what it would have had: from the first decision that
+    /// counts on it is what it has.
+    pub fn follow_mode(&mut self) {
+        let Some(signals) = &self.signals else { return };
+        let acted_on = signals.workload.mode == Mode::Act;
+        if acted_on != self.acted_on {
+            self.target = self.in_force;
+            self.stabiliser.restart();
+        }
+        self.acted_on = acted_on;
     }
 
     /// Gives up a decision that expired without an answer.

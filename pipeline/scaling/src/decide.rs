@@ -2,6 +2,9 @@
 //!
 //! Order within a tick, so that no race can over-grant: what is given back comes first; then what is needed *now* is
 //! granted, by priority, price and name; then what is *forecast* to be needed.
+//!
+//! Workloads whose decisions nobody carries out come last, on a ledger of their own: they are told what they would get of
+//! what the others leave, and take nothing of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +25,8 @@ use crate::{Controller, ScalingSettings, Signals};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PoolState {
     ledger: Ledger,
+    /// The same, had the decisions about workloads that are only watched been carried out.
+    imagined: Ledger,
     /// Whether the pool's own record has come; before it nothing is decided.
     known: bool,
     controllers: BTreeMap<WorkloadId, Controller>,
@@ -48,13 +53,16 @@ impl PoolState {
     /// Takes over the pool's record.
     pub fn set_pool(&mut self, pool: &Pool) {
         self.ledger.set_pool(pool);
+        self.imagined.set_pool(pool);
         self.known = true;
     }
 
-    /// Adds a workload, or takes over its new record; what it has been granted stays.
-    pub fn set_workload(&mut self, workload: &Workload) {
+    /// Adds a workload with what is in force of it, by its record where no adapter has told, or takes over its new record;
+    /// what it has been granted stays.
+    pub fn set_workload(&mut self, workload: &Workload, in_force: Option<Allocation>) {
         if !self.controllers.contains_key(&workload.workload) {
-            self.ledger.register(workload, workload.allocation);
+            self.ledger.register(workload, in_force.unwrap_or(workload.allocation));
+            self.imagined.copy(&self.ledger, &workload.workload);
             let held = self.ledger.held(&workload.workload);
             self.controllers.insert(workload.workload.clone(), Controller::found(held));
         }
@@ -63,6 +71,7 @@ impl PoolState {
     /// Ends a workload: what it held is free.
     pub fn remove_workload(&mut self, workload: &WorkloadId) {
         self.ledger.forget(workload);
+        self.imagined.forget(workload);
         self.controllers.remove(workload);
     }
 
@@ -101,36 +110,73 @@ pub fn settle(state: &mut PoolState, now: EventTime, settings: &ScalingSettings)
         return Vec::new();
     }
     reconcile(state, now);
-    let PoolState { ledger, controllers, .. } = state;
+    let PoolState { ledger, imagined, controllers, .. } = state;
+    let (mut acted_on, mut watched): (Vec<_>, Vec<_>) =
+        wants(controllers, now, settings).into_iter().partition(|case| case.controller.acted_on);
+    let mut decisions = settle_some(ledger, &mut acted_on, now, settings);
+    for case in acted_on.iter().filter(|case| case.controller.target != case.before) {
+        imagined.copy(ledger, case.id);
+    }
+    decisions.extend(settle_some(imagined, &mut watched, now, settings));
+    decisions.sort_by(|a, b| a.workload.cmp(&b.workload));
+    decisions
+}
+
+/// Settles some workloads of a pool on one ledger.
+fn settle_some(
+    ledger: &mut Ledger,
+    cases: &mut [Case<'_>],
+    now: EventTime,
+    settings: &ScalingSettings,
+) -> Vec<Decision> {
     let level_before = ledger.level();
-    let mut cases = wants(controllers, now, settings);
-    deallocate(ledger, &mut cases, now, settings);
-    allocate(ledger, &mut cases, now, settings, |want| want.floor);
-    allocate(ledger, &mut cases, now, settings, |want| want.wanted);
+    deallocate(ledger, cases, now, settings);
+    allocate(ledger, cases, now, settings, |want| want.floor);
+    allocate(ledger, cases, now, settings, |want| want.wanted);
     let levels = [level_before, ledger.level()];
     cases.iter_mut().filter_map(|case| record(ledger, case, levels, now, settings)).collect()
 }
 
-/// Brings the ledger in line with targets that a lost decision has put back.
+/// Brings the ledgers in line with targets that a lost decision or another mode has put back.
 fn reconcile(state: &mut PoolState, now: EventTime) {
-    let PoolState { ledger, controllers, .. } = state;
-    let mut astray = Vec::new();
-    let mut holders = ledger.holders().peekable();
-    for (id, controller) in controllers.iter_mut() {
+    let PoolState { ledger, imagined, controllers, .. } = state;
+    for controller in controllers.values_mut() {
         controller.expire(now);
-        while holders.next_if(|(holder, _)| *holder < id).is_some() {}
-        let held = holders.next_if(|(holder, _)| *holder == id).map_or(Allocation::ZERO, |(_, held)| held);
-        if held != controller.target && controller.signals.is_some() {
-            astray.push(id.clone());
-        }
+        controller.follow_mode();
     }
-    drop(holders);
-    for id in astray {
+    for id in astray(ledger, controllers, Controller::held) {
         let Some(controller) = controllers.get_mut(&id) else { continue };
         let Some(signals) = &controller.signals else { continue };
-        ledger.register(&signals.workload, controller.target);
-        controller.target = ledger.held(&id);
+        ledger.register(&signals.workload, controller.held());
+        // As the ledger rounds it.
+        let held = ledger.held(&id);
+        if controller.acted_on { controller.target = held } else { controller.in_force = held }
     }
+    for id in astray(imagined, controllers, |controller| controller.target) {
+        let Some(controller) = controllers.get_mut(&id) else { continue };
+        let Some(signals) = &controller.signals else { continue };
+        if controller.acted_on {
+            imagined.copy(ledger, &id);
+        } else {
+            imagined.register(&signals.workload, controller.target);
+            controller.target = imagined.held(&id);
+        }
+    }
+}
+
+/// Whose holding is another one than it should be.
+fn astray(
+    ledger: &Ledger,
+    controllers: &BTreeMap<WorkloadId, Controller>,
+    should_hold: impl Fn(&Controller) -> Allocation,
+) -> Vec<WorkloadId> {
+    let mut holders = ledger.holders().peekable();
+    let astray = controllers.iter().filter(|(id, controller)| {
+        while holders.next_if(|(holder, _)| holder < id).is_some() {}
+        let held = holders.next_if(|(holder, _)| holder == id).map_or(Allocation::ZERO, |(_, held)| held);
+        held != should_hold(controller) && controller.signals.is_some()
+    });
+    astray.map(|(id, _)| id.clone()).collect()
 }
 
 /// Predict and compare: what each workload wants.
@@ -201,7 +247,7 @@ fn deallocate(ledger: &mut Ledger, cases: &mut [Case<'_>], now: EventTime, setti
             case.note_price(ledger);
             ledger.release(case.id, excess);
             case.controller.target = ledger.held(case.id);
-            if !case.returns {
+            if !case.returns && case.controller.target != case.before {
                 case.controller.churn.note(now);
             }
             case.lowered = true;

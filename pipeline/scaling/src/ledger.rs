@@ -63,6 +63,15 @@ impl Ledger {
         self.put(id, tenant, last, missing);
     }
 
+    /// Makes a workload's holding what it is in another ledger of the same pool.
+    pub fn copy(&mut self, other: &Self, workload: &WorkloadId) {
+        self.forget(workload);
+        let Some(holding) = other.holdings.get(workload) else { return };
+        for (offer, held) in &holding.of_offer {
+            self.put(workload, &holding.tenant, offer.clone(), *held);
+        }
+    }
+
     /// Ends a workload's holding.
     pub fn forget(&mut self, workload: &WorkloadId) {
         let Some(holding) = self.holdings.remove(workload) else { return };
@@ -102,13 +111,15 @@ impl Ledger {
         amount(granted)
     }
 
-    /// Gives back `excess` of a holding, from the dearest offer on, at most what is held.
+    /// Gives back `excess` of a holding, at most what is held: first of offers that the pool has no longer, or not yet, then
+    /// from the dearest on.
     pub fn release(&mut self, workload: &WorkloadId, excess: Allocation) {
         let mut left = units(&excess);
-        let dearest_first: Vec<String> =
-            std::iter::once(UNPRICED.to_owned()).chain(self.offers.iter().rev().map(|o| o.offer.clone())).collect();
         let Some(holding) = self.holdings.get_mut(workload) else { return };
-        for offer in dearest_first {
+        let is_offered = |name: &&String| self.offers.iter().any(|offer| offer.offer == **name);
+        let gone = holding.of_offer.keys().filter(|name| !is_offered(name)).cloned();
+        let first: Vec<String> = gone.chain(self.offers.iter().rev().map(|offer| offer.offer.clone())).collect();
+        for offer in first {
             if let Some(held) = holding.of_offer.get_mut(&offer) {
                 let part = least(left, *held);
                 *held = less(*held, part);

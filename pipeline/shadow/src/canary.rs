@@ -98,6 +98,8 @@ pub struct Canary {
     baseline: Tally,
     canary: Tally,
     requests: u64,
+    /// What of the errors that were read is less than a whole one: of baseline and canary.
+    owed_errors: [f64; 2],
     silence: Silence,
     histogram: Histogram,
     quantiles: [Quantile; 3],
@@ -143,6 +145,7 @@ impl Canary {
             baseline: Tally::default(),
             canary: Tally::default(),
             requests: 0,
+            owed_errors: [0.0; 2],
             silence: Silence::default(),
             histogram: Histogram::new(),
             quantiles: [
@@ -185,7 +188,8 @@ impl Canary {
     pub fn close(&mut self, baseline: SideTick, canary: SideTick) {
         let served = weigh(self.baseline.served, self.canary.served);
         self.quantiles.iter_mut().for_each(|quantile| quantile.close(served, &self.histogram));
-        let (ours, theirs) = (self.baseline.or(&baseline), self.canary.or(&canary));
+        let [owed_by_baseline, owed_by_canary] = &mut self.owed_errors;
+        let (ours, theirs) = (self.baseline.or(&baseline, owed_by_baseline), self.canary.or(&canary, owed_by_canary));
         let timed = self.baseline.served.min(self.canary.served) > 0;
         let latency = timed || baseline.latency_p99.is_some() && canary.latency_p99.is_some();
         let answered = (ours.answers(), theirs.answers());
@@ -298,12 +302,15 @@ impl Tally {
         self.served + self.failed
     }
 
-    /// The answers that were handed in or, failing that, read. Errors that were not read are not zero errors: then there are none of either.
-    fn or(self, tick: &SideTick) -> Self {
+    /// The answers that were handed in or, failing that, read. Errors that were not read are not zero errors: then there are
+    /// none of either. A rate of few errors is less than one in a tick: such parts are owed until they make a whole one.
+    fn or(self, tick: &SideTick, owed: &mut f64) -> Self {
         match (self.answers(), tick.requests, tick.errors) {
             (0, Some(requests), Some(errors)) => {
-                let failed = errors.min(requests).round();
-                Self { served: (requests - failed).round() as u64, failed: failed as u64 }
+                *owed += errors.min(requests);
+                let failed = owed.floor();
+                *owed -= failed;
+                Self { served: (requests.round() - failed).max(0.0) as u64, failed: failed as u64 }
             }
             _ => self,
         }

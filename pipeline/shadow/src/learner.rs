@@ -168,7 +168,7 @@ impl Learner {
     /// has below it: a shadow breaches where its latency has risen by half as much again over its own at rest. Without
     /// latencies it breaches where it is throttled.
     fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
-        let shadow = tick.shadow.filter(RoleTick::is_read)?;
+        let shadow = tick.shadow.filter(RoleTick::is_alive)?;
         let [primary_rest, shadow_rest] = [Role::Primary, Role::Shadow].map(|role| self.points.rest(role));
         let room = primary_rest.map(|rest| tick.slo_latency.map_or(rest, |slo| (slo - rest).max(0.0)));
         let rise = shadow.latency.zip(shadow_rest).map(|(latency, rest)| latency - rest);
@@ -222,7 +222,7 @@ impl Learner {
         }
         let trust = self.trust.observe(&tick.primary, shadow, tick.mirrored_share, self.mix.usual());
         let hopeful = matches!(trust, ShadowTrust::Trusted | ShadowTrust::Unproven);
-        tick.shadow.filter(|shadow| hopeful && shadow.is_read())
+        tick.shadow.filter(|shadow| hopeful && shadow.is_alive())
     }
 
     /// What a request costs the shadow, over what it costs the primary.

@@ -21,6 +21,8 @@ pub struct RoleTick {
     pub throttled: Option<f64>,
     /// Requests per second.
     pub requests: Option<f64>,
+    /// Errors per second: requests without an answer, and answers that tell of a failure.
+    pub errors: Option<f64>,
     /// The 99th percentile of latency, seconds.
     pub latency: Option<f64>,
 }
@@ -77,6 +79,12 @@ impl RoleTick {
     #[must_use]
     pub fn saturated(&self) -> bool {
         self.utilisation().is_some_and(|utilisation| utilisation > SATURATED)
+    }
+
+    /// Whether anything was read that only what runs can give. Requests are no sign of life: who sends them counts them.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        [self.cores, self.throttled, self.latency].iter().any(Option::is_some)
     }
 
     /// Whether anything that changes by itself was read: a limit alone is a setting.

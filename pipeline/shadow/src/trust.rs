@@ -6,11 +6,12 @@
 //! | frozen | its readings repeat to the bit while the primary's change | [`FROZEN_TICKS`] |
 //! | under another load | its requests are not the mirrored share, by a factor of [`LOAD_FACTOR`], or 2 too few while it has CPU left | [`LOAD_TICKS`] |
 //! | of another cost | a request costs it [`COST_FACTOR`] times as much as the primary, or as little | the mix is known |
+//! | failing | [`FAILING`] more of its requests fail than of the primary's, while it has CPU left | [`REQUESTS_MIN`] requests |
 //!
 //! Anything of these is believed at once; belief takes [`PROVEN_TICKS`] clean ticks in a row. A distrusted shadow
 //! teaches nothing, and what it has taught no longer lowers anything (see [`Sizing`](crate::Sizing)).
 //!
-//! State: eleven numbers.
+//! State: some twenty numbers.
 
 use schemas::ShadowTrust;
 use serde::{Deserialize, Serialize};
@@ -26,13 +27,19 @@ const FROZEN_TICKS: u32 = 10;
 /// Clean ticks after which a shadow is believed: a minute of seconds.
 const PROVEN_TICKS: u32 = 60;
 
-/// Ticks before the load is judged: an adapter takes some seconds to set another share.
+/// Ticks before the load is judged.
 const LOAD_TICKS: f64 = 30.0;
+
+/// Ticks of another share that are not counted: an adapter takes some seconds to set it, and the mirror to follow.
+const SETTLE_TICKS: u32 = 10;
 
 /// Ticks that the load's sums remember.
 const LOAD_MEMORY: f64 = 60.0;
 
-/// Requests that must have been expected before the load is judged: chance then moves it by 10 %.
+/// Share of its requests that fails beyond the primary's share of failures: what it teaches then is what failing costs.
+const FAILING: f64 = 0.1;
+
+/// Requests that must have been expected before load or failures are judged: chance then moves them by 10 %.
 const REQUESTS_MIN: f64 = 100.0;
 
 /// How many times the mirrored share is too much.
@@ -57,7 +64,10 @@ pub(crate) struct Trust {
     /// The last readings of primary and shadow.
     last: [RoleTick; 2],
     share: Option<f64>,
+    settling_ticks: u32,
     load: Load,
+    /// Of primary and shadow.
+    failures: [Failures; 2],
 }
 
 /// Decayed sums of requests.
@@ -66,6 +76,13 @@ struct Load {
     ticks: f64,
     got: f64,
     expected: f64,
+}
+
+/// Decayed sums of requests and of those that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Failures {
+    asked: f64,
+    failed: f64,
 }
 
 impl Trust {
@@ -81,7 +98,7 @@ impl Trust {
             return self.state;
         }
         self.follow_share(share);
-        match shadow.filter(|shadow| shadow.is_read()) {
+        match shadow.filter(|shadow| shadow.is_alive()) {
             None => self.silent_ticks = self.silent_ticks.saturating_add(1),
             Some(shadow) => self.hear(primary, shadow),
         }
@@ -102,11 +119,9 @@ impl Trust {
         self.state
     }
 
-    /// Another share makes what was counted under the last one void.
+    /// What was expected is counted under the share of its tick, so that the sums hold under another one too.
     fn follow_share(&mut self, share: Option<f64>) {
-        if share != self.share {
-            self.load = Load::default();
-        }
+        self.settling_ticks = if share == self.share { self.settling_ticks.saturating_sub(1) } else { SETTLE_TICKS };
         self.share = share;
     }
 
@@ -122,8 +137,14 @@ impl Trust {
         }
         self.last = [*primary, *shadow];
         // A saturated primary may count only what it completes: its share is no measure then.
-        if let (Some(expected), Some(got), false) = (expected, shadow.requests, primary.saturated()) {
+        if let (Some(expected), Some(got), false, 0) =
+            (expected, shadow.requests, primary.saturated(), self.settling_ticks)
+        {
             self.load.observe(got, expected);
+        }
+        // One that cannot keep up fails for want of CPU, which is what it is there for.
+        if !(shadow.saturated() || shadow.throttles()) {
+            self.failures.iter_mut().zip([primary, shadow]).for_each(|(failures, role)| failures.observe(role));
         }
     }
 
@@ -134,6 +155,7 @@ impl Trust {
             (self.frozen_ticks >= FROZEN_TICKS, ShadowTrust::Frozen),
             (self.load.is_other(saturated), ShadowTrust::OtherLoad),
             (other_cost, ShadowTrust::OtherCost),
+            (self.failures[1].exceed(&self.failures[0]), ShadowTrust::Failing),
         ];
         faults.into_iter().find(|(holds, _)| *holds).map(|(_, fault)| fault)
     }
@@ -151,6 +173,21 @@ impl Load {
     fn is_other(&self, saturated: bool) -> bool {
         let judged = self.ticks >= LOAD_TICKS && self.expected >= REQUESTS_MIN;
         judged && (self.got > LOAD_FACTOR * self.expected || (!saturated && self.got < LOAD_LEAST * self.expected))
+    }
+}
+
+impl Failures {
+    fn observe(&mut self, role: &RoleTick) {
+        let Some((requests, errors)) = role.requests.zip(role.errors) else { return };
+        let keep = 1.0 - 1.0 / LOAD_MEMORY;
+        self.asked = self.asked * keep + requests;
+        self.failed = self.failed * keep + errors.min(requests);
+    }
+
+    /// Whether clearly more fail here than there; where nobody has counted there, none has failed.
+    fn exceed(&self, other: &Self) -> bool {
+        let usual = if other.asked > 0.0 { other.failed / other.asked } else { 0.0 };
+        self.asked >= REQUESTS_MIN && self.failed / self.asked > usual + FAILING
     }
 }
 
@@ -216,6 +253,46 @@ mod tests {
         // 0.199 of 0.2 cores: saturated, so 3 of 10 requests/s is what it can; but it stands still, so let it jitter.
         let busy = |own: RoleTick| with(3.0, 0.199 + own.cores.expect("read") * 1e-3)(own);
         assert_eq!(watched(&mut Trust::default(), 60, busy), ShadowTrust::Trusted);
+    }
+
+    #[test]
+    fn a_shadow_that_only_its_mirror_speaks_of_is_silent() {
+        let mut trust = Trust::default();
+        watched(&mut trust, 100, Some);
+        let dead = |own: RoleTick| Some(RoleTick { cores: None, errors: own.requests, ..own });
+        assert_eq!(watched(&mut trust, 30, dead), ShadowTrust::Silent);
+    }
+
+    #[test]
+    fn a_shadow_that_fails_is_found_unless_the_primary_fails_as_well_or_it_cannot_keep_up() {
+        let failing = |share: f64| {
+            move |own: RoleTick| Some(RoleTick { errors: own.requests.map(|requests| share * requests), ..own })
+        };
+        // 10 requests/s: after ten seconds there are enough.
+        assert_eq!(watched(&mut Trust::default(), 12, failing(0.2)), ShadowTrust::Failing);
+        assert_eq!(watched(&mut Trust::default(), 60, failing(0.05)), ShadowTrust::Trusted);
+        let mut alike = Trust::default();
+        for tick in 0..60 {
+            let (primary, own) = pair(tick);
+            let primary = RoleTick { errors: Some(20.0), ..primary };
+            alike.observe(&primary, failing(0.2)(own).as_ref(), Some(0.1), None);
+        }
+        assert_eq!(alike.state(), ShadowTrust::Trusted);
+        let throttled = |own: RoleTick| failing(0.9)(RoleTick { throttled: Some(0.5), ..own });
+        assert_eq!(watched(&mut Trust::default(), 60, throttled), ShadowTrust::Trusted);
+    }
+
+    #[test]
+    fn another_load_is_found_while_the_share_changes_every_half_minute() {
+        // The mirror passes only a fifth of what it should.
+        let mut trust = Trust::default();
+        for tick in 0..90 {
+            let (primary, own) = pair(tick);
+            let share = 0.1 + 0.02 * f64::from(tick / 30);
+            let own = RoleTick { requests: Some(0.2 * share * 100.0), ..own };
+            trust.observe(&primary, Some(&own), Some(share), None);
+        }
+        assert_eq!(trust.state(), ShadowTrust::OtherLoad);
     }
 
     #[test]

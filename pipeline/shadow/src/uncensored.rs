@@ -11,7 +11,7 @@
 //! counts only while the shadow is itself not saturated. Readings of the shadow are means over the last [`MEMORY`] ticks, for
 //! a small share of few requests is noisy.
 //!
-//! State: six numbers, and how long ago they were read.
+//! State: six numbers, and how long ago they were read; requests are forgotten by themselves.
 
 use schemas::DemandSource;
 use serde::{Deserialize, Serialize};
@@ -47,8 +47,9 @@ pub(crate) struct Carried {
     requests: Recent,
     cores: Recent,
     share: f64,
-    /// Ticks since it was read.
+    /// Ticks since it was read, and since its requests were.
     unread: f64,
+    unasked: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,8 +73,12 @@ impl Carried {
             *self = Self { share, ..Self::default() };
         }
         self.unread = 0.0;
+        self.unasked = if shadow.requests.is_some() { 0.0 } else { self.unasked + 1.0 };
         if let Some(requests) = shadow.requests {
             self.requests.observe(requests);
+        } else if self.unasked > MEMORY {
+            // It may be mirrored to no longer: what it uses is then no share of anything.
+            self.requests = Recent::default();
         }
         match shadow.cores.filter(|_| !shadow.saturated()) {
             Some(cores) => self.cores.observe(cores),
@@ -174,6 +179,16 @@ mod tests {
         // 15 % of scaling and 1/√950 of chance: 15.3 %.
         assert!((scaled.error - 0.1534).abs() < 1e-3, "{}", scaled.error);
         assert_eq!(carried(50.0, 0.99, 1.0, 0.1).estimate(&unknown, Some(500.0), None), None);
+    }
+
+    #[test]
+    fn what_is_no_longer_mirrored_to_tells_nothing() {
+        let mut carried = carried(50.0, 0.6, 1.0, 0.1);
+        let idle = RoleTick { cores: Some(0.01), limit_cores: Some(1.0), ..RoleTick::default() };
+        (0..=MEMORY as u32).for_each(|_| carried.observe(&idle, 0.1));
+        let told = carried.estimate(&curve(), Some(500.0), Some(1.0)).expect("the primary counts");
+        assert_eq!(told.source, DemandSource::Requests);
+        assert_eq!(carried.estimate(&Curve::default(), Some(500.0), Some(1.0)), None);
     }
 
     #[test]

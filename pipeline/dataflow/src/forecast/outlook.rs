@@ -196,14 +196,13 @@ impl Outlook {
 
     /// What the shadow is to be, where the workload's knee may be looked for.
     fn probe(&mut self, shown: &PairTick<'_>, record: &Workload) -> Option<ProbeTurn> {
-        let Some(policy) = record.probe.filter(|_| record.mode == Mode::Act) else {
-            // What was told is over by itself.
-            self.probing = None;
-            return None;
+        let (now, before) = (EventTime::from_millis(shown.now_ms), self.probing.take());
+        let Some(policy) = record.probe.filter(|_| record.mode == Mode::Act) else { return before?.end(now) };
+        let probing = match before {
+            Some(before) => before.of(policy, shown.generation),
+            None => Probing::new(policy, shown.generation),
         };
-        let same = self.probing.take().filter(|probing| probing.are_of(&policy, shown.generation));
-        let probing = self.probing.insert(same.unwrap_or_else(|| Box::new(Probing::new(policy, shown.generation))));
-        probing.observe(EventTime::from_millis(shown.now_ms), self.learner.seen(shown))
+        self.probing.insert(Box::new(probing)).observe(now, self.learner.seen(shown))
     }
 
     /// The horizon follows the actuation delay, in whole steps.
@@ -238,6 +237,7 @@ fn role_tick(role: RoleTick<'_>) -> shadow::RoleTick {
         limit_cores: role.mean(Metric::CpuLimit),
         throttled: role.mean(Metric::CpuThrottled),
         requests: role.mean(Metric::Requests),
+        errors: role.mean(Metric::Errors),
         latency: role.mean(Metric::LatencyP99),
     }
 }

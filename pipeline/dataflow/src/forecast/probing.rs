@@ -27,9 +27,22 @@ impl Probing {
         Self { probe: Probe::new(policy), generation: generation.to_owned(), told: None }
     }
 
-    /// Whether they are of this policy and of what runs now.
-    pub(super) fn are_of(&self, policy: &ProbePolicy, generation: &str) -> bool {
-        self.probe.policy() == policy && self.generation == generation
+    /// The same where policy and program are, else others, which begin with what those before have cost and told.
+    pub(super) fn of(self, policy: ProbePolicy, generation: &str) -> Self {
+        if *self.probe.policy() == policy && self.generation == generation {
+            return self;
+        }
+        Self { probe: self.probe.anew(policy), generation: generation.to_owned(), told: self.told }
+    }
+
+    /// Ends them; the turn that says so, where there is a shadow.
+    pub(super) fn end(self, now: EventTime) -> Option<ProbeTurn> {
+        self.told.map(|_| ProbeTurn {
+            mirrored_share: Ratio::new(0.0),
+            size_ratio: Ratio::new(0.0),
+            until: now,
+            because: "no knee is looked for any more".to_owned(),
+        })
     }
 
     /// Takes in a tick that starts at `now`; what the shadow is to be, where that is something else than before.
@@ -102,10 +115,29 @@ mod tests {
     }
 
     #[test]
-    fn another_program_or_policy_is_looked_at_anew() {
+    fn another_program_or_policy_ends_the_probe_under_way_and_what_it_has_cost_counts_on() {
         let policy = ProbePolicy::default();
-        let probing = Probing::new(policy, "one");
-        assert!(probing.are_of(&policy, "one") && !probing.are_of(&policy, "two"));
-        assert!(!probing.are_of(&ProbePolicy { share_max: Ratio::new(0.5), ..policy }, "one"));
+        let seen = Seen { primary: Some(0.4), ..Seen::default() };
+        let at = |second: u64| EventTime::from_millis(second * 1_000);
+        for (policy, generation) in [(policy, "two"), (ProbePolicy { share_max: Ratio::new(0.5), ..policy }, "one")] {
+            let mut probing = Probing::new(ProbePolicy::default(), "one");
+            let begun = probing.observe(at(0), seen).expect("it begins");
+            assert!(begun.shadow().is_some() && probing.observe(at(25), seen).is_none());
+            let mut other = probing.of(policy, generation);
+            let over = other.observe(at(26), seen).expect("there is another plan");
+            assert_eq!((over.shadow(), over.because.as_str()), (None, "no probe is under way"));
+            // 25 s of a quarter are a twentieth of 125 s.
+            assert!((27..125).all(|second| other.observe(at(second), seen).is_none()));
+            assert!(other.observe(at(125), seen).is_some_and(|turn| turn.shadow().is_some()));
+        }
+    }
+
+    #[test]
+    fn probes_that_are_no_longer_wanted_end_their_shadow() {
+        let seen = Seen { primary: Some(0.4), ..Seen::default() };
+        let mut probing = Probing::new(ProbePolicy::default(), "one");
+        assert_eq!(probing.clone().end(EventTime::default()), None);
+        probing.observe(EventTime::default(), seen).expect("it begins");
+        assert_eq!(probing.end(EventTime::default()).expect("there is one").shadow(), None);
     }
 }

@@ -81,13 +81,18 @@ fn side(role: RoleTick<'_>, tick_ms: u64) -> SideTick {
 
 #[cfg(test)]
 mod tests {
-    use schemas::{Role, TenantId, WorkloadId};
+    use schemas::{Criterion, Role, TenantId, WorkloadId};
 
     use super::*;
     use crate::records::{Pair, Pairs};
 
     /// Turns of an hour in which the canary takes `factor` times the baseline's CPU and both are read until `until`.
     fn turns(factor: f64, until: u64) -> Vec<(u64, RolloutAction)> {
+        turns_with_errors(factor, 0.0, until)
+    }
+
+    /// The same where the canary has so many errors a second.
+    fn turns_with_errors(factor: f64, errors: f64, until: u64) -> Vec<(u64, RolloutAction)> {
         let mut trial = Trial::new();
         let tick = |second: u64| {
             let mut pairs = Pairs::default();
@@ -103,7 +108,7 @@ mod tests {
                 add(Metric::CpuUsed, 0.5 * wave * factor * own(phase));
                 add(Metric::MemoryWorkingSet, 1e8);
                 add(Metric::Requests, 100.0);
-                add(Metric::Errors, 0.0);
+                add(Metric::Errors, if role == Role::Canary { errors } else { 0.0 });
                 add(Metric::LatencyP99, 0.05 * wave * own(phase + 1));
             }
             let read = second < until;
@@ -122,6 +127,21 @@ mod tests {
         let first = alike.iter().find(|(_, action)| *action == RolloutAction::Advance).expect("it passes");
         // No sooner than the hold of five minutes.
         assert!(first.0 >= 300 && alike.iter().all(|(_, action)| *action != RolloutAction::RollBack), "{alike:?}");
+    }
+
+    #[test]
+    fn less_than_an_error_a_tick_adds_up() {
+        // 0.45 errors in each tick of a hundred requests, where the baseline has none.
+        let failing = turns_with_errors(1.0, 0.45, 3_600);
+        assert!(failing.len() == 2 && failing[1].1 == RolloutAction::RollBack, "{failing:?}");
+        let mut canary = fresh(1_000);
+        let side = |errors| SideTick { requests: Some(20.0), errors: Some(errors), ..SideTick::default() };
+        for _ in 0..1_000 {
+            canary.close(side(0.0), side(0.4));
+        }
+        let errors = canary.report().findings.into_iter().find(|finding| finding.criterion == Criterion::Errors);
+        let effect = errors.and_then(|errors| errors.effect).expect("errors were read");
+        assert!((effect - 0.02).abs() < 0.002, "{effect}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// The workload that is served; its record on the topic of workloads says which share of requests is mirrored.
     #[arg(long, value_parser = WorkloadId::new)]
     pub(crate) workload: WorkloadId,
-    /// Where clients come.
+    /// Where it listens for clients: an IP address and a port, such as 0.0.0.0:80.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
     /// Who answers: 127.0.0.1:8080, or h2c://127.0.0.1:8080 where it speaks HTTP/2 without TLS.
@@ -46,8 +46,8 @@ pub(crate) struct Arguments {
     /// The running version beside a canary, of the same size.
     #[arg(long, value_name = "UPSTREAM", requires = "canary")]
     pub(crate) baseline: Option<Upstream>,
-    /// One of several mirrors at the same address, each under a name of its own: those who come to one that is gone come to
-    /// the others when they ask again.
+    /// One of several mirrors at the same address of this machine. Each of them needs this flag, with a name of its own: those
+    /// who come to one that is gone come to the others when they ask again.
     #[arg(long, value_name = "NAME", value_parser = InstanceId::new)]
     pub(crate) replica: Option<InstanceId>,
 }
@@ -109,7 +109,7 @@ impl Serving {
         let mirror = Mirror::start(settings.mirror.clone(), stage, tell)?;
         let (workload, listen, primary) = (&arguments.workload, mirror.address(), arguments.primary);
         tracing::info!(%workload, %listen, %primary, "serving");
-        if arguments.shadow.is_some() && share.ratio().is_none() {
+        if arguments.shadow.is_some() && share.ratio(instant::now()).is_none() {
             tracing::warn!(%workload, "nothing is mirrored yet: its record on the topic of workloads has no shadow");
         }
         Ok(Self { mirror, share, reports, batches: Batches::new(source), outbox, is_told: false })
@@ -144,8 +144,10 @@ impl Serving {
 
     /// Puts the shares in force for a little longer, for whoever is there; no record, no roll-out: no share.
     fn renew(&self) {
-        let until = instant::now().plus(RENEWED_FOR_MS);
-        for (audience, share) in [(Audience::Shadow, self.share.ratio()), (Audience::Pair, self.share.on_trial())] {
+        let now = instant::now();
+        let until = now.plus(RENEWED_FOR_MS);
+        for (audience, share) in [(Audience::Shadow, self.share.ratio(now)), (Audience::Pair, self.share.on_trial(now))]
+        {
             let share = share.unwrap_or(Ratio::new(0.0));
             // Nobody there to mirror to is what the command was asked for; other faults are the record's.
             match self.mirror.handle().set_share(audience, share, until) {

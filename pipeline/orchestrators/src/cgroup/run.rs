@@ -47,6 +47,17 @@ impl Run {
         LocalPolicy { min: workload.min, max: Some(workload.max), ..LocalPolicy::default() }
     }
 
+    /// What runs: by what it says itself, since its file may be another one by now.
+    pub(super) fn revision(&self) -> Option<String> {
+        let says = self.primaries.iter().find_map(|instance| instance.group.variable(REVISION));
+        says.or_else(|| self.service.revision())
+    }
+
+    /// Ends the shadow, for good.
+    pub(super) fn end_shadow(&mut self) {
+        self.shadow.dismiss();
+    }
+
     /// What is there of the shadow.
     pub(super) fn shadow(&self) -> Option<ShadowSettings> {
         self.shadow.settings(&self.service)
@@ -170,11 +181,21 @@ impl Run {
         self.shadow.remove();
     }
 
-    fn set_up(&self, limits: &[Limits]) -> Result<(), Error> {
-        self.primaries.iter().zip(limits).try_for_each(|(instance, limits)| {
+    /// Limits for those that are to start. What runs keeps its own where it holds more memory than that.
+    fn set_up(&mut self, limits: &[Limits]) -> Result<(), Error> {
+        for (instance, limits) in self.primaries.iter().zip(limits) {
             instance.group.create()?;
-            instance.group.set(limits)
-        })
+            let objection = if instance.group.is_empty() { None } else { instance.group.objection(limits) };
+            match objection {
+                Some(objection) => tracing::warn!(workload = self.service.name(), objection, "it keeps its limits"),
+                None => instance.group.set(limits)?,
+            }
+        }
+        let held: Option<Vec<Limits>> = self.primaries.iter().map(|instance| instance.group.limits()).collect();
+        if let Some(held) = held.filter(|held| held != limits) {
+            self.in_force = sum(&held);
+        }
+        Ok(())
     }
 }
 

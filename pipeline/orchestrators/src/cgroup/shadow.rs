@@ -22,8 +22,6 @@ use crate::services::ServiceSpec;
 pub(super) struct Shadow {
     instance: Instance,
     phase: Phase,
-    /// Whether the last one died or hung.
-    failed: bool,
     watch: Option<Watch>,
 }
 
@@ -54,12 +52,12 @@ impl Shadow {
             Some(_) => Phase::Rests { until: EventTime::default() },
             None => Phase::Off,
         };
-        Self { instance: Instance::new(Group::new(hierarchy, &path)), phase, failed: false, watch: None }
+        Self { instance: Instance::new(Group::new(hierarchy, &path)), phase, watch: None }
     }
 
-    /// What there is of it for the workload's record: none when none is wanted, or the last one failed.
+    /// What there is of it for the workload's record: none while none runs, so that nobody waits for it or sends it requests.
     pub(super) fn settings(&self, service: &ServiceSpec) -> Option<ShadowSettings> {
-        service.workload.shadow.filter(|_| self.phase != Phase::Off && !self.failed)
+        service.workload.shadow.filter(|_| matches!(self.phase, Phase::Lives { .. }))
     }
 
     /// Goes on until then, or begins anew for as long where none runs.
@@ -99,7 +97,6 @@ impl Shadow {
             Step::Yield => counts.shadows_yielded += 1,
             Step::Fail => {
                 counts.shadows_failed += 1;
-                self.failed = true;
                 tracing::warn!(workload, ?health, "the shadow failed: there is none until its next turn");
             }
         }
@@ -139,12 +136,10 @@ impl Shadow {
         match begun.and_then(|()| self.instance.start(service, part, now)) {
             Ok(()) => {
                 counts.shadows_started += 1;
-                self.failed = false;
                 tracing::info!(workload = service.name(), ?lives, "a shadow begins");
             }
             Err(error) => {
                 counts.shadows_failed += 1;
-                self.failed = true;
                 self.phase = turn.rests(now);
                 tracing::error!(workload = service.name(), %error, "no shadow can be started");
                 self.remove();

@@ -158,6 +158,23 @@ fn an_adapter_that_begins_adopts_what_runs() {
 }
 
 #[test]
+fn what_runs_keeps_the_memory_that_it_holds_where_others_have_ended() {
+    let Some(field) = Field::new("uneven") else { return };
+    let services = shadowless("hold", HOLDS_40_MB, "instances = 2");
+    let begun = field.start(&services.replace("memory_bytes = 67108864", "memory_bytes = 134217728"));
+    let group = field.group("hold/hold-0");
+    assert!(within(10, || group.working_set_bytes() > Some(40_000_000)), "{:?}", group.working_set_bytes());
+    drop(begun); // As in a crash; and one of the two ends meanwhile.
+    field.group("hold/hold-1").end();
+    // By the file each is to have 32 MiB, and the one that runs holds 38.
+    let next = field.start(&services);
+    assert_eq!((next.counts().adopted, next.counts().started), (1, 1));
+    assert_eq!(group.limits().map(|limits| limits.memory_bytes), Some(64 << 20));
+    assert_eq!(next.inventory(at(1)).0[0].allocation.memory_bytes.get(), 96.0 * MIB);
+    next.stop();
+}
+
+#[test]
 fn another_program_in_the_file_is_started_anew() {
     let Some(field) = Field::new("edited") else { return };
     drop(field.start(&shadowless("web", "exec sleep 60", ""))); // As in a crash: nothing is ended.

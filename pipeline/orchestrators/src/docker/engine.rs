@@ -112,15 +112,22 @@ impl Engine {
 
     /// A running container; none when it has ended since it was listed.
     fn container(&self, id: String) -> Result<Option<Container>, Error> {
-        let told = self.call("inspect", &id, self.client.inspect_container(&id, None))?;
+        let told = match self.ask(self.client.inspect_container(&id, None)) {
+            Err(Some(Refusal::DockerResponseServerError { status_code: 404, .. })) => return Ok(None),
+            told => self.told("inspect", &id, told)?,
+        };
         let pid = told.state.and_then(|state| state.pid).filter(|&pid| pid > 0);
         let Some(path) = pid.and_then(group_of) else { return Ok(None) };
         let labels = told.config.and_then(|config| config.labels).unwrap_or_default();
-        let is_shadow = labels.get(ROLE_LABEL).is_some_and(|role| role == Role::Shadow.name());
+        let role = labels.get(ROLE_LABEL).map_or(Some(Role::Primary), |name| Role::of_name(name));
+        let Some(role) = role else {
+            tracing::warn!(container = id, role = labels.get(ROLE_LABEL), "a container of a role that is not known");
+            return Ok(None);
+        };
         let host = told.host_config.unwrap_or_default();
         Ok(Some(Container {
             id,
-            role: if is_shadow { Role::Shadow } else { Role::Primary },
+            role,
             group: Group::new(&self.hierarchy, Path::new(&path)),
             path,
             image: told.image,

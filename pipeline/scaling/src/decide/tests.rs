@@ -29,7 +29,7 @@ fn state(cores: f64, names: &[&str]) -> PoolState {
     let mut state = PoolState::default();
     state.set_pool(&pool(cores));
     for name in names {
-        state.set_workload(&workload(name));
+        state.set_workload(&workload(name), None);
     }
     state
 }
@@ -40,8 +40,14 @@ fn at(seconds: u64) -> EventTime {
 
 /// One tick with a CPU need for each workload; memory in balance.
 fn tick(state: &mut PoolState, second: u64, needs: &[(&str, f64)]) -> Vec<Decision> {
-    for (name, cores) in needs {
-        let mut signals = signals(name, Some(*cores), None);
+    let needs: Vec<_> = needs.iter().map(|&(name, cores)| (name, cores, Mode::Act)).collect();
+    tick_in_modes(state, second, &needs)
+}
+
+fn tick_in_modes(state: &mut PoolState, second: u64, needs: &[(&str, f64, Mode)]) -> Vec<Decision> {
+    for &(name, cores, mode) in needs {
+        let mut signals = signals(name, Some(cores), None);
+        signals.workload = Arc::new(Workload { mode, ..workload(name) });
         signals.read_at = Some(at(second));
         state.observe(signals);
     }
@@ -74,6 +80,57 @@ fn a_rise_is_granted_at_once() {
     assert_eq!(decisions[0].granted.cpu_cores.get(), 2.25);
     assert_eq!((decisions[0].action, decisions[0].reason), (Action::ScaleUp, Reason::ReactiveFloor));
     assert!(decisions[0].because.contains("2.10 cores"), "{}", decisions[0].because);
+}
+
+#[test]
+fn what_was_only_watched_begins_from_what_is_in_force() {
+    let mut state = state(8.0, &["web"]);
+    let watched = tick_in_modes(&mut state, 0, &[("web", 4.0, Mode::Observe)]);
+    assert_eq!((watched[0].current.cpu_cores.get(), watched[0].granted.cpu_cores.get()), (1.0, 4.0));
+    // It still has its one core, and is told so once: the same need is no news while nobody acts.
+    assert!(tick_in_modes(&mut state, 1, &[("web", 4.0, Mode::Observe)]).is_empty());
+    let acted_on = tick(&mut state, 2, &[("web", 4.0)]);
+    assert_eq!((acted_on[0].current.cpu_cores.get(), acted_on[0].granted.cpu_cores.get()), (1.0, 4.0));
+    // The other way round it is watched from what it has.
+    state.report(&outcome(&acted_on[0], Status::InForce, acted_on[0].granted, 2));
+    assert!(tick_in_modes(&mut state, 3, &[("web", 4.0, Mode::Recommend)]).is_empty());
+}
+
+#[test]
+fn what_is_only_watched_takes_nothing_of_the_pool_and_gives_nothing_back() {
+    let free = |state: &PoolState| state.level().free.cpu_cores.get();
+    let mut rising = state(8.0, &["a", "b"]);
+    // One core each, and 6 are free: `b` gets all of them, and `a` is told that it is short.
+    let told = tick_in_modes(&mut rising, 0, &[("a", 7.0, Mode::Observe), ("b", 7.0, Mode::Act)]);
+    let granted =
+        |name: &str| told.iter().find(|one| one.workload.as_str() == name).map(|one| one.granted.cpu_cores.get());
+    assert_eq!((granted("a"), granted("b")), (Some(1.0), Some(7.0)));
+    assert_eq!((told[0].reason, free(&rising)), (Reason::Shortfall, 0.0));
+
+    let mut falling = PoolState::default();
+    falling.set_pool(&pool(8.0));
+    falling.set_workload(&workload("a"), Some(Allocation::new(6.0, 1e9)));
+    falling.set_workload(&workload("b"), None);
+    // At 300 s `a` would be lowered to 1 core; the 5 that it really has are not given to `b`.
+    for second in 0..=300 {
+        tick_in_modes(&mut falling, second, &[("a", 1.0, Mode::Observe), ("b", 1.0, Mode::Act)]);
+    }
+    assert_eq!((cpu(&falling, "a"), free(&falling)), (1.0, 1.0));
+    tick_in_modes(&mut falling, 301, &[("a", 1.0, Mode::Observe), ("b", 5.0, Mode::Act)]);
+    assert_eq!(cpu(&falling, "b"), 2.0);
+}
+
+#[test]
+fn a_workload_comes_into_a_pool_with_what_is_in_force() {
+    let mut state = PoolState::default();
+    state.set_pool(&pool(8.0));
+    // Its record says one core; four are in force, as an adapter has told.
+    state.set_workload(&workload("web"), Some(Allocation::new(4.0, 1e9)));
+    assert_eq!(state.level().free.cpu_cores.get(), 4.0);
+    assert!(
+        tick(&mut state, 0, &[("web", 2.0)]).is_empty(),
+        "two are needed, and nothing is lowered before its window"
+    );
 }
 
 #[test]

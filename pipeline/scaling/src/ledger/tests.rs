@@ -72,6 +72,30 @@ fn what_was_in_force_counts_even_beyond_capacity() {
 }
 
 #[test]
+fn what_is_held_of_an_offer_that_is_gone_is_given_back_first() {
+    let mut ledger = ledger();
+    ledger.grant(&id("a"), &TenantId::default(), Allocation::new(6.0, 1e9), false);
+    assert_eq!(ledger.main_offer(&id("a")).as_deref(), Some("on-demand"));
+    // The offer comes back under another name.
+    ledger.set_pool(&Pool {
+        version: schemas::V1,
+        time: schemas::EventTime::default(),
+        pool: schemas::PoolId::new("pool").expect("a name"),
+        offers: vec![offer("renamed", OfferKind::OnDemand, 8.0, 0.05)],
+        quotas: BTreeMap::new(),
+    });
+    ledger.grant(&id("a"), &TenantId::default(), Allocation::new(1.0, 0.0), false);
+    ledger.release(&id("a"), Allocation::new(4.0, 0.0));
+    // 6 of the old name and 1 of the new, less 4 of the old.
+    assert_eq!(
+        (ledger.held(&id("a")).cpu_cores.get(), ledger.main_offer(&id("a")).as_deref()),
+        (3.0, Some("on-demand"))
+    );
+    ledger.release(&id("a"), Allocation::new(2.5, 0.0));
+    assert_eq!((ledger.held(&id("a")).cpu_cores.get(), ledger.main_offer(&id("a")).as_deref()), (0.5, Some("renamed")));
+}
+
+#[test]
 fn what_may_not_be_interrupted_is_never_registered_on_spot() {
     let mut ledger = ledger();
     ledger.register(&crate::controller::tests::workload("web"), Allocation::new(2.0, 1e9));

@@ -109,6 +109,7 @@ impl World {
                 limit_cores: Some(reading.cpu_limit_cores),
                 throttled: Some(reading.throttled_ratio),
                 requests: Some(if completed { served } else { reading.requests_per_second }),
+                errors: None,
                 latency: reading.latency_p99_seconds.map(|latency| latency * blur),
             }
         };

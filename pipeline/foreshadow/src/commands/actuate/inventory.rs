@@ -1,12 +1,12 @@
 //! What an adapter finds, as records: what runs and what pays for it.
 //!
 //! A record that is there already is its user's. Of a workload the adapter puts right only what it knows better: its own
-//! name, the target, the steps that it can set, and the shadow that runs; bounds, prices, mode, pause and the rest
-//! stay as they are, and so do pools. So a restart writes nothing, and an edit survives it. A workload that was removed
+//! name, the target, what runs and where it is read, the steps that it can set, and the shadow that runs; bounds, prices, mode,
+//! pause and the rest stay as they are, and so do pools. So a restart writes nothing, and an edit survives it. A workload that was removed
 //! and still runs is written again; to leave one alone, set its mode to `observe`.
 
 use orchestrators::Adapter;
-use schemas::{EventTime, Noun, Pool, Workload};
+use schemas::{EventTime, Noun, Pool, Selector, Workload};
 use topics::{Delivery, Latest, Log, Outgoing, latest};
 
 /// Writes what is missing, and what the adapter knows better.
@@ -37,8 +37,11 @@ fn due<N: Noun>(found: N, known: &Latest<N>, corrected: impl Fn(N, &N) -> Option
 
 /// A workload's record with what was found of it; none when the record says so already.
 fn corrected(found: Workload, known: &Workload) -> Option<Workload> {
-    let Workload { time, allocation, orchestrator, target, step, shadow, .. } = found;
-    let right = Workload { orchestrator, target, step, shadow, ..known.clone() };
+    let Workload { time, allocation, orchestrator, target, revision, selector, step, shadow, .. } = found;
+    // What the adapter cannot tell is left as it is.
+    let revision = revision.or_else(|| known.revision.clone());
+    let selector = if selector == Selector::default() { known.selector.clone() } else { selector };
+    let right = Workload { orchestrator, target, revision, selector, step, shadow, ..known.clone() };
     (right != *known).then_some(Workload { time, allocation, ..right })
 }
 
@@ -103,6 +106,26 @@ mod tests {
         write(&log, Outgoing::of(&mistaken));
         publish(&log, &fleet(), at(5)).expect("in memory");
         assert_eq!(web(&log), Workload { time: at(5), ..edited });
+    }
+
+    #[test]
+    fn what_runs_now_is_named_and_what_the_adapter_cannot_tell_stays() {
+        let log = log();
+        publish(&log, &fleet(), at(1)).expect("in memory");
+        let known = Workload {
+            revision: Some("one".to_owned()),
+            selector: Selector { cgroup: Some("/old".to_owned()), ..Selector::default() },
+            ..web(&log)
+        };
+        let silent = Workload { revision: None, selector: Selector::default(), ..known.clone() };
+        assert_eq!(corrected(silent, &known), None);
+        let renewed = Workload {
+            time: at(2),
+            revision: Some("two".to_owned()),
+            selector: Selector { cgroup: Some("/new".to_owned()), ..Selector::default() },
+            ..known.clone()
+        };
+        assert_eq!(corrected(renewed.clone(), &known), Some(renewed));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use orchestrators::{Adapter, Cgroups, Docker, HostLimits, Services};
-use schemas::{EventTime, Outcome, ShadowSettings, WorkloadId};
+use schemas::{EventTime, Outcome, Selector, ShadowSettings, Workload, WorkloadId};
 use topics::Log;
 
 use super::actuator::Actuator;
@@ -30,7 +30,8 @@ pub(crate) struct Local {
     /// The socket of the containers' engine.
     #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock")]
     pub(crate) socket: PathBuf,
-    /// Leaves services in control groups running at the end, for the next adapter to adopt; shadows end in any case.
+    /// Leaves services in control groups running at the end, for the next adapter to adopt. Without it they are asked to end,
+    /// and killed after 10 s. Shadows end in any case; containers run on in any case.
     #[arg(long)]
     pub(crate) keep: bool,
 }
@@ -38,8 +39,11 @@ pub(crate) struct Local {
 /// Between two rounds: how late a decision is carried out at most.
 const ROUND: Duration = Duration::from_millis(20);
 
-/// Between two looks at whether records have to be put right, because a shadow came or went.
+/// Between two looks at whether records have to be put right, because a shadow came or went, or another program runs.
 const RECORDS: Duration = Duration::from_secs(1);
+
+/// A workload, what runs of it and where, and its shadow.
+type Known = (WorkloadId, Option<String>, Selector, Option<ShadowSettings>);
 
 /// Hosts services in control groups until it is asked to stop.
 pub(crate) fn cgroups(arguments: &Local, settings: &Settings) -> anyhow::Result<()> {
@@ -50,6 +54,10 @@ pub(crate) fn cgroups(arguments: &Local, settings: &Settings) -> anyhow::Result<
     let predecessor = restored(log.as_ref(), &mut adapter, Cgroups::restore)?;
     adapter.start(instant::now())?;
     host(log.as_ref(), &mut adapter, predecessor, settings, &stop)?;
+    adapter.end_shadows();
+    if let Err(error) = inventory::publish(log.as_ref(), &adapter, instant::now()) {
+        tracing::warn!(%error, "the records still name the shadows that have ended");
+    }
     tracing::info!(counts = ?adapter.counts(), keep = arguments.keep, "ending");
     if arguments.keep {
         adapter.leave()
@@ -103,7 +111,7 @@ pub(crate) fn host(
         let now = instant::now();
         actuator.round(adapter, now)?;
         if records.take(Instant::now()) {
-            let found = shadows(adapter, now);
+            let found = known_better(adapter, now);
             if told.as_ref() != Some(&found) {
                 match inventory::publish(log, adapter, now) {
                     Ok(()) => told = Some(found),
@@ -120,8 +128,10 @@ pub(crate) fn host(
     actuator.finish()
 }
 
-/// The shadow of each workload that runs: a record that names one which has failed would be waited for.
-fn shadows(adapter: &dyn Adapter, now: EventTime) -> Vec<(WorkloadId, Option<ShadowSettings>)> {
+/// What the adapter knows better of each workload, as far as it changes: a record that names a shadow which has failed would be
+/// waited for.
+fn known_better(adapter: &dyn Adapter, now: EventTime) -> Vec<Known> {
     let (workloads, _) = adapter.inventory(now);
-    workloads.into_iter().map(|workload| (workload.workload, workload.shadow)).collect()
+    let known = |found: Workload| (found.workload, found.revision, found.selector, found.shadow);
+    workloads.into_iter().map(known).collect()
 }

@@ -171,14 +171,16 @@ fn it_goes_when_the_host_has_no_room_and_comes_back_when_it_has() {
     let Some(field) = Field::new("room") else { return };
     let mut adapter = field.start_with_shadow(&text("web", "exec sleep 60", ""));
     let primary = field.pids("web/web-0");
+    let is_told = |adapter: &Cgroups| adapter.inventory(at(0)).0[0].shadow.is_some();
+    assert!(is_told(&adapter));
     field.host_was_busy(95);
     adapter.poll(at(3));
-    assert!(field.shadow("web").is_empty());
+    assert!(field.shadow("web").is_empty() && !is_told(&adapter), "nobody is to send requests there");
     assert_eq!((adapter.counts().shadows_yielded, field.pids("web/web-0")), (1, primary));
     for second in 4..=34 {
         field.poll(&mut adapter, second);
     }
-    assert_eq!(adapter.counts().shadows_started, 2, "30 s of calm");
+    assert_eq!((adapter.counts().shadows_started, is_told(&adapter)), (2, true), "30 s of calm");
     adapter.stop();
 }
 

@@ -151,7 +151,7 @@ fn a_bump_waits_for_a_pause_and_for_the_pool() {
     let mut short = state(8.0, &["web"]);
     let mut neighbour = workload("neighbour");
     neighbour.allocation = Allocation::new(1.0, 63.0 * GB);
-    short.set_workload(&neighbour);
+    short.set_workload(&neighbour, None);
     let held = treated(&mut short, 0, (1.0, None, GB), &[remedy(Remediation::RaiseMemory, 0)], &settings);
     let held = held.expect("it is told");
     assert_eq!((held.reason, held.shortfall.memory_bytes.get()), (Reason::Shortfall, 0.25 * GB));
