@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use dataflow::snapshot::Restore;
-use dataflow::{Cell, Delivery, Engine, EngineSettings, OutputRecord, Start};
+use dataflow::{Cell, Delivery, Engine, EngineSettings, OutputRecord, Rest, Start};
 use end_to_end::by_hand::{self, Feed, Turns};
 use end_to_end::fixtures::{name, pool, workload};
 use end_to_end::replay::said;
@@ -96,6 +97,35 @@ fn a_cell_of_two_processes_says_the_same_and_takes_snapshots_over() {
         let expected: Vec<_> = whole.iter().filter(|record| record.tick >= made.at().millis()).collect();
         assert!(found.iter().eq(expected), "alone, from the cell's snapshot at {}", made.at());
     }
+}
+
+#[test]
+fn a_partition_that_brings_only_dead_letters_holds_nobody_up() {
+    let settings = EngineSettings { workers: 2, ..EngineSettings::default() };
+    let start = Start { partitions: 2, mute_after: Some(Duration::from_secs(5)), ..Start::default() };
+    let engine = Engine::start_with(&settings, start).expect("the settings are sound");
+    let at = |second: u64| EventTime::from_millis(START_MS + second * 1_000);
+    for second in 0..60 {
+        let samples = serde_json::to_vec(&samples_of(0, second)).expect("samples have a JSON form");
+        // A producer that writes seconds where milliseconds are meant, alone on its partition.
+        let seconds = format!(r#"{{"time": {}, "workload": "foreign"}}"#, at(second).millis() / 1_000);
+        for (partition, value) in [(0, samples), (1, seconds.into_bytes())] {
+            let (time, offset) = (at(second), second.cast_signed());
+            let delivery = Delivery { time, offset, ..delivery(Topic::Samples, partition, "agent", value) };
+            engine.deliver(delivery).expect("the workers run");
+        }
+    }
+    // At second 59 all but the lateness of two seconds is closed; the input has not ended.
+    let until = at(56);
+    let mut rejects = 0;
+    loop {
+        let commit = engine.commits().decisions.recv_timeout(Duration::from_secs(20)).expect("the frontier moves");
+        rejects += of(&commit.records, Topic::Rejects).len();
+        if commit.frontier >= until {
+            break;
+        }
+    }
+    assert!(rejects > 50, "each of its records is told: {rejects}");
 }
 
 #[test]
@@ -240,6 +270,7 @@ fn delivery(topic: Topic, partition: i32, key: &str, value: Vec<u8>) -> Delivery
         value: Some(value),
         counts_from: None,
         settled: false,
+        rest: Rest::Free,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dataflow::snapshot::Restore;
-use dataflow::{Delivery, EngineSettings, OutputRecord, Start};
+use dataflow::{Delivery, EngineSettings, OutputRecord, Rest, Start};
 use end_to_end::by_hand::{self, Feed, Turns};
 use end_to_end::fixtures::{name, pool, workload};
 use end_to_end::unsteady::{STEP_S, artifact, champion, samples};
@@ -201,6 +201,7 @@ fn delivery(topic: Topic, key: &str, value: Vec<u8>) -> Delivery {
         value: Some(value),
         counts_from: None,
         settled: false,
+        rest: Rest::Free,
     }
 }
 

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use forecast::ensemble::MAX_DEMAND;
 use forecast::histogram::{FIRST_BUCKET_BYTES, FIRST_BUCKET_CORES};
 use forecast::lstm::Measure;
 use query::Session;
@@ -25,6 +26,7 @@ pub const COLUMNS: [(&str, Measure, Option<&str>); 7] = [
 /// A finer file is averaged over minutes: its shortest horizon is a minute.
 pub const STEP_LEAST_MS: u64 = 10_000;
 const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 3_600_000;
 
 /// Longer series are cut, oldest first: 32 days of 10 s steps.
 pub const STEPS_MAX: usize = 1 << 18;
@@ -119,7 +121,8 @@ impl<'a> File<'a> {
         let failed = |source| TraceError::Query { path: path.to_owned(), source };
         let fault = |fault: &str| TraceError::Fault { path: path.to_owned(), fault: fault.to_owned() };
         let named = [("trace".to_owned(), path.to_owned())];
-        let session = Session::over_files(&named, MEMORY_BYTES_MAX).await.map_err(TraceError::File)?;
+        let session =
+            Session::over_files(&named, MEMORY_BYTES_MAX, query::PARTITIONS).await.map_err(TraceError::File)?;
         let empty = session.sql("SELECT * FROM trace LIMIT 0").await.map_err(failed)?;
         let schema = empty[0].schema();
         let has = |column: &str| schema.field_with_name(column).is_ok();
@@ -177,13 +180,14 @@ fn gathered(rows: &[RecordBatch], step_ms: Option<u64>) -> Vec<Gathered> {
                 all.push(Gathered { name: name.to_owned(), ..Gathered::default() });
             }
             let series = all.last_mut().expect("one was just added");
-            let reading = readings.is_valid(row).then(|| readings.value(row)).filter(|value| value.is_finite());
+            let reading =
+                readings.is_valid(row).then(|| readings.value(row)).filter(|value| (0.0..=MAX_DEMAND).contains(value));
             series.readings.push((times.value(row).max(0) as u64, reading));
             series.limits.extend(limits.is_valid(row).then(|| limits.value(row)));
         }
     }
     let native = apart(&all);
-    let step_ms = step_ms.unwrap_or(if native < STEP_LEAST_MS { MINUTE_MS } else { native });
+    let step_ms = step_ms.unwrap_or(if native < STEP_LEAST_MS { MINUTE_MS } else { regular(native) });
     all.iter_mut().for_each(|series| series.step_ms = step_ms);
     all
 }
@@ -198,6 +202,14 @@ fn apart(all: &[Gathered]) -> u64 {
     let mut gaps: Vec<u64> = pairs.map(|pair| pair[1].0 - pair[0].0).filter(|gap| *gap > 0).collect();
     gaps.sort_unstable();
     gaps.get(gaps.len() / 2).copied().unwrap_or(MINUTE_MS)
+}
+
+/// The least part of an hour in which a reading lies wherever they are so far apart: seasons are whole steps. Half a percent is
+/// an agent's jitter.
+fn regular(native_ms: u64) -> u64 {
+    let in_an_hour = (1.005 * HOUR_MS as f64 / native_ms as f64) as u64;
+    let parts = (1..=in_an_hour).rev().find(|parts| HOUR_MS.is_multiple_of(*parts));
+    HOUR_MS / parts.unwrap_or(1)
 }
 
 impl Gathered {
@@ -235,6 +247,16 @@ mod tests {
 
     fn gathered(readings: &[(u64, Option<f64>)]) -> Gathered {
         Gathered { name: "a".to_owned(), step_ms: 10_000, readings: readings.to_vec(), limits: vec![2.0, 4.0, 4.0] }
+    }
+
+    #[test]
+    fn steps_are_parts_of_an_hour() {
+        // What is regular stays; jitter and odd intervals go to the next longer part.
+        let regular_ms = [10_000, 15_000, 60_000, 300_000, 3_600_000].map(|native| (native, native));
+        let odd = [(300_001, 300_000), (15_002, 15_000), (57_000, 60_000), (420_000, 450_000), (7_200_000, 3_600_000)];
+        for (native, step) in regular_ms.into_iter().chain(odd) {
+            assert_eq!(regular(native), step, "{native}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::batch::{self, BatchError};
 use crate::samples::Builder;
-use crate::{EventTime, RejectReason, Sample};
+use crate::{EventTime, RejectReason, Sample, caught};
 
 /// Content type of the native lane.
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
@@ -130,14 +130,14 @@ fn lane(content_type: Option<&str>, bytes: &[u8]) -> Result<Lane, Fault> {
 fn arrow(bytes: &[u8], into: &mut Builder) -> Result<Read, Fault> {
     let rows_before = into.len();
     // The reader validates what it reads; hostile lengths and offsets that slip past it must still be an error row.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| batch::decode(bytes, into)));
-    if !matches!(outcome, Ok(Ok(_))) {
+    let outcome = caught(|| batch::decode(bytes, into));
+    if !matches!(outcome, Some(Ok(_))) {
         into.truncate(rows_before);
     }
     let error = match outcome {
-        Ok(Ok((rows, faults))) => return Ok(Read { rows, faults }),
-        Ok(Err(error)) => error,
-        Err(_) => {
+        Some(Ok((rows, faults))) => return Ok(Read { rows, faults }),
+        Some(Err(error)) => error,
+        None => {
             let detail = "the Arrow reader gave up on the bytes: they are no valid IPC stream".to_owned();
             return Err(Fault { reason: RejectReason::Undecodable, detail });
         }

@@ -26,6 +26,7 @@ mod allocation;
 mod anomaly;
 pub mod as_json;
 pub mod batch;
+mod caught;
 pub mod columns;
 mod decision;
 pub mod decode;
@@ -53,6 +54,7 @@ mod workload;
 
 pub use allocation::{Allocation, Resource};
 pub use anomaly::{Anomaly, Severity};
+pub use caught::{caught, is_catching};
 pub use decision::{Action, Decision, Evidence, PoolLevel, Reason, ResourceEvidence};
 pub use feature::{FeatureRecord, FeatureRow};
 pub use forecast::{ForecastRecord, QuantileValue};

@@ -1,6 +1,6 @@
 //! What the outputs of a log have to be: what an engine says that reads the whole log in one go and never fails.
 
-use dataflow::{Commits, Delivery, Engine, EngineSettings, OutputRecord};
+use dataflow::{Commits, Delivery, Engine, EngineSettings, OutputRecord, Rest};
 use schemas::{EventTime, Progress, Topic};
 use topics::{Log, Record, Start, latest, read_all};
 
@@ -93,5 +93,6 @@ fn delivery(record: Record, published: &Progress) -> Delivery {
         value: record.value,
         counts_from: if settled { late.map(|late| late.counts_from) } else { Some(published.frontier) },
         settled,
+        rest: Rest::Free,
     }
 }

@@ -151,8 +151,11 @@ fn first_part(series: &Series) -> usize {
 fn shifted(series: &Series, factor: f64) -> Series {
     let (from, day) = (first_part(series), (DAY_MS / series.step_ms) as usize);
     let mut series = series.clone();
-    let shifts = series.values[from..].chunks_mut(day).step_by(2);
-    shifts.flatten().flatten().for_each(|value| *value *= factor);
+    // The shadow has its share of the same load.
+    for values in [&mut series.values, &mut series.shadow] {
+        let after = values.get_mut(from..).unwrap_or_default();
+        after.chunks_mut(day.max(1)).step_by(2).flatten().flatten().for_each(|value| *value *= factor);
+    }
     series
 }
 
@@ -193,7 +196,7 @@ impl<'a> Table<'a> {
             self.histograms[sight.series].add(sight.at as u64, value, 1.0);
         }
         let from = first_part(series);
-        let every = ((series.values.len() - from) / self.evaluation.origins_max).max(1);
+        let every = (series.values.len() - from).div_ceil(self.evaluation.origins_max).max(1);
         if sight.at < from || !(sight.at - from).is_multiple_of(every) || series.values[sight.at].is_none() {
             return;
         }

@@ -114,7 +114,7 @@ impl Scores {
         self.mase.sort_by(f64::total_cmp);
         Some(Scored {
             origins,
-            mase_median: self.mase.get(self.mase.len() / 2).copied(),
+            mase_median: median(&self.mase),
             wape: wql[0],
             wql50: wql[0],
             wql90: wql[1],
@@ -149,6 +149,14 @@ fn slack_at(pairs: &[(f32, f32)], share: f64) -> Option<f64> {
 /// The factor that makes a capacity just enough.
 fn needed(truth: f32, capacity: f32) -> f64 {
     if truth <= 0.0 { 0.0 } else { f64::from(truth) / f64::from(capacity) }
+}
+
+/// The middle of ascending values, or the mean of the two in the middle.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    let upper = *sorted.get(middle)?;
+    let is_between = sorted.len().is_multiple_of(2);
+    Some(if is_between { f64::midpoint(sorted[middle - 1], upper) } else { upper })
 }
 
 #[cfg(test)]

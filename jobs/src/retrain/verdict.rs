@@ -63,8 +63,12 @@ pub struct Verdict {
 }
 
 impl Group {
-    /// By which share of the champion's loss the challenger's is above it; negative where it is better.
+    /// By which share of the champion's loss the challenger's is above it; negative where it is better. Who does not even have a
+    /// loss is worse than anybody.
     pub fn worse_by(&self) -> f64 {
+        if !(self.challenger.is_finite() && self.champion.is_finite()) {
+            return f64::INFINITY;
+        }
         if self.champion > 0.0 { self.challenger / self.champion - 1.0 } else { 0.0 }
     }
 
@@ -125,7 +129,8 @@ fn sentence(all: &Group, groups: &[Group], against: &str) -> Result<String, Stri
             all.examples
         ));
     }
-    if all.challenger >= all.champion {
+    let better_than_champion = all.challenger < all.champion;
+    if !better_than_champion {
         let worse = 100.0 * all.worse_by();
         return Err(format!("refused: {worse:.2} % more loss than {against} on {} held-out examples", all.examples));
     }

@@ -155,6 +155,11 @@ impl Ensemble {
         Ok(())
     }
 
+    /// The target quantile.
+    pub fn target(&self) -> f64 {
+        self.settings.target
+    }
+
     /// Changes the target quantile, for instance after a price has changed. Residuals stay, the conformal level is carried
     /// over, and losses at the old target fade with their half-life.
     ///

@@ -97,7 +97,12 @@ fn newest(changes: Stream<'_, Change>, mut cutter: Cutter) -> Stream<'_, Update<
                 changes.sort_by(|a, b| (a.noun, &a.key, a.time, a.offset).cmp(&(b.noun, &b.key, b.time, b.offset)));
                 let mut session = output.session(&capability);
                 for change in changes {
-                    replace(&mut held, change, |row, diff| session.give((row, *capability.time(), diff)));
+                    let ends = change.noun == ControlNoun::Workloads && change.value.is_none();
+                    // Whoever comes under its name begins anew.
+                    let outcome = ends.then(|| Change { noun: ControlNoun::Outcomes, ..change.clone() });
+                    for change in std::iter::once(change).chain(outcome) {
+                        replace(&mut held, change, |row, diff| session.give((row, *capability.time(), diff)));
+                    }
                 }
             }
             if let Some(at) = cutter.due_by(&[frontier]) {

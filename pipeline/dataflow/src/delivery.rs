@@ -23,6 +23,32 @@ pub struct Delivery {
     pub counts_from: Option<EventTime>,
     /// Whether a run before this one has said for good what became of it: then how far this run has come is no matter.
     pub settled: bool,
+    /// Of samples: how their partition may rest after it.
+    pub rest: Rest,
+}
+
+/// How a partition of the samples may rest before its next record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// Not at all: a run before this one did not let it rest there.
+    Never,
+    /// Until where that run had come when it read the next record.
+    Until(EventTime),
+    /// For as long as nothing comes.
+    #[default]
+    Free,
+}
+
+impl Rest {
+    /// Until when it rests; `None` where it may not, and the end of that where nobody knows.
+    #[must_use]
+    pub(crate) const fn until(self) -> Option<Option<EventTime>> {
+        match self {
+            Self::Never => None,
+            Self::Until(until) => Some(Some(until)),
+            Self::Free => Some(None),
+        }
+    }
 }
 
 /// That the records of a partition up to an offset were taken in, and from when on the last of them counts.

@@ -105,6 +105,9 @@ pub struct Start {
     pub restore: Option<Restore>,
     /// Features of ticks before it have been published, and nobody needs them again: they are not made.
     pub told_before: EventTime,
+    /// How long a partition of the samples may bring nothing but dead letters, by the log's times, before it no longer holds
+    /// the frontier back; without it it does for ever.
+    pub mute_after: Option<Duration>,
     /// Whether workers take a step only when [`Engine::step`] says so, one at a time, whatever the clock.
     pub stepped: bool,
     /// Its place, where the workers are those of a cell: the first process's, since the others [`serve`].
@@ -146,6 +149,7 @@ impl Engine {
             snapshots: start.snapshots,
             restored_at,
             told_before: start.told_before.millis(),
+            mute_ms: start.mute_after.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         };
         // What a worker takes for itself is let go with it: the commits end with the workers, a snapshot with their start.
         let restore = start.restore.map(Arc::new);
@@ -259,7 +263,8 @@ pub fn serve(cell: Cell, workers: usize) -> Result<(), EngineError> {
         });
         bring_cuts(worker, Some(cuts), &snapshots);
         let watermarks = Arc::new(Watermarks::new(0, given.restored_at));
-        let intakes = Intakes { feed: None, readers: 0, watermarks, probe: Probe::new(), look_again: LOOK_AGAIN };
+        let probe = Probe::new();
+        let intakes = Intakes { feed: None, readers: 0, watermarks, probe, look_again: LOOK_AGAIN, mute_ms: None };
         // Nothing leaves the cell here: the first worker gathers it.
         let outlets = Outlets::new([bounded(0).0, bounded(0).0], true, &stop).expect("no thread is started");
         live(worker, (intakes, outlets), &given.settings, &snapshots, None);
@@ -277,6 +282,7 @@ struct Crew {
     snapshots: Option<Sender<Cut>>,
     restored_at: u64,
     told_before: u64,
+    mute_ms: Option<u64>,
 }
 
 /// What each worker takes for itself.
@@ -305,6 +311,7 @@ impl Crew {
     /// The life of a worker.
     fn work(&self, worker: &mut Worker, own: Own) {
         let Own { feed, outlets, stop, restore, baton } = own;
+        let _alarm = Alarm(Arc::clone(&stop));
         let index = worker.index();
         let snapshots = Rc::new(Snapshots {
             every_ms: self.settings.snapshot_every.millis(),
@@ -326,8 +333,20 @@ impl Crew {
         }
         let look_again = if baton.is_some() { Duration::ZERO } else { LOOK_AGAIN };
         let (watermarks, readers) = (Arc::clone(&self.watermarks), self.settings.workers);
-        let intakes = Intakes { feed: Some(feed), readers, watermarks, probe: Probe::new(), look_again };
+        let (feed, probe, mute_ms) = (Some(feed), Probe::new(), self.mute_ms);
+        let intakes = Intakes { feed, readers, watermarks, probe, look_again, mute_ms };
         live(worker, (intakes, outlets), &self.settings, &snapshots, baton);
+    }
+}
+
+/// Stops the other workers where one panics: they would wait for it.
+struct Alarm(Arc<AtomicBool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Intakes {
     pub(crate) probe: Probe<u64>,
     /// How soon the source looks for deliveries again.
     pub(crate) look_again: Duration,
+    /// How long a partition may bring nothing but dead letters, by the log's times, before it rests.
+    pub(crate) mute_ms: Option<u64>,
 }
 
 /// Deliveries that one activation takes: bounds how long a worker is away from its other operators. Messages of one sample
@@ -78,6 +80,7 @@ pub(crate) fn ingest<'s>(
             workers,
             readers: intakes.readers as u64,
             folded_before: cutter.restored_at(),
+            mute_ms: intakes.mute_ms,
             reaches: BTreeMap::new(),
             watermarks: Arc::clone(&intakes.watermarks),
             block: Builder::default(),
@@ -134,6 +137,7 @@ struct Reader {
     readers: u64,
     /// Ticks before it are in the snapshot that was restored.
     folded_before: u64,
+    mute_ms: Option<u64>,
     /// By topic and partition.
     reaches: BTreeMap<(Topic, i32), Reach>,
     watermarks: Arc<Watermarks>,
@@ -240,12 +244,15 @@ impl Reader {
         output: &mut Output<'_>,
     ) {
         let floor = Self::floor(delivery, capability).millis();
+        if !delivery.settled {
+            reach.wait_no_longer();
+        }
         if reach.was_at_rest() || floor > self.watermark(reach) {
             say_late(delivery, floor, capability, output);
             reach.raise(floor);
         }
         let value = delivery.value.as_deref().unwrap_or_default();
-        let first = self.block.len();
+        let (first, mut brings_samples) = (self.block.len(), false);
         match schemas::decode::append(delivery.content_type.as_deref(), value, delivery.time, &mut self.block) {
             Err(fault) => {
                 let fault = Fault { row: None, reason: fault.reason, detail: fault.detail };
@@ -253,9 +260,12 @@ impl Reader {
             }
             Ok(read) => {
                 for (place, row) in read.good().enumerate() {
-                    if let Err((reason, detail)) = self.admit(first + place, delivery, reach, capability) {
-                        let fault = Fault { row: Some(row), reason, detail };
-                        self.refuse(delivery, reach, fault, capability, output);
+                    match self.admit(first + place, delivery, reach, capability) {
+                        Ok(()) => brings_samples = true,
+                        Err((reason, detail)) => {
+                            let fault = Fault { row: Some(row), reason, detail };
+                            self.refuse(delivery, reach, fault, capability, output);
+                        }
                     }
                 }
                 for (row, detail) in read.faults {
@@ -263,6 +273,10 @@ impl Reader {
                     self.refuse(delivery, reach, fault, capability, output);
                 }
             }
+        }
+        let is_mute = !brings_samples && self.mute_ms.is_some_and(|for_ms| reach.is_mute(for_ms));
+        if let Some(until) = delivery.rest.until().filter(|_| is_mute) {
+            reach.rest(until);
         }
         // While it is idle nothing but dead letters came: they must not hold the others back.
         let watermark = if reach.idle() { reach.until().map(EventTime::millis) } else { Some(self.watermark(reach)) };

@@ -34,7 +34,7 @@ mod stash;
 mod watermarks;
 
 pub use cell::Cell;
-pub use delivery::{Commit, Delivery, OutputRecord, Receipt};
+pub use delivery::{Commit, Delivery, OutputRecord, Receipt, Rest};
 pub use engine::{Commits, Engine, EngineError, Start, serve};
 pub use measure::{Block, Depth, Feed, Tally, Watch, measure, measure_watched};
 pub use settings::EngineSettings;

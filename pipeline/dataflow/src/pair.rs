@@ -22,7 +22,7 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::dataflow::operators::{Capability, Operator};
 
 use crate::control::Update;
-use crate::keys::range;
+use crate::keys::{RANGES, range};
 use crate::records::{Pairs, Rows, Stream};
 use crate::slots::Slots;
 use crate::snapshot::{Cutter, Pieces};
@@ -37,8 +37,8 @@ const SAMPLES_PER_TICK_MAX: usize = 10_000;
 /// How often an unknown workload is reported again, in milliseconds.
 const REMIND_EVERY_MS: u64 = 3_600_000;
 
-/// Unknown workloads that get features at once; bounds what a stranger's names can cost.
-const UNKNOWN_MAX: usize = 10_000;
+/// Unknown workloads of a key range that get features at once, ten thousand in all; bounds what a stranger's names can cost.
+const UNKNOWN_MAX: usize = 157;
 
 /// Readings after which a turn ends: half a megabyte of values, so that the stages behind find a turn's columns in the cache,
 /// and what they make of them is taken on before the next turn.
@@ -211,17 +211,19 @@ impl Known {
         slot
     }
 
-    /// Counts the rows of a closed tick into place; who was turned away.
-    fn open(&mut self, tick: u64, blocks: &mut [Block]) -> Option<Paired> {
-        let room = UNKNOWN_MAX.saturating_sub(self.strangers());
+    /// Counts the rows of a closed tick into place; who was turned away, the first of each range.
+    fn open(&mut self, tick: u64, blocks: &mut [Block]) -> Vec<Paired> {
+        let room = self.strangers().map(|strangers| UNKNOWN_MAX.saturating_sub(strangers));
         let turned_away = self.roster.admit(blocks.iter().flat_map(Block::strangers), room);
         self.standings.resize_with(self.roster.len(), Standing::default);
         blocks.iter_mut().for_each(|block| block.look_up(&self.roster));
         self.gather.place(blocks, self.roster.len());
-        turned_away.map(|workload| {
-            let detail = format!("more than {UNKNOWN_MAX} unknown workloads: register them before sampling");
-            Err(reject(tick, &workload, RejectReason::Bound, detail))
-        })
+        let turned_away = turned_away.iter().map(|workload| {
+            let all = UNKNOWN_MAX * RANGES as usize;
+            let detail = format!("more than some {all} unknown workloads: register them before sampling");
+            Err(reject(tick, workload, RejectReason::Bound, detail))
+        });
+        turned_away.collect()
     }
 
     /// Folds one turn of an open tick into columns, workload by workload in the order of their names, from the first that was
@@ -266,9 +268,14 @@ impl Known {
         if free { self.handed_on.pop_front() } else { None }.unwrap_or_default()
     }
 
-    /// Workloads that were seen without having been registered.
-    fn strangers(&self) -> usize {
-        self.standings.iter().filter(|standing| standing.reported.is_some() && standing.registered.is_none()).count()
+    /// Workloads that were seen without having been registered, by range.
+    fn strangers(&self) -> [usize; RANGES as usize] {
+        let mut strangers = [0; RANGES as usize];
+        let is_stranger = |standing: &Standing| standing.reported.is_some() && standing.registered.is_none();
+        for (slot, _) in self.standings.iter().enumerate().filter(|(_, standing)| is_stranger(standing)) {
+            strangers[self.roster.workload(slot).1 as usize] += 1;
+        }
+        strangers
     }
 }
 
@@ -311,7 +318,7 @@ mod tests {
         let rows = Rows { worker: 0, samples: Arc::new(builder.take()), rows: vec![1] };
         let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
         let mut blocks = [Block::new(rows, &known.roster)];
-        assert!(known.open(1_000, &mut blocks).is_none(), "there is room");
+        assert!(known.open(1_000, &mut blocks).is_empty(), "there is room");
         let folded = known.fold(1_000, &blocks, &mut 0);
         assert_eq!(known.roster.len(), 1, "a block also holds what is not of this tick");
         let pairs = folded.into_iter().find_map(Result::ok).expect("a tick");
@@ -336,7 +343,7 @@ mod tests {
         let rows = (0..samples.len() as u32).collect();
         let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
         let mut blocks = [Block::new(Rows { worker: 0, samples, rows }, &known.roster)];
-        assert!(known.open(1_000, &mut blocks).is_none(), "there is room");
+        assert!(known.open(1_000, &mut blocks).is_empty(), "there is room");
         let mut folded = 0;
         let mut turn = |known: &mut Known| known.fold(1_000, &blocks, &mut folded).into_iter().find_map(Result::ok);
         let first = turn(&mut known).expect("columns");

@@ -32,6 +32,8 @@ struct Point {
     newest: Option<u64>,
     floor: u64,
     handed_on: EventTime,
+    /// The log's time of the last delivery that brought a sample, or of the first.
+    heard: EventTime,
     idle: bool,
 }
 
@@ -63,6 +65,16 @@ impl Reach {
         self.before.idle || self.before.newest.is_none()
     }
 
+    /// Whether what it has brought for so long was nothing but dead letters: whoever writes them must not hold the others up.
+    pub(crate) fn is_mute(&self, for_ms: u64) -> bool {
+        !self.now.idle && self.now.heard.plus(for_ms) < self.now.handed_on
+    }
+
+    /// What was not read by a run before this one comes after all that was: nothing is left to wait for.
+    pub(crate) const fn wait_no_longer(&mut self) {
+        self.until = None;
+    }
+
     /// Declares it idle.
     pub(crate) const fn rest(&mut self, until: Option<EventTime>) {
         self.now.idle = true;
@@ -74,12 +86,16 @@ impl Reach {
         self.before = self.now;
         self.now.next_offset = delivery.offset + 1;
         self.now.handed_on = self.now.handed_on.max(delivery.time);
+        if self.now.heard == EventTime::default() {
+            self.now.heard = self.now.handed_on;
+        }
     }
 
     /// Takes in a sample's time; true when none was newer.
     pub(crate) fn sample(&mut self, time_ms: u64) -> bool {
         self.now.idle = false;
         self.until = None;
+        self.now.heard = self.now.handed_on;
         let newer = self.now.newest.is_none_or(|newest| time_ms > newest);
         if newer {
             self.now.newest = Some(time_ms);
@@ -110,15 +126,15 @@ impl Reach {
     /// Where to read from when everything before `at` is known; what lies before is forgotten.
     pub(crate) fn resume(&mut self, at: u64, topic: Topic, partition: i32) -> Resume {
         self.forget(at);
-        let Point { next_offset, newest, floor, handed_on, idle } =
+        let Point { next_offset, newest, floor, handed_on, heard, idle } =
             self.marks.front().map_or(self.now, |(_, point)| *point);
-        Resume { noun: topic.noun().to_owned(), partition, offset: next_offset, newest, floor, handed_on, idle }
+        Resume { noun: topic.noun().to_owned(), partition, offset: next_offset, newest, floor, handed_on, heard, idle }
     }
 }
 
 impl From<Resume> for Reach {
-    fn from(Resume { offset, newest, floor, handed_on, idle, .. }: Resume) -> Self {
-        let now = Point { next_offset: offset, newest, floor, handed_on, idle };
+    fn from(Resume { offset, newest, floor, handed_on, heard, idle, .. }: Resume) -> Self {
+        let now = Point { next_offset: offset, newest, floor, handed_on, heard, idle };
         Self { now, before: now, receipted: offset, ..Self::default() }
     }
 }
@@ -126,6 +142,7 @@ impl From<Resume> for Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rest;
 
     fn delivery(offset: i64) -> Delivery {
         Delivery {
@@ -138,6 +155,7 @@ mod tests {
             value: None,
             counts_from: None,
             settled: false,
+            rest: Rest::Free,
         }
     }
 

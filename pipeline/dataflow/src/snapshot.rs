@@ -90,6 +90,8 @@ pub struct Resume {
     pub floor: u64,
     /// The newest log time before it.
     pub handed_on: EventTime,
+    /// The log's time of the last record that brought a sample.
+    pub heard: EventTime,
     /// Whether the partition had been declared idle before it.
     pub idle: bool,
 }

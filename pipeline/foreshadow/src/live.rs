@@ -50,7 +50,10 @@ impl Live {
     /// The records that can hold rows within the bounds.
     fn extent(&self, topic: Topic, bounds: &Bounds) -> anyhow::Result<Option<Extent>> {
         let log = self.log.as_ref();
-        // What the pipeline writes bears its own time on the log; samples come in batches, early and late.
+        // A reject bears the time of what was refused on the log, which may be any.
+        let bounds =
+            &if topic == Topic::Rejects { Bounds { from: None, to: None, ..bounds.clone() } } else { bounds.clone() };
+        // What else the pipeline writes bears its own time; samples come in batches, early and late.
         let (ahead_ms, behind_ms) =
             if topic == Topic::Samples { (self.sample_ahead_ms, self.sample_behind_ms) } else { (0, 0) };
         let start = bounds.from.map_or(Start::Earliest, |from| Start::Time(from.minus(ahead_ms)));

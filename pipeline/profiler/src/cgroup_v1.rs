@@ -50,7 +50,8 @@ impl CgroupV1 {
             memory_limit: open(&memory, "memory.limit_in_bytes"),
             disk: open(&blkio, "blkio.throttle.io_service_bytes_recursive")
                 .or_else(|| open(&blkio, "blkio.throttle.io_service_bytes")),
-            has_quota: false,
+            // Until it is known: a group that is opened anew must not be without its throttling meanwhile.
+            has_quota: true,
         }
     }
 

@@ -206,9 +206,14 @@ fn instance_id(name: &str) -> InstanceId {
 /// A pattern over control groups may not leave the trees: it comes over the network.
 fn group_pattern(pattern: &str) -> Result<String, String> {
     let pattern = pattern.trim_matches('/');
-    let is_inside = Path::new(pattern).components().all(|part| matches!(part, Component::Normal(_)));
+    // A part that begins with a dot may be a pattern of `..`, such as `.?`.
+    let is_inside = Path::new(pattern)
+        .components()
+        .all(|part| matches!(part, Component::Normal(name) if !name.as_encoded_bytes().starts_with(b".")));
     if pattern.is_empty() || !is_inside {
-        return Err(format!("cgroup pattern \"{pattern}\": write a path below the controller's root, without `..`"));
+        return Err(format!(
+            "cgroup pattern \"{pattern}\": write a path below the controller's root, without `..` or names that begin with a dot"
+        ));
     }
     compiled(pattern).map(|_| pattern.to_owned())
 }

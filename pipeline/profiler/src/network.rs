@@ -54,10 +54,12 @@ fn is_outward(interface: &[u8]) -> bool {
 
 /// Whether an interface leads out of the machine, by its name.
 ///
-/// Bridges and the machine's ends of containers' links carry what a network card carries again.
+/// Bridges, bonds, tunnels, VLANs (`eth0.100`) and the machine's ends of containers' links carry what a network card carries
+/// again.
 pub(crate) fn is_card(interface: &[u8]) -> bool {
-    const INNER: [&[u8]; 14] = [
-        b"br-",
+    const INNER: [&[u8]; 20] = [
+        b"bond",
+        b"br",
         b"cali",
         b"cilium_",
         b"cni",
@@ -68,11 +70,16 @@ pub(crate) fn is_card(interface: &[u8]) -> bool {
         b"kube-ipvs",
         b"lxc",
         b"tap",
+        b"team",
+        b"tun",
         b"veth",
         b"virbr",
+        b"vlan",
         b"vnet",
+        b"vxlan",
+        b"wg",
     ];
-    is_outward(interface) && !INNER.iter().any(|prefix| interface.starts_with(prefix))
+    is_outward(interface) && !interface.contains(&b'.') && !INNER.iter().any(|prefix| interface.starts_with(prefix))
 }
 
 /// Sums `net/dev` over the interfaces that count. The name ends at the first colon; bytes received are the first

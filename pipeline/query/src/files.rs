@@ -5,16 +5,21 @@ use std::path::{Path, PathBuf};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 
-use crate::session::{PARTITIONS, SPILL_BYTES_MAX};
+use crate::session::SPILL_BYTES_MAX;
 use crate::{Error, Session};
 
 impl Session {
-    /// A session over Parquet files alone: a table for each, under the name given with it.
+    /// A session over Parquet files alone: a table for each, under the name given with it. With one partition rows come in the
+    /// order of the file.
     ///
     /// # Errors
     /// [`Error::File`] for one that is not there or is no Parquet.
-    pub async fn over_files(files: &[(String, PathBuf)], memory_bytes_max: usize) -> Result<Self, Error> {
-        let config = SessionConfig::new().with_target_partitions(PARTITIONS);
+    pub async fn over_files(
+        files: &[(String, PathBuf)],
+        memory_bytes_max: usize,
+        partitions: usize,
+    ) -> Result<Self, Error> {
+        let config = SessionConfig::new().with_target_partitions(partitions);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_limit(memory_bytes_max, 1.0)
             .with_max_temp_directory_size(SPILL_BYTES_MAX)

@@ -189,7 +189,7 @@ impl History {
         slot.bytes += bytes;
         self.buffered_bytes += bytes;
         while self.buffered_bytes > self.buffered_bytes_max {
-            self.drop_oldest();
+            self.drop_one();
         }
     }
 
@@ -218,8 +218,13 @@ impl History {
     /// [`Error::History`] for the first file that could not be written; its rows are lost to history, others are
     /// written.
     pub fn finish(mut self) -> Result<HistoryCounts, Error> {
-        let all: Vec<_> = self.slots.keys().copied().collect();
+        let all: Vec<_> = self.slots.keys().copied().filter(|(start, _)| !self.is_far(*start)).collect();
         self.write_all(&all).map(|()| self.counts)
+    }
+
+    /// Whether a slot lies ahead of the one after the frontier's: rows get there by a wrong clock, and the log has them too.
+    fn is_far(&self, start: EventTime) -> bool {
+        self.frontier > EventTime::default() && start > self.folder.end(self.folder.slot(self.frontier))
     }
 
     /// What became of the slots so far.
@@ -228,9 +233,12 @@ impl History {
         self.counts
     }
 
-    fn drop_oldest(&mut self) {
-        let oldest = self.slots.iter_mut().find(|(_, slot)| slot.bytes > 0);
-        let (_, slot) = oldest.expect("bytes are buffered, so some slot holds them");
+    /// The newest of those that lie far ahead, lest a wrong clock cost what is true; else the oldest.
+    fn drop_one(&mut self) {
+        let holds = |(_, slot): &(&(EventTime, Topic), &Slot)| slot.bytes > 0;
+        let far = self.slots.iter().rev().find(holds).map(|(key, _)| *key).filter(|(start, _)| self.is_far(*start));
+        let key = far.or_else(|| self.slots.iter().find(holds).map(|(key, _)| *key));
+        let slot = key.and_then(|key| self.slots.get_mut(&key)).expect("bytes are buffered, so some slot holds them");
         self.buffered_bytes -= slot.bytes;
         self.counts.slots_dropped += 1;
         self.counts.rows_dropped += slot.batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();

@@ -44,5 +44,5 @@ mod fixtures;
 pub use decode::{Value, batch_of, schema_of};
 pub use error::Error;
 pub use history::{History, HistoryCounts, HistorySettings};
-pub use session::{Catalog, Session};
+pub use session::{Catalog, PARTITIONS, Session};
 pub use source::{Bounds, Source, SourceError};

@@ -21,7 +21,7 @@ use crate::views::VIEWS;
 use crate::{Bounds, Error, Source};
 
 /// Threads' worth of work that a statement is cut into: queries share the machine with the pipeline.
-pub(crate) const PARTITIONS: usize = 2;
+pub const PARTITIONS: usize = 2;
 
 /// Most bytes that sorts and joins may spill to temporary files: 4 GiB.
 pub(crate) const SPILL_BYTES_MAX: u64 = 4 << 30;

@@ -31,15 +31,15 @@ WHERE primary_mean IS NOT NULL AND shadow_mean IS NOT NULL";
 
 /// Each forecast beside the peak of usage that came, once its horizon is over.
 ///
-/// The peak is the largest reading of the primary in windows of at most a second that end within the horizon: usage,
-/// which is below demand while the primary is saturated. `error` is forecast less peak, in cores or bytes; `covered`
+/// The peak is the largest reading of the primary in windows that lie within the horizon, of whatever length: usage, which is
+/// below demand while the primary is saturated. Of a horizon shorter than features are told apart it may miss some. `error` is forecast less peak, in cores or bytes; `covered`
 /// says whether the calibrated quantile was enough: its mean over many rows should come near `target_level`.
 const FORECAST_ERROR: &str = "
 WITH used AS (
     SELECT workload, CASE metric WHEN 'cpu_used_cores' THEN 'cpu' ELSE 'memory' END AS resource,
-        CAST(time AS BIGINT) AS at_ms, \"max\" AS peak
+        CAST(time AS BIGINT) AS at_ms, CAST(window_ms AS BIGINT) AS window_ms, \"max\" AS peak
     FROM features
-    WHERE role = 'primary' AND window_ms <= 1000 AND metric IN ('cpu_used_cores', 'memory_working_set_bytes')
+    WHERE role = 'primary' AND metric IN ('cpu_used_cores', 'memory_working_set_bytes')
 ), seen AS (
     SELECT workload, resource, max(at_ms) AS until_ms FROM used GROUP BY workload, resource
 ), made AS (
@@ -52,7 +52,7 @@ SELECT made.time, made.tenant, made.workload, made.resource, made.horizon_ms, ma
 FROM made
 JOIN seen ON seen.workload = made.workload AND seen.resource = made.resource AND made.to_ms <= seen.until_ms
 JOIN used ON used.workload = made.workload AND used.resource = made.resource
-    AND used.at_ms > made.from_ms AND used.at_ms <= made.to_ms
+    AND used.at_ms - used.window_ms >= made.from_ms AND used.at_ms <= made.to_ms
 GROUP BY made.time, made.tenant, made.workload, made.resource, made.horizon_ms, made.expert, made.target_level,
     made.base, made.calibrated";
 

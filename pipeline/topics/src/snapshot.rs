@@ -29,6 +29,14 @@ pub struct Latest<N> {
 /// # Errors
 /// As [`Log::reader`] and [`Reader::poll`]; [`Error::Stalled`] when the end does not come.
 pub fn read_all(log: &dyn Log, topic: Topic, from: Start) -> Result<Vec<Record>, Error> {
+    let mut records = Vec::new();
+    read(log, topic, from, |record| records.push(record))?;
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
+}
+
+/// Takes the records from `from` to the high watermarks at the call, those of a partition in order.
+fn read(log: &dyn Log, topic: Topic, from: Start, take: impl FnMut(Record)) -> Result<(), Error> {
     let partitions = i32::try_from(log.partitions(topic)?).expect("partitions are numbered by an i32");
     let mut ends = Vec::new();
     for partition in 0..partitions {
@@ -37,9 +45,7 @@ pub fn read_all(log: &dyn Log, topic: Topic, from: Start) -> Result<Vec<Record>,
     }
     let assignment: Vec<_> = ends.iter().map(|&(partition, _)| (topic, partition, from)).collect();
     let mut reader = log.reader(&assignment)?;
-    let mut records = read_to(reader.as_mut(), topic, &ends)?;
-    records.sort_by_key(|record| (record.partition, record.offset));
-    Ok(records)
+    read_to(reader.as_mut(), topic, &ends, take)
 }
 
 /// The newest record of each key, typed; which one that is, see [`Record::supersedes`].
@@ -48,12 +54,13 @@ pub fn read_all(log: &dyn Log, topic: Topic, from: Start) -> Result<Vec<Record>,
 /// As [`read_all`].
 pub fn latest<N: Noun>(log: &dyn Log) -> Result<Latest<N>, Error> {
     let mut newest: BTreeMap<String, Record> = BTreeMap::new();
-    for record in read_all(log, N::TOPIC, Start::Earliest)? {
+    // One by one: much of the topic may not be compacted yet.
+    read(log, N::TOPIC, Start::Earliest, |record| {
         let key = record.source();
         if newest.get(&key).is_none_or(|held| record.supersedes(held.partition, held.time)) {
             newest.insert(key, record);
         }
-    }
+    })?;
     let mut view = Latest { nouns: BTreeMap::new(), undecodable: Vec::new() };
     for (key, record) in newest {
         match record.value.as_deref().map(N::from_json) {
@@ -65,8 +72,12 @@ pub fn latest<N: Noun>(log: &dyn Log) -> Result<Latest<N>, Error> {
     Ok(view)
 }
 
-fn read_to(reader: &mut dyn Reader, topic: Topic, ends: &[(i32, i64)]) -> Result<Vec<Record>, Error> {
-    let mut records = Vec::new();
+fn read_to(
+    reader: &mut dyn Reader,
+    topic: Topic,
+    ends: &[(i32, i64)],
+    mut take: impl FnMut(Record),
+) -> Result<(), Error> {
     let mut empty_polls = 0;
     while let Some(&(partition, high)) = ends.iter().find(|&&(p, high)| reader.position(topic, p) < high) {
         let polled = reader.poll(POLL_TIMEOUT, POLL_RECORDS_MAX)?;
@@ -79,9 +90,10 @@ fn read_to(reader: &mut dyn Reader, topic: Topic, ends: &[(i32, i64)]) -> Result
                 high,
             });
         }
-        records.extend(polled.into_iter().filter(|record| {
+        let polled = polled.into_iter().filter(|record| {
             ends.iter().any(|&(partition, high)| partition == record.partition && record.offset < high)
-        }));
+        });
+        polled.for_each(&mut take);
     }
-    Ok(records)
+    Ok(())
 }

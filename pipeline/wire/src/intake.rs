@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dataflow::snapshot::Resume;
-use dataflow::{Delivery, Engine};
+use dataflow::{Delivery, Engine, Rest};
 use schemas::Topic;
 use topics::{Action, Error, Log, Reader, Record, Start};
 
@@ -21,6 +21,9 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Most records of one poll: bounds how long the control plane waits for its turn.
 const POLL_RECORDS_MAX: usize = 1024;
+
+/// The most of the time between two turns that counts as silence: in more this thread has listened to nobody.
+const LISTENED_MAX: Duration = Duration::from_secs(1);
 
 /// How long to rest after the log could not be read.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -75,10 +78,12 @@ impl Intake {
         for partition in 0..partitions {
             behind.push((partition, sources.log.watermarks(Topic::Samples, partition)?.1));
             let Some(resume) = resume(Topic::Samples, partition) else { continue };
-            merge.resume(partition, resume.handed_on, resume.idle);
+            // The record at that offset may be no record: where a run before says nothing of it, neither does this one before
+            // it knows the next.
+            let rest = sources.settled.rest(partition, resume.offset);
+            merge.resume(partition, resume.handed_on, resume.idle && rest != Rest::Never);
             if resume.idle {
-                let rest = sources.settled.rest(partition, resume.offset);
-                sources.engine.idle(partition, rest.unwrap_or_default())?;
+                rest_in(&sources.engine, partition, rest)?;
             }
         }
         let samples: Vec<_> = (0..partitions).map(|partition| start(Topic::Samples, partition)).collect();
@@ -133,14 +138,16 @@ impl Intake {
         let changes = read(self.control.as_mut(), Duration::ZERO)?;
         let read_all = samples.is_some() && changes.is_some();
         changes.into_iter().flatten().try_for_each(|record| self.deliver(record))?;
+        // Where the log has not answered nobody was silent, nor while this thread was held up elsewhere.
+        if let Some(elapsed) = elapsed.filter(|_| samples.is_some()) {
+            self.merge.pass(elapsed.min(LISTENED_MAX));
+        }
         self.merge.take_in(samples.unwrap_or_default());
         self.catch_up();
         while let Some(step) = self.merge.next() {
             self.take(step)?;
         }
-        if let Some(elapsed) = elapsed {
-            self.merge.silent_for(elapsed).into_iter().try_for_each(|step| self.take(step))?;
-        }
+        self.merge.silent().into_iter().try_for_each(|step| self.take(step))?;
         self.hold_back()?;
         Ok(read_all)
     }
@@ -150,10 +157,7 @@ impl Intake {
             Step::Idle(partition) => {
                 let position = || self.samples.position(Topic::Samples, partition);
                 let next = self.merge.head(partition).map_or_else(position, |record| record.offset);
-                if let Some(until) = self.settled.rest(partition, next) {
-                    self.engine.idle(partition, until)?;
-                }
-                Ok(())
+                rest_in(&self.engine, partition, self.settled.rest(partition, next))
             }
             Step::Deliver(record) => self.deliver(record),
         }
@@ -167,7 +171,9 @@ impl Intake {
         let Record { topic, partition, offset, time, value, .. } = record;
         let settled = self.settled.holds(topic, partition, offset);
         let counts_from = self.settled.counts_from(topic, partition, offset);
-        let delivery = Delivery { topic, partition, offset, time, key, content_type, value, counts_from, settled };
+        let rest = if topic == Topic::Samples { self.settled.rest(partition, offset + 1) } else { Rest::Free };
+        let delivery =
+            Delivery { topic, partition, offset, time, key, content_type, value, counts_from, settled, rest };
         Ok(self.engine.deliver(delivery)?)
     }
 
@@ -199,6 +205,15 @@ impl Intake {
             }
         }
         Ok(())
+    }
+}
+
+/// Lets a partition rest, where it may.
+fn rest_in(engine: &Engine, partition: i32, rest: Rest) -> anyhow::Result<()> {
+    match rest {
+        Rest::Never => Ok(()),
+        Rest::Until(until) => Ok(engine.idle(partition, Some(until))?),
+        Rest::Free => Ok(engine.idle(partition, None)?),
     }
 }
 

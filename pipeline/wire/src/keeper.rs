@@ -92,7 +92,8 @@ impl Keeper {
 
     /// Removes what no restart would begin from.
     fn tidy(&self) {
-        let sealed = self.shelf.kept();
+        // Those of other settings may lie ahead of all that this run will keep for long; they are no use to it.
+        let sealed = self.shelf.own();
         let Some(newest) = sealed.last() else { return };
         let begins_slot = |at: &&EventTime| self.slot_ms.is_some_and(|slot| at.millis().is_multiple_of(slot));
         // And the slots' last two, since the newer may not be written yet.

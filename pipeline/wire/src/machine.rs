@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, bounded};
 use dataflow::snapshot::{Cut, Restore};
 use dataflow::{Cell, Commit, Commits, Engine, EngineSettings, Start};
@@ -82,7 +82,13 @@ impl Machine {
         // Invariant: the progress is read after the predecessor has lost the right to write.
         let writer = |group| log.writer(Delivery::Transactional { id: format!("foreshadow-{group}") });
         let writers = [writer(&groups[0])?, writer(&groups[1])?];
-        let mut found = latest::<Progress>(log)?.nouns;
+        let found = latest::<Progress>(log)?;
+        let unread = found.undecodable.iter().find(|(record, _)| groups.contains(&record.source()));
+        if let Some((record, error)) = unread {
+            // Without it all outputs would be published a second time.
+            bail!("the progress of {} cannot be read: run the version that wrote it: {error}", record.source());
+        }
+        let mut found = found.nouns;
         let settled = Settled::of(found.get(parts.group));
         let progress = groups.map(|group| found.remove(&group).unwrap_or(Progress { group, ..Progress::default() }));
         let frontiers = progress.each_ref().map(|progress| progress.frontier);
@@ -108,7 +114,8 @@ impl Machine {
         let (stepped, cell) = (parts.stepped, parts.cell.take());
         // History is written anew from where its slot begins, whatever was published.
         let told_before = if parts.history.is_some() { EventTime::default() } else { frontiers[1] };
-        let start = Start { partitions: count, snapshots, restore, told_before, stepped, cell };
+        let mute_after = Some(parts.idle_after);
+        let start = Start { partitions: count, snapshots, restore, told_before, mute_after, stepped, cell };
         let engine = Engine::start_with(parts.engine, start)?;
         let Commits { decisions, features } = engine.commits().clone();
         let archive = || parts.history.as_ref().map(|history| Arc::clone(&history.archive));

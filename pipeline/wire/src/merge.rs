@@ -86,11 +86,15 @@ impl Merge {
         lane.waiting.pop_front().map(Step::Deliver)
     }
 
-    /// A partition that nothing has come from for too long, as of the clock; called once all that waits is handed on.
-    pub(crate) fn silent_for(&mut self, elapsed: Duration) -> Vec<Step> {
+    /// Time passes, in which nothing has come but what is taken in next.
+    pub(crate) fn pass(&mut self, elapsed: Duration) {
+        self.lanes.values_mut().filter(|lane| lane.live).for_each(|lane| lane.silent += elapsed);
+    }
+
+    /// Partitions that nothing has come from for too long, as of the clock; called once all that waits is handed on.
+    pub(crate) fn silent(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.live) {
-            lane.silent += elapsed;
             if !lane.idle && lane.waiting.is_empty() && lane.silent.as_millis() > u128::from(self.idle_after_ms) {
                 lane.idle = true;
                 steps.push(Step::Idle(*partition));
@@ -178,11 +182,24 @@ mod tests {
     #[test]
     fn at_the_end_the_clock_tells_it_once() {
         let mut merge = Merge::new(1, IDLE_AFTER);
-        assert_eq!(merge.silent_for(IDLE_AFTER * 2), [], "the end has not been reached: silence means nothing");
+        let silent_for = |merge: &mut Merge, elapsed| {
+            merge.pass(elapsed);
+            merge.silent()
+        };
+        assert_eq!(silent_for(&mut merge, IDLE_AFTER * 2), [], "the end has not been reached: silence means nothing");
         merge.reach_end(0);
-        assert_eq!(merge.silent_for(IDLE_AFTER), []);
-        assert_eq!(merge.silent_for(Duration::from_millis(1)), [Step::Idle(0)]);
-        assert_eq!(merge.silent_for(IDLE_AFTER), [], "it is idle already");
+        assert_eq!(silent_for(&mut merge, IDLE_AFTER), []);
+        assert_eq!(silent_for(&mut merge, Duration::from_millis(1)), [Step::Idle(0)]);
+        assert_eq!(silent_for(&mut merge, IDLE_AFTER), [], "it is idle already");
+    }
+
+    #[test]
+    fn whoever_speaks_was_not_silent_however_long_the_turn_was() {
+        let mut merge = Merge::new(1, IDLE_AFTER);
+        merge.reach_end(0);
+        merge.pass(IDLE_AFTER * 2);
+        merge.take_in(vec![record(0, 0, 1_000)]);
+        assert_eq!((steps(&mut merge), merge.silent()), (vec![(0, 0)], vec![]));
     }
 
     #[test]

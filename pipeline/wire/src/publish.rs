@@ -189,7 +189,15 @@ impl Publisher {
             .collect();
         if progress.late.len() > LATE_MAX {
             tracing::error!(LATE_MAX, "too many changes came late: a replay may count the oldest from another tick");
-            progress.late.drain(..progress.late.len() - LATE_MAX);
+            // Samples first: by them dead letters may move, by changes of the control plane decisions.
+            let mut surplus = progress.late.len() - LATE_MAX;
+            for samples_only in [true, false] {
+                progress.late.retain(|late| {
+                    let goes = surplus > 0 && (!samples_only || late.noun == Topic::Samples.noun());
+                    surplus -= usize::from(goes);
+                    !goes
+                });
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use dataflow::Rest;
 use schemas::{EventTime, Progress, Topic};
 
 /// What was settled before this run.
@@ -52,12 +53,11 @@ impl Settled {
 
     /// How a partition of the samples rests before its record at `next`: none where the run before did not let it rest, so
     /// neither may this one; else the tick where that run had come when it read the record, if it did.
-    #[allow(clippy::option_option, reason = "not at rest, at rest for good, at rest until a tick")]
-    pub(crate) fn rest(&self, partition: i32, next: i64) -> Option<Option<EventTime>> {
+    pub(crate) fn rest(&self, partition: i32, next: i64) -> Rest {
         if self.holds(Topic::Samples, partition, next) {
-            self.late.get(&(Topic::Samples, partition, next)).copied().map(Some)
+            self.late.get(&(Topic::Samples, partition, next)).map_or(Rest::Never, |until| Rest::Until(*until))
         } else {
-            Some(None)
+            Rest::Free
         }
     }
 }
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn a_partition_rests_where_it_did_in_the_run_before() {
-        let of = |next| settled().rest(0, next).map(|until| until.map(EventTime::millis));
-        assert_eq!(of(2), None, "it had not been idle");
-        assert_eq!(of(3), Some(Some(40_000)), "it had been, until here");
-        assert_eq!(of(5), Some(None), "nobody knows yet");
+        let of = |next| settled().rest(0, next);
+        assert_eq!(of(2), Rest::Never, "it had not been idle");
+        assert_eq!(of(3), Rest::Until(EventTime::from_millis(40_000)), "it had been, until here");
+        assert_eq!(of(5), Rest::Free, "nobody knows yet");
     }
 }

@@ -105,6 +105,13 @@ impl Shelf {
         all.into_iter().filter(|at| self.disk.holds(&self.folder_of(*at).join(MANIFEST))).collect()
     }
 
+    /// Those of them that a restart under these settings could begin from.
+    pub(crate) fn own(&self) -> Vec<EventTime> {
+        let manifest = |at: &EventTime| read_checked(self.disk.as_ref(), &self.folder_of(*at).join(MANIFEST));
+        let is_own = |at: &EventTime| manifest(at).is_ok_and(|manifest: Manifest| manifest.owner == self.owner);
+        self.kept().into_iter().filter(is_own).collect()
+    }
+
     /// Begins a snapshot.
     ///
     /// # Errors

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use hyper::Uri;
 use tokio::sync::mpsc;
 
-use crate::Arrivals;
 use sender::Sender;
 use tally::Tally;
 pub use tally::{Failures, Second};
@@ -70,7 +69,11 @@ impl Load {
 ///
 /// # Errors
 /// When threads or sockets cannot be had. A server that does not answer is a failure of its requests, not an error.
-pub fn run(load: &Load, arrivals: Arrivals, mut on_second: impl FnMut(&Second)) -> io::Result<Outcome> {
+pub fn run(
+    load: &Load,
+    arrivals: impl Iterator<Item = Duration> + Send + 'static,
+    mut on_second: impl FnMut(&Second),
+) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tally = Arc::new(Tally::default());
     let (due_sender, due) = mpsc::channel(DUE_MAX);

@@ -29,7 +29,8 @@ pub async fn read_all(files: &[PathBuf]) -> anyhow::Result<Vec<Recording>> {
 
 /// All columns of a file: text as text, all else as numbers.
 async fn read_table(path: &Path) -> anyhow::Result<Table> {
-    let session = Session::over_files(&[("recording".to_owned(), path.to_owned())], MEMORY_BYTES_MAX).await?;
+    // One after the other: some recordings have no time but the order of their rows.
+    let session = Session::over_files(&[("recording".to_owned(), path.to_owned())], MEMORY_BYTES_MAX, 1).await?;
     let empty = session.sql("SELECT * FROM recording LIMIT 0").await?;
     let schema = empty.first().context("it has no columns")?.schema();
     let columns: Vec<(&str, bool)> =

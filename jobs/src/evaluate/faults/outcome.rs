@@ -60,9 +60,9 @@ impl Outcome {
                 let explains = |event: &Event| (event.start_s..=event.settled_s).contains(&time);
                 if let Some(event) = recording.events.iter().rposition(own) {
                     let start_s = recording.events[event].start_s;
-                    let since = entity.times_s[..at].iter().filter(|&&earlier| earlier >= start_s).count() as u64;
+                    let since = || (at - entity.times_s.partition_point(|time| *time < start_s)) as u64;
                     outcome.repeated += usize::from(found.contains_key(&event));
-                    found.entry(event).or_insert(since);
+                    found.entry(event).or_insert_with(since);
                 } else if recording.events.iter().any(explains) {
                     outcome.consequences += 1;
                 } else {
@@ -128,7 +128,13 @@ mod tests {
             rows: vec![vec![None]; 1440],
         };
         let event = Event { entity: 0, start_s: 5990, end_s: 6300, settled_s: 6480 };
-        Recording { name: String::new(), step_s: 60, entities: vec![entity("a"), entity("b")], events: vec![event] }
+        Recording {
+            name: String::new(),
+            step_s: 60,
+            entities: vec![entity("a"), entity("b")],
+            events: vec![event],
+            left_out: Vec::new(),
+        }
     }
 
     #[test]

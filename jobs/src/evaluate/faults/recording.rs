@@ -11,6 +11,8 @@ pub struct Recording {
     pub entities: Vec<Entity>,
     /// The labelled faults.
     pub events: Vec<Event>,
+    /// Faults that name nobody who was recorded: their runs are not judged.
+    pub left_out: Vec<String>,
 }
 
 /// One pod, container or machine.

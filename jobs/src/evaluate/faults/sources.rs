@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
 use super::recording::{Entity, Event, Recording};
@@ -55,7 +55,7 @@ struct Injection {
 /// If the columns are of no known format, or a label is missing.
 pub fn read(path: &Path, table: &Table) -> anyhow::Result<Recording> {
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    if table.has("PodName") {
+    let recording = if table.has("PodName") {
         pods(name, path, table)
     } else if table.has("phase") {
         containers(name, table)
@@ -63,8 +63,20 @@ pub fn read(path: &Path, table: &Table) -> anyhow::Result<Recording> {
         machine(name, table)
     } else {
         bail!("its columns are of no known format: PodName, phase or part is missing")
+    }?;
+    for entity in &recording.entities {
+        let signals = entity.aspects.len();
+        ensure!(
+            (1..=SIGNALS_MAX).contains(&signals),
+            "{}: {signals} signals, 1 to {SIGNALS_MAX} are read",
+            entity.name
+        );
     }
+    Ok(recording)
 }
+
+/// Most signals of an entity: what the detector tells apart.
+const SIGNALS_MAX: usize = 64;
 
 /// The aspect of a signal: the last that fits, since `NodeCpuUsage` is not the pod's.
 fn aspect(signal: &str) -> usize {
@@ -87,7 +99,7 @@ fn pods(name: String, path: &Path, table: &Table) -> anyhow::Result<Recording> {
     }
     let entities: Vec<Entity> = pods.into_iter().map(|(pod, rows)| entity(pod, aspects.clone(), rows)).collect();
     let events = injections(path, &entities)?;
-    Ok(Recording { name, step_s: 60, entities, events })
+    Ok(Recording { name, step_s: 60, entities, events, left_out: Vec::new() })
 }
 
 fn entity(name: &str, aspects: Vec<usize>, mut rows: Vec<(i64, Vec<Option<f64>>)>) -> Entity {
@@ -121,16 +133,22 @@ fn containers(name: String, table: &Table) -> anyhow::Result<Recording> {
     for (at, (name, _)) in signals.iter().enumerate() {
         containers.entry(name.split('_').next().unwrap_or(name)).or_default().push(at);
     }
-    let mut recording = Recording { name, step_s: 1, entities: Vec::new(), events: Vec::new() };
+    let mut recording = Recording { name, step_s: 1, entities: Vec::new(), events: Vec::new(), left_out: Vec::new() };
     for (run, (fault, phases)) in cases(table)?.into_iter().enumerate() {
         let [normal, anomalous] = phases;
+        let names =
+            |container: &&&str| fault.strip_prefix(**container).is_some_and(|rest| rest.starts_with(['-', '_']));
+        let Some(target) = containers.keys().filter(names).max_by_key(|container| container.len()).copied() else {
+            recording.left_out.push(fault);
+            continue;
+        };
         for (container, own) in &containers {
             let row = |&at: &usize| own.iter().map(|&signal| signals[signal].1[at]).collect();
             let rows: Vec<_> = normal.iter().chain(&anomalous).map(row).collect();
             // Seconds of the run: the two phases were recorded on different days, and follow each other here.
             let times_s = (0..rows.len() as i64).map(|second| second + run_start(run)).collect();
             let aspects = own.iter().map(|&signal| aspect(signals[signal].0)).collect();
-            if fault.rsplit_once('-').is_some_and(|(target, _)| target == *container) {
+            if target == *container {
                 let start_s = run_start(run) + normal.len() as i64;
                 let end_s = run_start(run) + rows.len() as i64;
                 let entity = recording.entities.len();
@@ -180,5 +198,5 @@ fn machine(name: String, table: &Table) -> anyhow::Result<Recording> {
     }
     let aspects = (0..signals.len()).collect();
     let entities = vec![Entity { name: name.clone(), aspects, times_s, rows }];
-    Ok(Recording { name, step_s: 60, entities, events })
+    Ok(Recording { name, step_s: 60, entities, events, left_out: Vec::new() })
 }

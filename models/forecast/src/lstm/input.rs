@@ -114,7 +114,9 @@ impl Recent {
     /// The newest value, where the newest step was observed and the series has a level.
     pub fn last(&self) -> Option<f64> {
         let last = (*self.values.back()?)?;
-        (self.weight > 0.0 && self.level > 0.0).then_some(f64::from(last))
+        // Of a level that has faded so far nothing is left in single floats: it has as good as only been zero.
+        let has_level = self.weight > 0.0 && UNIT_LEAST * self.level() >= f64::from(f32::MIN_POSITIVE);
+        has_level.then_some(f64::from(last))
     }
 
     fn level(&self) -> f64 {
@@ -266,7 +268,7 @@ impl Scene {
 
     /// The quantiles at [`LEVELS`] that the network's outputs stand for, at least 0.
     pub fn answer(&self, frame: &Frame, outputs: &[f32]) -> [f64; LEVELS.len()] {
-        frame.quantiles(outputs).map(|told| (self.last + self.unit * told).max(0.0))
+        frame.quantiles(outputs).map(|told| (self.last + self.unit * told).clamp(0.0, f64::INFINITY))
     }
 }
 

@@ -107,6 +107,7 @@ impl Outlook {
         settings: &EngineSettings,
     ) -> Learnt {
         self.follow_delay(pair.delay_ms, settings);
+        self.follow_prices(record.target_quantile());
         let (primary, shadow) = (pairs.role(pair, Role::Primary), pairs.role(pair, Role::Shadow));
         let slo = record.slo_latency_p99.map(schemas::Seconds::get);
         let shown = PairTick {
@@ -203,6 +204,15 @@ impl Outlook {
             None => Probing::new(policy, shown.generation),
         };
         self.probing.insert(Box::new(probing)).observe(now, self.learner.seen(shown))
+    }
+
+    /// Calibration follows the prices, which say what it aims at.
+    fn follow_prices(&mut self, target: f64) {
+        for series in [&mut self.cpu, &mut self.memory] {
+            if series.experts.target() != target {
+                series.experts.retarget(target).expect("a record whose prices give no quantile is refused");
+            }
+        }
     }
 
     /// The horizon follows the actuation delay, in whole steps.

@@ -11,6 +11,9 @@ use schemas::{EventTime, ProbePolicy, ProbeTurn, Ratio, ShadowSettings};
 use serde::{Deserialize, Serialize};
 use shadow::{Probe, Seen};
 
+/// How long the word that there is to be no shadow holds: adapters leave alone what is over.
+const END_HOLDS_MS: u64 = 60_000;
+
 /// A workload's probes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Probing {
@@ -40,7 +43,7 @@ impl Probing {
         self.told.map(|_| ProbeTurn {
             mirrored_share: Ratio::new(0.0),
             size_ratio: Ratio::new(0.0),
-            until: now,
+            until: now.plus(END_HOLDS_MS),
             because: "no knee is looked for any more".to_owned(),
         })
     }
@@ -138,6 +141,7 @@ mod tests {
         let mut probing = Probing::new(ProbePolicy::default(), "one");
         assert_eq!(probing.clone().end(EventTime::default()), None);
         probing.observe(EventTime::default(), seen).expect("it begins");
-        assert_eq!(probing.end(EventTime::default()).expect("there is one").shadow(), None);
+        let end = probing.end(EventTime::default()).expect("there is one");
+        assert!(end.shadow().is_none() && end.until > EventTime::default(), "{end:?}");
     }
 }

@@ -99,14 +99,17 @@ impl Gather {
         }
     }
 
-    /// Canonical order: role, time, instance; a sample sent twice with other readings is ordered by its readings. Of one
+    /// Canonical order: role, time, instance; a sample sent twice with other readings is ordered by its readings, and one that
+    /// two tenants sent by them. Of one
     /// reading that was sent twice the first counts.
     fn sort(&mut self, blocks: &[Block], roster: &Roster) {
         let instance = |reading: &Reading| roster.member(reading.member).identity.instance_name();
+        let tenant = |reading: &Reading| &roster.member(reading.member).identity.tenant;
         let key = |reading: &Reading| (reading.role, reading.time_ms);
         self.readings.sort_by(|a, b| {
             let by_key = key(a).cmp(&key(b)).then_with(|| instance(a).cmp(instance(b)));
-            by_key.then_with(|| bits(a, blocks).cmp(bits(b, blocks)))
+            let by_readings = by_key.then_with(|| bits(a, blocks).cmp(bits(b, blocks)));
+            by_readings.then_with(|| tenant(a).cmp(tenant(b)))
         });
         self.readings.dedup_by(|later, first| key(later) == key(first) && instance(later) == instance(first));
     }

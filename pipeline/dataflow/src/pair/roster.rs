@@ -3,13 +3,14 @@
 //! Slots are given in the order of names within a tick, never in that of arrival, since a full roster turns the others away.
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use schemas::samples::Hashed;
 use schemas::{Identity, WorkloadId};
 
+use crate::keys::{RANGES, range};
 use crate::slots::Slots;
 
 /// Workloads and instances by number. Numbers are not given twice.
@@ -60,16 +61,25 @@ impl Roster {
     pub(super) fn admit<'a>(
         &mut self,
         identities: impl Iterator<Item = &'a Arc<Identity>>,
-        room: usize,
-    ) -> Option<WorkloadId> {
+        mut room: [usize; RANGES as usize],
+    ) -> Vec<WorkloadId> {
         let strangers: Vec<&Arc<Identity>> = identities.filter(|identity| self.place(identity).is_none()).collect();
         let names: BTreeSet<&WorkloadId> = strangers
             .iter()
             .map(|identity| &identity.workload)
             .filter(|name| self.slots.find(name).is_none())
             .collect();
-        for name in names.iter().take(room) {
-            self.slots.slot(name);
+        // By range: what a worker has of them must not depend on how many workers there are.
+        let mut turned_away = BTreeMap::new();
+        for name in names {
+            let range = range(name.as_str());
+            match room[range as usize].checked_sub(1) {
+                Some(left) => {
+                    room[range as usize] = left;
+                    self.slots.slot(name);
+                }
+                None => drop(turned_away.entry(range).or_insert_with(|| name.clone())),
+            }
         }
         if self.by_name.len() != self.slots.len() {
             self.by_name = self.slots.by_name();
@@ -79,7 +89,7 @@ impl Roster {
                 self.enlist(identity, slot);
             }
         }
-        names.into_iter().nth(room).cloned()
+        turned_away.into_values().collect()
     }
 
     /// The member of an identity, if it was admitted.

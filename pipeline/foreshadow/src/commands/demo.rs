@@ -130,7 +130,8 @@ fn show(arguments: &Demo, lockstep: &mut Lockstep, mut screen: Option<&mut Scree
             return Ok(());
         }
         let simulated_ms = lockstep.now().millis() - START.millis();
-        let due = Duration::from_secs_f64(simulated_ms as f64 / 1000.0 / arguments.speed);
+        let due = simulated_ms as f64 / 1000.0 / arguments.speed;
+        let due = Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX);
         stop.wait(due.saturating_sub(began.elapsed()));
     }
     Ok(())

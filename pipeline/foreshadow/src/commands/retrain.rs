@@ -157,6 +157,12 @@ impl Retrain {
         for (flag, value) in [("--steps", steps), ("--batch", batch), ("--examples", examples)] {
             anyhow::ensure!(value > 0, "{flag} 0: at least 1 is needed");
         }
+        let ending = self.out.extension();
+        anyhow::ensure!(
+            ending.is_none_or(|ending| ending != "json" && ending != "new"),
+            "--out {}: its record goes to that ending, name another, such as .safetensors",
+            self.out.display()
+        );
         anyhow::ensure!(self.step.is_none_or(|step| step.millis() > 0), "--step must be at least 1ms");
         anyhow::ensure!(
             learning_rate > 0.0 && learning_rate < 1.0,

@@ -82,6 +82,9 @@ fn join(process: usize, arguments: &Run) -> anyhow::Result<Cell> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     }
     std::panic::set_hook(Box::new(move |panic| {
+        if schemas::is_catching() {
+            return;
+        }
         tracing::error!(process, "this process ends, and with it its cell: {panic}");
         std::process::exit(CELL_LOST);
     }));

@@ -105,9 +105,9 @@ impl Journal {
         }
         file.sync_all()?;
         fs::rename(temporary, &self.path)?;
-        sync_folder(&self.path)?;
+        // From here on the old file is nobody's, whatever becomes of the folder.
         (self.file, self.length, self.dirty) = (file, length, false);
-        Ok(())
+        sync_folder(&self.path)
     }
 
     /// Brings the file back to its whole frames.

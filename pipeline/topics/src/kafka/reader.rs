@@ -4,7 +4,6 @@
 //! when they are polled, so the position is asked of the client and never computed from the last record.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -243,7 +242,7 @@ fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {
         return Vec::new();
     };
     let read = || headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()));
-    catch_unwind(AssertUnwindSafe(|| read().collect())).unwrap_or_else(|_| {
+    schemas::caught(|| read().collect()).unwrap_or_else(|| {
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         tracing::warn!(topic, partition, offset, "dropped the headers of a record: their names are no text");
         Vec::new()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use schemas::Topic;
+use schemas::{Cleanup, Topic};
 
 use super::Cluster;
 use super::context::Context;
@@ -48,6 +48,11 @@ fn create(cluster: &Cluster, missing: &[(Topic, String)], partitions: i32) -> Re
             .set("max.message.bytes", &message_bytes_max);
         let kept = matches!(topic, Topic::Decisions | Topic::Outcomes);
         let new = if kept { new.set("retention.ms", RECORD_RETENTION_MS) } else { new };
+        // The segment that is written to is not compacted: a restart reads all of it.
+        let compacted = topic.cleanup() == Cleanup::Compact;
+        let new = if compacted { new.set("segment.bytes", "67108864").set("segment.ms", "3600000") } else { new };
+        // Nor does a removal go before everybody has heard of it who was away for some time.
+        let new = if compacted { new.set("delete.retention.ms", RECORD_RETENTION_MS) } else { new };
         in_sync_min.iter().fold(new, |new, min| new.set("min.insync.replicas", min))
     });
     let new: Vec<NewTopic<'_>> = new.collect();

@@ -3,16 +3,15 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::tally::{Failure, Tally};
-use crate::Arrivals;
 
 /// Names each instant as it comes, until the arrivals end.
 pub(super) fn start(
-    arrivals: Arrivals,
+    arrivals: impl Iterator<Item = Duration> + Send + 'static,
     start: Instant,
     due: mpsc::Sender<Instant>,
     tally: Arc<Tally>,

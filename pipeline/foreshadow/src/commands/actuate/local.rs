@@ -20,6 +20,9 @@ use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
 
+/// Until records are tried again that could not be written.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// What the adapters of this machine take.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "This machine's services")]
@@ -117,7 +120,9 @@ pub(crate) fn host(
                     Ok(()) => told = Some(found),
                     // At the beginning it is a fault of the settings; later the log is away, and what runs is kept running.
                     Err(error) if told.is_some() => {
-                        tracing::warn!(%error, "the records are put right at the next look")
+                        tracing::warn!(%error, "the records are put right later: another try in {RETRY:?}");
+                        // Each try keeps what is looked after waiting.
+                        records = Pace::new(RECORDS, Instant::now() + RETRY);
                     }
                     Err(error) => return Err(error),
                 }

@@ -3,6 +3,9 @@
 //! `foreshadow run` as a process of its own, with snapshots, under a steady load whose decisions do not cease. It is killed
 //! between two snapshots, wherever it is, and started again at once.
 
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -137,14 +140,22 @@ impl Subject {
         let mut settings = settings.clone();
         settings.kafka = ground.kafka.clone();
         settings.snapshots.folder = Some(folder.join("snapshots"));
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let file = folder.join("settings.toml");
-        std::fs::write(&file, toml::to_string(&settings)?).with_context(|| file.display().to_string())?;
+        // What is measured is nobody's history.
+        (settings.history.folder, settings.embedded.folder) = (None, None);
+        let (file, text) = (folder.join("settings.toml"), toml::to_string(&settings)?);
+        // It may hold a password, and the place is everybody's.
+        let made = DirBuilder::new().mode(0o700).create(folder);
+        let written = made.and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file));
+        written.and_then(|mut out| out.write_all(text.as_bytes())).with_context(|| file.display().to_string())?;
         Ok(Self { settings: file, processes })
     }
 
     fn begin(&self) -> anyhow::Result<Life> {
         let mut command = Command::new(std::env::current_exe().context("this program's own file")?);
+        // The environment would win over the file.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        ours.filter(|name| name.as_encoded_bytes().starts_with(b"FORESHADOW_"))
+            .for_each(|name| _ = command.env_remove(name));
         command.arg("--settings").arg(&self.settings).arg("run").arg(format!("--processes={}", self.processes));
         Ok(Life(command.stdin(Stdio::null()).spawn().context("the pipeline")?))
     }

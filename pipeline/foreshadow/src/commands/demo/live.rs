@@ -11,6 +11,7 @@
 mod course;
 mod stage;
 
+use std::io::Write;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -102,9 +103,10 @@ fn play(
         let mirroring = scope.spawn(|| mirror::serve(&mirroring, log, settings, stop));
         let (seconds, told) = mpsc::sync_channel(SECONDS_MAX);
         let loading = scope.spawn(move || {
-            thread::sleep(SETTLING);
+            stop.wait(SETTLING);
+            let lasting = (arguments.duration.duration(), arguments.seed);
             // Who watches may be gone: then nobody counts.
-            stage.load((arguments.duration.duration(), arguments.seed), |second| drop(seconds.try_send(second.clone())))
+            stage.load(lasting, stop.clone(), |second| drop(seconds.try_send(second.clone())))
         });
         let watched = watch(log, &loading, &told, arguments.json, stop);
         stop.request();
@@ -134,14 +136,14 @@ fn watch<T>(
         told.try_iter().for_each(|second| course.loaded(&second));
         for (_, record) in features.poll(Duration::ZERO)? {
             if let Some(line) = record.and_then(|record| course.shown(&record)).filter(|_| !silent) {
-                println!("{line}");
+                writeln!(std::io::stdout(), "{line}")?;
             }
         }
         for (_, decision) in decisions.poll(Duration::ZERO)? {
             let Some(decision) = decision else { continue };
             course.decided(&decision);
             if !silent {
-                println!("{}", picture::line(&decision));
+                writeln!(std::io::stdout(), "{}", picture::line(&decision))?;
             }
         }
         if over.is_none() && loading.is_finished() {
@@ -156,11 +158,16 @@ fn join<T>(part: ScopedJoinHandle<'_, anyhow::Result<T>>, what: &'static str) ->
 }
 
 impl Stage {
-    /// Sends the load through the mirror; tells of each second as it ends.
-    fn load(&self, (lasting, seed): (Duration, u64), on_second: impl FnMut(&Second)) -> anyhow::Result<Outcome> {
+    /// Sends the load through the mirror until its time is over, or it is stopped; tells of each second as it ends.
+    fn load(
+        &self,
+        (lasting, seed): (Duration, u64),
+        stop: Stop,
+        on_second: impl FnMut(&Second),
+    ) -> anyhow::Result<Outcome> {
         let load = Load::new(self.front, "/work").map_err(anyhow::Error::msg)?;
         let shape: Shape = format!("{}..{}", RATES.0, RATES.1).parse().map_err(anyhow::Error::msg)?;
         let arrivals = Arrivals::new(&shape, lasting, Spacing::Poisson { seed });
-        load::run(&load, arrivals, on_second).context("the load generator")
+        load::run(&load, arrivals.take_while(move |_| !stop.requested()), on_second).context("the load generator")
     }
 }

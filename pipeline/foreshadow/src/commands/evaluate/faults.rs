@@ -35,6 +35,9 @@ pub(crate) struct Faults {
 pub(super) fn run(arguments: &Faults) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let recordings = runtime.block_on(faults::read_all(&arguments.files))?;
+    for (file, fault) in recordings.iter().flat_map(|file| file.left_out.iter().map(|fault| (&file.name, fault))) {
+        tracing::warn!(file, fault, "the fault names nobody who was recorded: its run is left out");
+    }
     let streamed: Vec<Streamed> = recordings.into_iter().map(Streamed::new).collect();
     let rows = faults::verdict(&streamed);
     output::to_stdout(|out| {

@@ -104,20 +104,25 @@ pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
     if arguments.without_shadow {
         series.iter_mut().for_each(|series| series.shadow.clear());
     }
-    series.sort_by(|a, b| a.trace.cmp(&b.trace));
+    let whole = |series: &Series| (series.trace.clone(), series.step_ms);
+    series.sort_by_key(whole);
     let evaluation = Evaluation {
         origins_max: arguments.origins,
         target: arguments.target,
         experts: arguments.experts.clone(),
         level_shift: arguments.level_shift,
     };
-    let by_trace: Vec<&[Series]> = series.chunk_by(|a, b| a.trace == b.trace).collect();
+    let by_trace: Vec<&[Series]> = series.chunk_by(|a, b| whole(a) == whole(b)).collect();
     let progress = ProgressBar::new(by_trace.len() as u64);
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos} of {len} traces {wide_msg}")?);
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for trace in by_trace {
-        progress.set_message(trace[0].trace.clone());
-        rows.extend(evaluate(trace, &evaluation, model.as_ref())?);
+        let name = &trace[0].trace;
+        progress.set_message(name.clone());
+        match evaluate(trace, &evaluation, model.as_ref()) {
+            Ok(scored) => rows.extend(scored),
+            Err(error) => failed.push(format!("{name} with steps of {} ms: {error}", trace[0].step_ms)),
+        }
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -126,6 +131,7 @@ pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
     } else {
         println!("{}", table(&rows));
     }
+    anyhow::ensure!(failed.is_empty(), "some traces are not scored: {}", failed.join("; "));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A cell on one machine: its processes are started, and started again as a whole when one of them ends.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
@@ -64,7 +65,7 @@ impl Family {
         let mut family = Self(Vec::new());
         for process in 0..processes {
             let mut command = Command::new(&program);
-            command.args(own_arguments(std::env::args().skip(1)));
+            command.args(own_arguments(std::env::args_os().skip(1)));
             command.args(["--process", &process.to_string(), "--addresses", &addresses, "--supervised"]);
             // Ctrl-C is for the supervisor: it ends them in their order.
             command.process_group(0);
@@ -91,10 +92,19 @@ impl Family {
         let pid = i32::try_from(first.id()).ok().and_then(Pid::from_raw).context("the process's number")?;
         kill_process(pid, Signal::TERM).context("the cell's first process")?;
         let asked = Instant::now();
-        while first.try_wait()?.is_none() && asked.elapsed() < END_WITHIN {
-            std::thread::sleep(LOOK_EVERY);
+        loop {
+            match first.try_wait()? {
+                Some(status) => {
+                    anyhow::ensure!(status.success(), "the first process of the cell: {status}");
+                    return Ok(());
+                }
+                None if asked.elapsed() < END_WITHIN => std::thread::sleep(LOOK_EVERY),
+                None => {
+                    tracing::warn!("the cell has not ended within {END_WITHIN:?}: it is killed");
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
     }
 }
 
@@ -109,13 +119,13 @@ impl Drop for Family {
 }
 
 /// This process's arguments without what makes it a supervisor.
-fn own_arguments(arguments: impl Iterator<Item = String>) -> Vec<String> {
+fn own_arguments(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut own = Vec::new();
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         if argument == "--processes" {
             arguments.next();
-        } else if !argument.starts_with("--processes=") {
+        } else if !argument.as_encoded_bytes().starts_with(b"--processes=") {
             own.push(argument);
         }
     }
@@ -124,11 +134,13 @@ fn own_arguments(arguments: impl Iterator<Item = String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
     #[test]
     fn the_processes_get_all_arguments_but_their_number() {
-        let own = |text: &str| own_arguments(text.split(' ').map(str::to_owned)).join(" ");
+        let own = |text: &str| own_arguments(text.split(' ').map(OsString::from)).join(OsStr::new(" "));
         assert_eq!(own("--brokers a:1 run --processes 2 --workers 3"), "--brokers a:1 run --workers 3");
         assert_eq!(own("run --processes=2 --snapshots dir"), "run --snapshots dir");
     }

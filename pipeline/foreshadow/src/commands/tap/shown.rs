@@ -63,9 +63,11 @@ impl Shown for Row {
     }
 }
 
-/// A line each noun: time, key, what matters.
+/// A line each noun: time, key, what matters. What a foreign producer wrote must not control the terminal.
 pub(super) fn lines(record: &Record) -> Vec<String> {
-    let line = |time: EventTime, text: &str| format!("{time}  {:<KEY_WIDTH$}  {text}", record.source());
+    let line = |time: EventTime, text: &str| {
+        format!("{time}  {:<KEY_WIDTH$}  {text}", record.source()).replace(char::is_control, "\u{fffd}")
+    };
     match content(record) {
         Content::Removed => vec![line(record.time, "removed")],
         Content::Nouns(nouns, faults) => {
