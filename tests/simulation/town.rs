@@ -1,6 +1,7 @@
 //! Who writes to the log: agents with samples, an operator with the control plane, an adapter with outcomes.
 //!
-//! Agents are what agents are: they fall silent, send twice, send late, send garbage, and have clocks that jump by an hour.
+//! Agents are what agents are: they fall silent, send twice, send late, send garbage, and have clocks that jump by an hour. In
+//! some worlds a foreign producer sends nothing but garbage.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,6 +44,8 @@ struct Agent {
 pub(crate) struct Town {
     pub(crate) now: u64,
     agents: Vec<Agent>,
+    /// Whether somebody else writes here too.
+    foreign: bool,
     writer: Box<dyn Writer>,
     decisions: Consumer<Decision>,
     /// Outcomes by when they are due.
@@ -50,14 +53,15 @@ pub(crate) struct Town {
 }
 
 impl Town {
-    pub(crate) fn new(log: &Embedded, workloads: u64) -> Self {
+    pub(crate) fn new(log: &Embedded, workloads: u64, foreign: bool) -> Self {
         let mut writer = log.writer(Delivery::Idempotent).expect("a log in memory");
         let decisions = Consumer::new(log, Start::Earliest).expect("a log in memory");
         let mut records = vec![Outgoing::of(&pool(BEGIN_MS, 6.0))];
         records.extend((0..workloads).map(|number| Outgoing::of(&workload(number, BEGIN_MS, 9.0))));
         writer.append(&records).expect("room");
         let agent = |workload| Agent { workload, sent: BEGIN_MS, silent_until: 0, held: None, last: None };
-        Self { now: BEGIN_MS, agents: (0..workloads).map(agent).collect(), writer, decisions, due: BTreeMap::new() }
+        let agents = (0..workloads).map(agent).collect();
+        Self { now: BEGIN_MS, agents, foreign, writer, decisions, due: BTreeMap::new() }
     }
 
     /// Something happens.
@@ -66,6 +70,7 @@ impl Town {
         match dice.below(40) {
             0 => self.operate(dice),
             1..=3 => self.adapt(),
+            4..=11 if self.foreign => self.writer.append(&[garbage("foreign", self.now)]).expect("room"),
             _ => {
                 let agent = dice.below(self.agents.len() as u64) as usize;
                 self.send(agent, dice);
@@ -113,7 +118,7 @@ impl Town {
                 batch => records.extend(batch),
             }
             if dice.once_in(40) {
-                records.push(garbage(agent.workload, self.now));
+                records.push(garbage(agent_id(agent.workload).as_str(), self.now));
             }
             if dice.once_in(30) {
                 agent.silent_until = self.now + dice.below(20_000);
@@ -161,7 +166,7 @@ impl Town {
     }
 }
 
-fn agent(workload: u64) -> SourceId {
+fn agent_id(workload: u64) -> SourceId {
     SourceId::new(&format!("agent-{workload}")).expect("a name")
 }
 
@@ -187,13 +192,13 @@ fn batch(number: u64, from: u64, until: u64, log_time: u64) -> Option<Outgoing> 
             })
         })
         .collect();
-    let source = agent(number);
+    let source = agent_id(number);
     (!samples.is_empty()).then(|| Outgoing::samples(&source, EventTime::from_millis(log_time), &samples))
 }
 
 /// Bytes that are no samples: they must be told as such, once.
-fn garbage(number: u64, now: u64) -> Outgoing {
-    let (key, value) = (agent(number).to_string().into_bytes(), Some(b"{\"time\": \"yesterday\"}".to_vec()));
+fn garbage(source: &str, now: u64) -> Outgoing {
+    let (key, value) = (source.as_bytes().to_vec(), Some(b"{\"time\": \"yesterday\"}".to_vec()));
     Outgoing { topic: Topic::Samples, time: EventTime::from_millis(now), key, value, headers: Vec::new() }
 }
 

@@ -71,7 +71,8 @@ impl World {
             Embedded::in_memory(EmbeddedSettings { partition_bytes_max: 1 << 30, ..EmbeddedSettings::default() });
         inner.ensure(Topic::ALL, 1 + dice.below(3) as u32).expect("a log in memory");
         let log = ShakyLog::new(inner.clone(), dice.draw(), bug == Some(Bug::PartsTransactions));
-        let town = Town::new(&inner, 2 + dice.below(3));
+        let workloads = 2 + dice.below(3);
+        let town = Town::new(&inner, workloads, dice.once_in(3));
         let settings = EngineSettings {
             workers: 1 + dice.below(4) as usize,
             lateness: Span::from_secs(dice.below(4)),

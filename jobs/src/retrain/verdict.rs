@@ -212,6 +212,13 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_no_loss_at_all_is_refused() {
+        assert!(!judge([f64::NAN, f64::NAN], [200, 200]).wins);
+        assert!(!judge([0.5, f64::NAN], [200, 200]).wins);
+        assert!(!judge([0.5, f64::INFINITY], [200, 200]).wins);
+    }
+
+    #[test]
     fn more_loss_or_too_few_examples_refuse() {
         assert!(!judge([1.0, 1.0], [200, 200]).wins);
         assert!(judge([0.1, 0.1], [50, 49]).sentence.contains("too few"));

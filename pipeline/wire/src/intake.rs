@@ -147,7 +147,14 @@ impl Intake {
         while let Some(step) = self.merge.next() {
             self.take(step)?;
         }
-        self.merge.silent().into_iter().try_for_each(|step| self.take(step))?;
+        if self.merge.has_silent() {
+            // A log that has gone looks like one to which nobody writes.
+            if answered(self.samples.caught_up())?.is_none() {
+                self.merge.listen_anew();
+                return Ok(false);
+            }
+            self.merge.silent().into_iter().try_for_each(|step| self.take(step))?;
+        }
         self.hold_back()?;
         Ok(read_all)
     }

@@ -91,16 +91,25 @@ impl Merge {
         self.lanes.values_mut().filter(|lane| lane.live).for_each(|lane| lane.silent += elapsed);
     }
 
-    /// Partitions that nothing has come from for too long, as of the clock; called once all that waits is handed on.
+    /// Whether there are partitions that nothing has come from for too long, as of the clock; asked once all that waits is handed
+    /// on.
+    pub(crate) fn has_silent(&self) -> bool {
+        self.lanes.values().any(|lane| lane.is_silent(self.idle_after_ms))
+    }
+
+    /// Declares them idle.
     pub(crate) fn silent(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
-        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.live) {
-            if !lane.idle && lane.waiting.is_empty() && lane.silent.as_millis() > u128::from(self.idle_after_ms) {
-                lane.idle = true;
-                steps.push(Step::Idle(*partition));
-            }
+        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.is_silent(self.idle_after_ms)) {
+            lane.idle = true;
+            steps.push(Step::Idle(*partition));
         }
         steps
+    }
+
+    /// Begins to listen anew: until now nobody could be heard.
+    pub(crate) fn listen_anew(&mut self) {
+        self.lanes.values_mut().for_each(|lane| lane.silent = Duration::ZERO);
     }
 
     /// Notes that a partition has reached the end that it had at the start.
@@ -128,6 +137,12 @@ impl Merge {
         let (partition, lane) = self.lanes.iter_mut().find(|(_, lane)| silent(lane))?;
         lane.idle = true;
         Some(Step::Idle(*partition))
+    }
+}
+
+impl Lane {
+    fn is_silent(&self, idle_after_ms: u64) -> bool {
+        self.live && !self.idle && self.waiting.is_empty() && self.silent.as_millis() > u128::from(idle_after_ms)
     }
 }
 

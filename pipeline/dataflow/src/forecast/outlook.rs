@@ -206,6 +206,12 @@ impl Outlook {
         self.probing.insert(Box::new(probing)).observe(now, self.learner.seen(shown))
     }
 
+    /// What calibration aims at.
+    #[cfg(test)]
+    pub(super) fn targets(&self) -> [f64; 2] {
+        [&self.cpu, &self.memory].map(|series| series.experts.target())
+    }
+
     /// Calibration follows the prices, which say what it aims at.
     fn follow_prices(&mut self, target: f64) {
         for series in [&mut self.cpu, &mut self.memory] {

@@ -118,6 +118,18 @@ fn an_artifact_that_cannot_be_read_leaves_the_seat_as_it_was() {
 }
 
 #[test]
+fn calibration_follows_the_prices() {
+    let before = record(1);
+    let mut outlooks = lived(&[1], &[Arc::clone(&before), Arc::clone(&before)]);
+    let dearer = Workload { unmet_cost: schemas::Money::new(99.0 * before.idle_cost.get()), ..(*before).clone() };
+    let target = |outlooks: &mut Outlooks| outlooks.of.of(1).as_ref().expect("it has lived").targets();
+    assert_eq!(target(&mut outlooks), [before.target_quantile(); 2]);
+    let records = [Arc::new(dearer.clone()), Arc::new(dearer)];
+    outlooks.observe(10_000_000, &pairs(10_000_000, [1].into_iter(), &records), |_| ());
+    assert_eq!(target(&mut outlooks), [0.99; 2]);
+}
+
+#[test]
 fn nobody_is_asked_where_the_model_is_off() {
     let mut serving = Serving::new(false);
     assert!(serving.questions(1_000).is_none());

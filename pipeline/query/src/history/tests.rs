@@ -160,6 +160,23 @@ fn past_the_bound_the_oldest_slot_goes_whole() {
 }
 
 #[test]
+fn a_wrong_clock_costs_its_own_rows_and_none_that_are_true() {
+    let folder = temporary();
+    let slot_bytes = fixtures::samples((0..10).map(|s| MIDNIGHT + s * 1000)).get_array_memory_size();
+    let settings = HistorySettings { slot_ms: SLOT_MS, buffered_bytes_max: 2 * slot_bytes };
+    let mut history = History::open(folder.path(), &settings).expect("a writable folder");
+    history.close(at(1_000)).expect("nothing is due");
+    // An hour ahead, twice as much as there is room for, beside what is true.
+    append(&mut history, 3_600..3_610, 10);
+    append(&mut history, 0..10, 10);
+    append(&mut history, 3_610..3_620, 10);
+    history.close(at(SLOT_MS)).expect("a writable folder");
+    assert_eq!((history.counts().slots_written, history.counts().slots_dropped), (1, 1));
+    history.finish().expect("a writable folder");
+    assert_eq!(names(folder.path()), ["20261124T000000Z.parquet"], "what is far ahead is the log's");
+}
+
+#[test]
 fn slots_of_broken_seconds_are_refused() {
     for slot_ms in [0, 1_500] {
         let settings = HistorySettings { slot_ms, ..HistorySettings::default() };

@@ -47,6 +47,15 @@ fn silence_is_no_answer() {
 }
 
 #[test]
+fn a_series_that_has_idled_for_days_is_silent_before_its_level_is_nothing() {
+    let mut recent = recent(&[Some(1.0)]);
+    // The level halves every 288 steps: after 36 000 it is 2^-125, and a hundredth of that no single float any more.
+    (1..=40_000).for_each(|step| recent.observe(step, Some(0.0), None));
+    let mut rows = Vec::new();
+    assert!(Scene::of(&recent, MINUTE_MS, &mut rows).is_none() && rows.is_empty());
+}
+
+#[test]
 fn a_network_of_zeros_is_what_the_experts_say_with_the_widths_of_the_blend() {
     let (mut rows, mut row) = (Vec::new(), Vec::new());
     let scene = Scene::of(&recent(&[Some(1.0), Some(3.0)]), MINUTE_MS, &mut rows).expect("the newest is known");
