@@ -17,8 +17,8 @@ use end_to_end::binary::{Process, foreshadow};
 use end_to_end::broker;
 use end_to_end::town::{CHUNK_MS, CHUNK_PAUSE, Town};
 use end_to_end::verdict::judge;
-use schemas::Topic;
-use topics::{Kafka, KafkaSettings, Log};
+use schemas::{Progress, Topic};
+use topics::{Consumer, Kafka, KafkaSettings, Log, Start};
 
 /// Kills without `KILLS`.
 const KILLS: u64 = 8;
@@ -60,6 +60,7 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
     let (kills, seed) = (number("KILLS").unwrap_or(KILLS), number("SEED").unwrap_or(1));
     println!("KILLS={kills} SEED={seed}");
     let (mut run, mut cell) = start();
+    let mut progress = Consumer::<Progress>::new(&log, Start::Earliest).expect("the broker serves");
     let mut town = Town::new(&log, kills * EVENT_TIME_A_KILL_MS + CHUNKS_AFTER * CHUNK_MS);
     for kill in 0..kills {
         let life = LIFE_MIN + (LIFE_MAX - LIFE_MIN).mul_f64(plant::noise::uniform(seed, 0, kill));
@@ -68,6 +69,10 @@ fn a_killed_pipeline_goes_on_without_duplicate_or_gap() {
             town.live_on();
             std::thread::sleep(left.min(CHUNK_PAUSE));
             assert!(run.runs(), "the pipeline ended:\n{}", run.told());
+        }
+        for (_, said) in progress.poll(Duration::ZERO, 10_000).expect("the broker serves") {
+            let said = said.expect("progress can be read").expect("progress is no tombstone");
+            town.remember(&said);
         }
         if std::mem::take(&mut cell) {
             run.kill_a_child();

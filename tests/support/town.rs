@@ -1,9 +1,10 @@
 //! A town that a pipeline serves: a simulated fleet, its adapter, and what carries records between them and the log.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use orchestrators::{Adapter, Simulated};
-use schemas::{Decision, EventTime, Outcome, SourceId, Topic};
+use schemas::{Decision, EventTime, LateChange, Outcome, Progress, SourceId, Topic};
 use topics::{Action, Consumer, Delivery, Log, Outgoing, Start, Writer};
 
 /// Event time that is written at once.
@@ -19,6 +20,8 @@ pub struct Town {
     now: EventTime,
     answered: usize,
     acknowledged: Vec<Outgoing>,
+    /// What the progress has said of records that came late: it forgets the oldest in time.
+    late: BTreeMap<(String, i32, i64), EventTime>,
 }
 
 impl Town {
@@ -35,7 +38,8 @@ impl Town {
         let (workloads, pools) = fleet.inventory(now);
         let writer = log.writer(Delivery::Idempotent).expect("the broker serves");
         let decisions = Consumer::new(log, Start::Earliest).expect("the broker serves");
-        let mut town = Self { fleet, writer, decisions, now, answered: 0, acknowledged: Vec::new() };
+        let (acknowledged, late) = (Vec::new(), BTreeMap::new());
+        let mut town = Self { fleet, writer, decisions, now, answered: 0, acknowledged, late };
         town.write(pools.iter().map(Outgoing::of).chain(workloads.iter().map(Outgoing::of)).collect());
         town
     }
@@ -79,6 +83,25 @@ impl Town {
     #[must_use]
     pub fn acknowledged(&self) -> &[Outgoing] {
         &self.acknowledged
+    }
+
+    /// Remembers what a progress says of records that came late, for a judge who reads the whole log.
+    pub fn remember(&mut self, progress: &Progress) {
+        let late = progress.late.iter();
+        self.late.extend(late.map(|late| ((late.noun.clone(), late.partition, late.offset), late.counts_from)));
+    }
+
+    /// A progress with all that was remembered beside what it says itself.
+    #[must_use]
+    pub fn reminded(&self, progress: &Progress) -> Progress {
+        let mut reminded = progress.clone();
+        let known: BTreeSet<_> =
+            progress.late.iter().map(|late| (late.noun.clone(), late.partition, late.offset)).collect();
+        for ((noun, partition, offset), counts_from) in self.late.iter().filter(|(place, _)| !known.contains(*place)) {
+            let (noun, partition, offset, counts_from) = (noun.clone(), *partition, *offset, *counts_from);
+            reminded.late.push(LateChange { noun, partition, offset, counts_from });
+        }
+        reminded
     }
 
     /// Carries out the decisions that have come.

@@ -32,6 +32,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 pub fn judge(log: &dyn Log, run: &mut Process, town: &Town) {
     wait_for(log, town.now().minus(BEHIND_MS), run);
     let published = end(log, run);
+    let published = Published { decisions: town.reminded(&published.decisions), ..published };
     for topic in INPUTS {
         let acknowledged = town.acknowledged().iter().filter(|record| record.topic == topic);
         assert_holds(log, topic, acknowledged.map(written));
