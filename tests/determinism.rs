@@ -9,7 +9,7 @@ use dataflow::{Cell, Delivery, Engine, EngineSettings, OutputRecord, Rest, Start
 use end_to_end::by_hand::{self, Feed, Turns};
 use end_to_end::fixtures::{name, pool, workload};
 use end_to_end::replay::said;
-use schemas::{Decision, EventTime, FeatureRecord, Metric, Noun, Role, Sample, Topic};
+use schemas::{Decision, EventTime, FeatureRecord, Metric, Noun, Role, Sample, Span, Topic, WorkloadId};
 
 /// Partitions of the samples.
 const PARTITIONS: i32 = 4;
@@ -127,6 +127,22 @@ fn a_partition_that_brings_only_dead_letters_holds_nobody_up() {
     engine.finish();
     records.extend(said(engine.commits()));
     assert_eq!(of(&records, Topic::Rejects).iter().filter(|record| record.key.contains("agent")).count(), 60);
+}
+
+#[test]
+fn who_is_forgotten_depends_on_no_worker_and_no_crash() {
+    let (whole, snapshots) = run_for_days(1, None);
+    assert!(snapshots.len() > 50, "a scenario with snapshots: {}", snapshots.len());
+    assert_eq!(run_for_days(4, None).0, whole, "with four workers");
+    // As of hour 35 it has not been read for more than a day.
+    let gone = EventTime::from_millis(START_MS + 35 * 3_600_000);
+    let around = snapshots.into_iter().filter(|restore| restore.at().millis().abs_diff(gone.millis()) <= 2 * 3_600_000);
+    for (number, restore) in around.enumerate() {
+        let at = restore.at();
+        let (found, _) = run_for_days(1 + number % 2, Some(restore));
+        let expected: Vec<_> = whole.iter().filter(|record| record.tick >= at.millis()).collect();
+        assert!(found.iter().eq(expected), "from the snapshot at {at}");
+    }
 }
 
 #[test]
@@ -334,6 +350,33 @@ fn run_in_cell(processes: usize, workers: usize, restore: Option<Restore>) -> (V
         }
         run_as(workers, processes * workers, Start { restore, cell: Some(first), ..Start::default() })
     })
+}
+
+/// Two and a half days, a reading each ten minutes: of a workload that is registered, of two that are not and pause, the one for
+/// 20 hours and the other for 30, and of a job an hour.
+fn run_for_days(workers: usize, restore: Option<Restore>) -> (Vec<OutputRecord>, Vec<Restore>) {
+    let mut partitions = vec![Vec::new(), Vec::new()];
+    for minute in (0..60 * 60).step_by(10) {
+        let (hour, time) = (minute / 60, EventTime::from_millis(START_MS + minute * 60_000));
+        let mut names = vec![name(0).to_string(), format!("job-{hour}")];
+        names.extend((!(5..25).contains(&hour)).then(|| "away-20h".to_owned()));
+        names.extend((!(5..35).contains(&hour)).then(|| "away-30h".to_owned()));
+        for (partition, name) in [0, 1, 1, 0].into_iter().zip(names) {
+            let mut sample = Sample::new(time, WorkloadId::new(&name).expect("a name"));
+            sample.set(Metric::CpuUsed, Some(0.5 + minute as f64 / 3_600.0));
+            let value = schemas::batch::encode(&[sample]);
+            partitions[partition].push(Delivery { time, ..delivery(Topic::Samples, partition as i32, "agent", value) });
+        }
+    }
+    let began = EventTime::from_millis(START_MS);
+    let control = vec![
+        Delivery { time: began, ..delivery(Topic::Pools, 0, "main", pool(began, CAPACITY_CORES).to_json()) },
+        Delivery { time: began, ..delivery(Topic::Workloads, 0, name(0).as_str(), workload(0, began).to_json()) },
+    ];
+    let snapshot_every = Span::from_secs(3_600);
+    let settings = EngineSettings { workers, snapshot_every, ticks_in_flight_max: 16, ..EngineSettings::default() };
+    let start = Start { restore, ..Start::default() };
+    by_hand::run(&settings, Feed { control, partitions }, Turns::InTurn, workers, start)
 }
 
 fn run_as(workers: usize, workers_in_all: usize, start: Start) -> (Vec<OutputRecord>, Vec<Restore>) {

@@ -11,13 +11,16 @@ mod fixture;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use dataflow::EngineSettings;
+use end_to_end::broker;
 use fixture::{POLLS_MAX, SOON};
-use fixture::{append_again, disk, drain, kafka, memory, now, outgoing, read_count, read_until, values};
+use fixture::{append_again, disk, drain, kafka, memory, namespace_of, now, outgoing, read_count, read_until, values};
 use schemas::{Progress, Span, Topic};
 use topics::{
     Action, Consumer, Delivery, Embedded, EmbeddedSettings, Error, Kafka, KafkaSettings, Log, Outgoing, Producer,
     RECORD_BYTES_MAX, Record, Start, latest, partition_of, read_all,
 };
+use wire::{Parts, Pipeline, Stop};
 
 const PARTITIONS: u32 = 4;
 
@@ -354,6 +357,20 @@ fn what_was_removed_is_gone_and_can_be_removed_again() {
     assert!((0..POLLS_MAX).any(gone), "it is still there");
     log.remove(&[Topic::Samples]).expect("it is gone already");
     assert_eq!(log.partitions(Topic::Progress).expect("it was left"), 1);
+}
+
+#[test]
+fn a_pipeline_ends_where_a_topic_has_partitions_that_it_does_not_read() {
+    let (log, engine) = (kafka("grown"), EngineSettings::default());
+    log.ensure(Topic::ALL, 1).expect("topics");
+    let parts = Parts::new("grown", &engine, Duration::from_secs(5));
+    let pipeline = Pipeline::start(&log, parts, Stop::default()).expect("the broker serves");
+    let name = format!("{}{}", namespace_of("grown"), Topic::Outcomes.name());
+    let mut tool = broker::shared().tool("topics");
+    let altered = tool.args(["--alter", "--partitions", "2", "--topic", &name]).status().expect("the tool runs");
+    assert!(altered.success());
+    let fault = pipeline.join().expect_err("it looks every ten seconds").to_string();
+    assert!(fault.contains("outcomes.v1 has 2 partitions by now, and 1 are read: start it again"), "{fault}");
 }
 
 fn progress(group: &str, sequence: u64) -> Progress {

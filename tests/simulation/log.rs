@@ -118,6 +118,10 @@ impl Reader for ShakyReader {
         self.inner.position(topic, partition)
     }
 
+    fn partitions(&self, topic: Topic) -> Result<u32, Error> {
+        self.log.partitions(topic)
+    }
+
     fn caught_up(&mut self) -> Result<bool, Error> {
         self.log.answer()?;
         self.inner.caught_up()

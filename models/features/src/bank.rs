@@ -39,6 +39,8 @@ pub struct Bank {
     grid: Grid,
     decay: Decay,
     series: Slab<Series>,
+    /// Numbers of series that were removed.
+    free: Vec<usize>,
     ticks: Strips<Pane>,
     suffixes: Strips<Pane>,
     minutes: Slab<Minute>,
@@ -70,6 +72,7 @@ impl Bank {
             grid,
             decay: decay(tick_ms),
             series: Slab::new(1),
+            free: Vec::new(),
             ticks: Strips::new(grid.minute() as usize),
             suffixes: Strips::new(2 * grid.block),
             minutes: Slab::new(MINUTES),
@@ -79,14 +82,31 @@ impl Bank {
         })
     }
 
-    /// Adds a series without values; its number counts from zero.
+    /// Adds a series without values: its number is the lately removed one's, or one more than there were.
     pub fn add(&mut self) -> usize {
-        let empty = Series { next: 0, ewmas: Ewmas::default(), moments: Moments::EMPTY, counts: Counts::default() };
+        if let Some(number) = self.free.pop() {
+            self.ticks.of_mut(number).fill(Pane::EMPTY);
+            self.suffixes.of_mut(number).fill(Pane::EMPTY);
+            self.minutes[number].fill(Minute::default());
+            return number;
+        }
         self.ticks.push();
         self.suffixes.push();
         self.minutes.push(std::iter::repeat_n(Minute::default(), MINUTES));
-        self.series.push(std::iter::once(empty));
+        self.series.push(std::iter::once(Series::new()));
         self.series.len() - 1
+    }
+
+    /// Removes a series; the next that is added takes its place.
+    ///
+    /// # Panics
+    /// If there is no such series.
+    pub fn remove(&mut self, series: usize) {
+        self.series[series][0] = Series::new();
+        if self.at_hand == series {
+            self.at_hand = usize::MAX;
+        }
+        self.free.push(series);
     }
 
     /// Takes in all values of the tick that starts at `tick_start_ms`, sorted by time.
@@ -203,6 +223,10 @@ impl Bank {
 }
 
 impl Series {
+    fn new() -> Self {
+        Self { next: 0, ewmas: Ewmas::default(), moments: Moments::EMPTY, counts: Counts::default() }
+    }
+
     /// Opens every tick up to `tick`.
     fn advance(&mut self, panes: &mut Panes<'_>, grid: &Grid, place: &Place) {
         let tick = place.tick;

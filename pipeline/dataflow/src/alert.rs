@@ -26,6 +26,8 @@ use crate::records::Pair;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Alert {
     pub(crate) anomaly: Box<Anomaly>,
+    /// The workload's number with its worker.
+    pub(crate) slot: usize,
     /// Best first; empty where nothing would, or it is not critical.
     pub(crate) helps: Vec<Remediation>,
     /// What the workload's owner allows.
@@ -60,7 +62,7 @@ impl Alert {
             taken: None,
         };
         let helps = if severity == Severity::Critical { helps.to_vec() } else { Vec::new() };
-        Self { anomaly: Box::new(anomaly), helps, policy }
+        Self { anomaly: Box::new(anomaly), slot: pair.slot, helps, policy }
     }
 }
 

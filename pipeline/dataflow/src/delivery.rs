@@ -28,14 +28,13 @@ pub struct Delivery {
 }
 
 /// How a partition of the samples may rest before its next record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Not at all: a run before this one did not let it rest there.
     Never,
     /// Until where that run had come when it read the next record.
     Until(EventTime),
     /// For as long as nothing comes.
-    #[default]
     Free,
 }
 

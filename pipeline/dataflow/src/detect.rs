@@ -43,7 +43,7 @@ pub(crate) fn detect<'s>(
                 let mut session = output.session(&capability);
                 for pairs in data.drain(..) {
                     for pair in &pairs.pairs {
-                        let detectors = workloads.of(pair.slot);
+                        let detectors = workloads.of_pair(pair);
                         let detectors = detectors.get_or_insert_with(|| WorkloadDetectors::new(&settings));
                         let findings = look(detectors, tick, &readings(&pairs, pair), &settings);
                         let alerts = findings.into_iter().map(|(about, finding)| Alert::of(pair, tick, about, finding));

@@ -20,7 +20,7 @@ use crate::graph::build;
 use crate::ingest::{Feed, Intakes, owner};
 use crate::snapshot::{Cut, Restore, Snapshots};
 use crate::watermarks::Watermarks;
-use crate::{Commit, Delivery, EngineSettings};
+use crate::{Commit, Delivery, EngineSettings, Rest};
 
 /// How long a worker sleeps at most while nothing happens.
 const PARK: Duration = Duration::from_millis(2);
@@ -191,13 +191,13 @@ impl Engine {
         self.feed(partition, Feed::Delivery(delivery))
     }
 
-    /// Declares a partition of the samples idle: until its next record it does not hold the frontier back, or only at
-    /// `until`, where a run before this one had come when that record was read.
+    /// Declares a partition of the samples idle: until its next record it holds the frontier back only as far as it may not
+    /// rest.
     ///
     /// # Errors
     /// As [`Engine::deliver`].
-    pub fn idle(&self, partition: i32, until: Option<EventTime>) -> Result<(), EngineError> {
-        self.feed(partition, Feed::Idle(partition, until))
+    pub fn idle(&self, partition: i32, rest: Rest) -> Result<(), EngineError> {
+        rest.until().map_or(Ok(()), |until| self.feed(partition, Feed::Idle(partition, until)))
     }
 
     /// What comes out.

@@ -85,7 +85,7 @@ impl Windows {
 
     fn cut(&self, slots: &Slots, pieces: &mut Pieces) {
         for (slot, series) in self.workloads.iter().enumerate().filter(|(_, series)| !series.is_empty()) {
-            let (workload, range) = slots.workload(slot);
+            let Some((workload, range)) = slots.workload(slot) else { continue };
             let mut bytes = ByteBuf::new();
             let saved = series.iter().map(|&(role, metric, number)| {
                 let begin = bytes.len();
@@ -101,6 +101,9 @@ impl Windows {
     fn roll(&mut self, pairs: &Pairs, pair: &Pair, tick: u64, mut rows: Option<&mut Vec<FeatureRow>>) {
         let Self { bank, workloads } = self;
         let known = at(workloads, pair.slot);
+        if pair.is_new {
+            known.drain(..).for_each(|(_, _, number)| bank.remove(number));
+        }
         bank.touch(known.iter().map(|&(_, _, number)| number), tick);
         let key = |&(role, metric, _): &(Role, Metric, usize)| (role, metric);
         let read = pairs.series(pair);

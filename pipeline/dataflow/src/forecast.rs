@@ -95,10 +95,11 @@ pub(crate) fn forecast<'s>(
                 if let Some(at) = cutter.due(tick) {
                     outlooks.cut(at, &mut waiting, &cutter);
                 }
+                outlooks.look_ahead(usize::MAX);
+                outlooks.begin(&closed);
                 outlooks.hear(tick, &mut waiting);
                 let mut session = output.session(&capability);
                 session.give_iterator(outlooks.settled.drain(..).map(Ahead::Alert));
-                outlooks.look_ahead(usize::MAX);
                 for pairs in &closed {
                     outlooks.observe(tick, pairs, |ahead| session.give(ahead));
                 }
@@ -191,9 +192,15 @@ impl Outlooks {
 
     /// Nothing is done about a workload of which nothing is known.
     fn settle(&mut self, alert: Alert) {
-        let outlook = self.slots.find(&alert.anomaly.workload).and_then(|slot| self.of.of(slot).as_mut());
-        let remedies = outlook.map(|outlook| &mut outlook.remedies);
+        let remedies = self.of.of(alert.slot).as_mut().map(|outlook| &mut outlook.remedies);
         self.settled.push(alarm::settled(alert, remedies, &self.settings));
+    }
+
+    /// Makes room for who is new: nobody is owed an outlook, and nothing of the tick was heard.
+    fn begin(&mut self, closed: &[Rc<Pairs>]) {
+        for pair in closed.iter().flat_map(|pairs| &pairs.pairs).filter(|pair| pair.is_new) {
+            self.of.of_pair(pair);
+        }
     }
 
     /// Learns a tick of some pairs and says what is known of them.

@@ -2,7 +2,9 @@
 //!
 //! Key: workload. Time: a tick is folded once, when the frontier has passed it, with its samples in canonical order,
 //! so that sums of floats do not depend on arrival. State: the open ticks' rows, and the workloads' records. The
-//! same reading sent twice counts once. Samples beyond [`SAMPLES_PER_TICK_MAX`] of one workload and tick are refused.
+//! same reading sent twice counts once. Samples beyond [`SAMPLES_PER_TICK_MAX`] of one workload and tick are refused. A workload
+//! that has no record, and was not read for [`FORGET_AFTER_MS`], is forgotten, by all stages; it is looked for each
+//! [`LOOK_OVER_EVERY_MS`] of event time, as of that hour, so that all runs forget the same.
 //! Cost: rows are counted into place, workload by workload; they are sorted only where they came out of order. A great tick
 //! is folded in turns, and detectors and forecasts take each turn's columns while they are in the cache.
 
@@ -39,6 +41,12 @@ const REMIND_EVERY_MS: u64 = 3_600_000;
 
 /// Unknown workloads of a key range that get features at once, ten thousand in all; bounds what a stranger's names can cost.
 const UNKNOWN_MAX: usize = 157;
+
+/// A day: a workload of yesterday that nobody has registered is another one.
+const FORGET_AFTER_MS: u64 = 86_400_000;
+
+/// Between two looks at who is to be forgotten.
+const LOOK_OVER_EVERY_MS: u64 = 3_600_000;
 
 /// Readings after which a turn ends: half a megabyte of values, so that the stages behind find a turn's columns in the cache,
 /// and what they make of them is taken on before the next turn.
@@ -100,8 +108,8 @@ pub(crate) fn pair<'s>(
                         if let Some(at) = cutter.due(at) {
                             known.cut(at, &mut updates, &cutter);
                         }
-                        while let Some((_, closed)) = updates.pop_until(at) {
-                            known.update(closed);
+                        while let Some((changed, closed)) = updates.pop_until(at) {
+                            known.update(*changed.time(), closed);
                         }
                         output.session(&capability).give_iterator(known.open(at, &mut blocks).into_iter());
                         Open { capability, blocks, folded: 0 }
@@ -109,7 +117,7 @@ pub(crate) fn pair<'s>(
                 };
                 let folded = known.fold(*tick.capability.time(), &tick.blocks, &mut tick.folded);
                 output.session(&tick.capability).give_iterator(folded.into_iter());
-                if tick.folded < known.roster.len() {
+                if tick.folded < known.roster.by_name().len() {
                     open = Some(tick);
                     activator.activate();
                     return;
@@ -119,8 +127,8 @@ pub(crate) fn pair<'s>(
                 known.cut(at, &mut updates, &cutter);
             }
             // No sample can come before these any more: to keep them would hold the frontier back.
-            while let Some((_, closed)) = updates.pop_closed(&frontiers) {
-                known.update(closed);
+            while let Some((changed, closed)) = updates.pop_closed(&frontiers) {
+                known.update(*changed.time(), closed);
             }
         }
     })
@@ -130,6 +138,8 @@ struct Known {
     roster: Roster,
     /// By the workload's slot.
     standings: Vec<Standing>,
+    /// The hour as of which it was last looked who is to be forgotten.
+    looked_over: u64,
     gather: Gather,
     /// Columns that were handed on, oldest first: the stages behind let go of them in that order.
     handed_on: VecDeque<Rc<Pairs>>,
@@ -141,6 +151,8 @@ struct Standing {
     registered: Option<Registered>,
     /// When it was last reported that nobody has registered it.
     reported: Option<u64>,
+    /// The tick in which it was last read.
+    read: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,6 +169,7 @@ impl Known {
         let mut known = Self {
             roster: Roster::new(slots),
             standings: Vec::new(),
+            looked_over: 0,
             gather: Gather::default(),
             handed_on: VecDeque::new(),
         };
@@ -169,19 +182,38 @@ impl Known {
 
     /// Hands out what is known before a tick, its own changes not yet taken in.
     fn cut(&mut self, at: u64, updates: &mut Stash<WorkloadUpdate>, cutter: &Cutter) {
-        while let Some((_, closed)) = updates.pop_until(at - 1) {
-            self.update(closed);
+        while let Some((changed, closed)) = updates.pop_until(at - 1) {
+            self.update(*changed.time(), closed);
         }
         cutter.cut(at, |pieces: &mut Pieces| {
             for (slot, standing) in self.standings.iter().enumerate() {
-                let (workload, range) = self.roster.workload(slot);
+                let Some((workload, range)) = self.roster.workload(slot) else { continue };
                 pieces.add(range, &(workload, standing));
             }
         });
     }
 
+    /// Forgets who is to be forgotten, as of the last full hour before a tick, or at it: the first change or reading since then
+    /// is about to be taken in.
+    fn look_over(&mut self, tick: u64) {
+        let hour = tick - tick % LOOK_OVER_EVERY_MS;
+        if hour <= self.looked_over {
+            return;
+        }
+        self.looked_over = hour;
+        let is_gone = |standing: &Standing| {
+            standing.registered.is_none() && standing.read.is_none_or(|read| read + FORGET_AFTER_MS <= hour)
+        };
+        let standings = self.standings.iter_mut().enumerate();
+        self.roster.begin_anew(standings.filter(|(_, standing)| is_gone(standing)).map(|(slot, standing)| {
+            *standing = Standing::default();
+            slot
+        }));
+    }
+
     /// Takes over the control plane's changes of one tick: what is only retracted is gone.
-    fn update(&mut self, mut updates: Vec<WorkloadUpdate>) {
+    fn update(&mut self, tick: u64, mut updates: Vec<WorkloadUpdate>) {
+        self.look_over(tick);
         updates.sort_by(|a, b| (&a.0.0, a.2).cmp(&(&b.0.0, b.2)));
         let mut gone = BTreeSet::new();
         for ((_, record, outcome), _, diff) in updates {
@@ -213,6 +245,8 @@ impl Known {
 
     /// Counts the rows of a closed tick into place; who was turned away, the first of each range.
     fn open(&mut self, tick: u64, blocks: &mut [Block]) -> Vec<Paired> {
+        self.look_over(tick);
+        blocks.iter_mut().for_each(|block| block.follow(&self.roster));
         let room = self.strangers().map(|strangers| UNKNOWN_MAX.saturating_sub(strangers));
         let turned_away = self.roster.admit(blocks.iter().flat_map(Block::strangers), room);
         self.standings.resize_with(self.roster.len(), Standing::default);
@@ -220,7 +254,7 @@ impl Known {
         self.gather.place(blocks, self.roster.len());
         let turned_away = turned_away.iter().map(|workload| {
             let all = UNKNOWN_MAX * RANGES as usize;
-            let detail = format!("more than some {all} unknown workloads: register them before sampling");
+            let detail = format!("more than some {all} unknown workloads within a day: register them before sampling");
             Err(reject(tick, workload, RejectReason::Bound, detail))
         });
         turned_away.collect()
@@ -243,6 +277,7 @@ impl Known {
                 folded.push(Err(reject(tick, &pair.workload, RejectReason::Bound, detail)));
             }
             let standing = &mut self.standings[slot];
+            pair.is_new = standing.read.replace(tick).is_none();
             if let Some(registered) = &standing.registered {
                 pair.tenant = registered.record.tenant.clone();
                 pair.record = Some(Arc::clone(&registered.record));
@@ -273,7 +308,8 @@ impl Known {
         let mut strangers = [0; RANGES as usize];
         let is_stranger = |standing: &Standing| standing.reported.is_some() && standing.registered.is_none();
         for (slot, _) in self.standings.iter().enumerate().filter(|(_, standing)| is_stranger(standing)) {
-            strangers[self.roster.workload(slot).1 as usize] += 1;
+            let (_, range) = self.roster.workload(slot).expect("a free slot has no standing");
+            strangers[range as usize] += 1;
         }
         strangers
     }
@@ -324,6 +360,79 @@ mod tests {
         let pairs = folded.into_iter().find_map(Result::ok).expect("a tick");
         let names: Vec<&str> = pairs.pairs.iter().map(|pair| pair.workload.as_str()).collect();
         assert_eq!(names, ["web"]);
+    }
+
+    const HOUR: u64 = LOOK_OVER_EVERY_MS;
+
+    fn block(known: &Known, tick: u64, names: &[&str]) -> Block {
+        let mut builder = schemas::samples::Builder::default();
+        for name in names {
+            builder.push(&schemas::Sample::new(EventTime::from_millis(tick), WorkloadId::new(name).expect("a name")));
+        }
+        let rows = (0..names.len() as u32).collect();
+        Block::new(Rows { worker: 0, samples: Arc::new(builder.take()), rows }, &known.roster)
+    }
+
+    /// Closes a tick: who was read, at which slot, and whether he was new; then how many were turned away.
+    fn close(known: &mut Known, tick: u64, mut block: [Block; 1]) -> (Vec<(String, usize, bool)>, usize) {
+        let turned_away = known.open(tick, &mut block).len();
+        let folded = known.fold(tick, &block, &mut 0);
+        let pairs = folded.into_iter().find_map(Result::ok).expect("a tick");
+        let of = |pair: &crate::records::Pair| (pair.workload.to_string(), pair.slot, pair.is_new);
+        (pairs.pairs.iter().map(of).collect(), turned_away)
+    }
+
+    fn registered(name: &str, diff: isize) -> Vec<WorkloadUpdate> {
+        let record = format!(
+            r#"{{"workload":"{name}","orchestrator":"simulated","pool":"main",
+            "allocation":{{"cpu_cores":1,"memory_bytes":1e9}},"min":{{"cpu_cores":1,"memory_bytes":1e9}},
+            "max":{{"cpu_cores":2,"memory_bytes":2e9}},"step":{{"cpu_cores":1,"memory_bytes":1e9}},
+            "unmet_cost":9,"idle_cost":1}}"#
+        );
+        assert!(Workload::from_json(record.as_bytes()).is_ok(), "{record}");
+        vec![((name.to_owned(), record, None), 0, diff)]
+    }
+
+    #[test]
+    fn who_has_no_record_and_was_not_read_for_a_day_is_forgotten() {
+        let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
+        known.update(HOUR, registered("known", 1));
+        let was = |name: &str, slot, is_new| (name.to_owned(), slot, is_new);
+        let read = |known: &mut Known, tick, names: &[&str]| {
+            let block = block(known, tick, names);
+            close(known, tick, [block]).0
+        };
+        let first = read(&mut known, HOUR, &["known", "left", "stays"]);
+        assert_eq!(first, [was("known", 0, true), was("left", 1, true), was("stays", 2, true)]);
+        // As of hour 24 it is 23 hours ago; as of hour 25 a day.
+        assert_eq!(read(&mut known, 25 * HOUR - 1_000, &["stays"]), [was("stays", 2, false)]);
+        // Its tick is open, and its row looked up, when the hour ends.
+        let early = block(&known, 25 * HOUR + 1_000, &["known", "left", "stays"]);
+        assert_eq!(read(&mut known, 25 * HOUR, &["new"]), [was("new", 1, true)]);
+        let again = close(&mut known, 25 * HOUR + 1_000, [early]).0;
+        assert_eq!(again, [was("known", 0, false), was("left", 3, true), was("stays", 2, false)]);
+        // Whose record is removed stays until he was not read for a day.
+        known.update(26 * HOUR, registered("known", -1));
+        assert_eq!(read(&mut known, 49 * HOUR, &["known"]), [was("known", 0, false)]);
+        assert_eq!(read(&mut known, 73 * HOUR, &["known"]), [was("known", 3, true)], "at the slot that was freed last");
+    }
+
+    #[test]
+    fn the_bound_on_strangers_is_on_those_of_a_day() {
+        let mut known = Known::restored(Rc::default(), &Rc::new(Snapshots::default()).of(Stage::Pair));
+        // All of one key range, more than it has room for.
+        let names: Vec<String> =
+            (0..).map(|number| format!("job-{number}")).filter(|name| range(name) == 0).take(200).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (earlier, later) = names.split_at(UNKNOWN_MAX);
+        let mut told = Vec::new();
+        for (hour, names) in [(1, earlier), (24, later), (25, later)] {
+            let block = block(&known, hour * HOUR, names);
+            let (pairs, turned_away) = close(&mut known, hour * HOUR, [block]);
+            told.push((pairs.len(), turned_away));
+        }
+        assert_eq!(told, [(UNKNOWN_MAX, 0), (0, 1), (200 - UNKNOWN_MAX, 0)]);
+        assert_eq!(known.roster.len(), UNKNOWN_MAX, "slots are used again");
     }
 
     #[test]

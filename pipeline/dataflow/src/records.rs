@@ -72,8 +72,10 @@ pub(crate) struct Pairs {
 /// Primary, shadow, canary and baseline of one workload within a tick.
 #[derive(Clone, Debug)]
 pub(crate) struct Pair {
-    /// The workload's number with its worker: from zero, never given twice.
+    /// The workload's number with its worker, see `slots`.
     pub(crate) slot: usize,
+    /// Whether it is read for the first time since it got the slot: what stages hold at it is somebody else's.
+    pub(crate) is_new: bool,
     pub(crate) tenant: TenantId,
     pub(crate) workload: WorkloadId,
     /// The workload's record; none when nobody has written one.
@@ -203,7 +205,7 @@ fn total(readings: &[f64]) -> (f64, f64) {
 impl Pair {
     /// A workload without series.
     pub(crate) fn new(slot: usize, tenant: TenantId, workload: WorkloadId) -> Self {
-        Self { slot, tenant, workload, record: None, delay_ms: None, read_at: None, series: 0..0 }
+        Self { slot, is_new: false, tenant, workload, record: None, delay_ms: None, read_at: None, series: 0..0 }
     }
 }
 

@@ -1,7 +1,12 @@
 //! A slot for every workload of a worker: stages keep what they know of it at that place.
 //!
-//! Pair gives the slots; the stages behind it see a workload only after it has one. Slots are counted from zero and
-//! never given twice.
+//! Pair gives the slots; the stages behind it see a workload only after it has one. The slot of who is forgotten is given to
+//! the next who comes: what stages kept at it stays until then, and is dropped at the first pair of its new holder, see
+//! [`BySlot::of_pair`]. So nothing grows beyond the most workloads that there were at one time.
+//!
+//! A stage may lie behind pair, and cut what it knew of somebody under the name that has the slot since, or under none. It is of
+//! no use to anybody: who is forgotten is not read again before pair forgets him, in the run that restores it as well, and
+//! whoever comes after him begins anew.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::keys::range;
+use crate::records::Pair;
 use crate::snapshot::{Cutter, Pieces};
 
 /// The workloads of a worker by slot, shared by its stages.
@@ -20,14 +26,20 @@ pub(crate) struct Slots(RefCell<Inner>);
 #[derive(Default)]
 struct Inner {
     by_name: BTreeMap<WorkloadId, usize>,
-    /// Name and key range of each slot.
-    workloads: Vec<(WorkloadId, u64)>,
+    /// Name and key range of each slot; none where it is free.
+    workloads: Vec<Option<(WorkloadId, u64)>>,
+    free: Vec<usize>,
 }
 
 impl Slots {
-    /// How many slots there are.
+    /// How many slots there are, free ones among them.
     pub(crate) fn len(&self) -> usize {
         self.0.borrow().workloads.len()
+    }
+
+    /// How many workloads have one.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.borrow().by_name.len()
     }
 
     /// A workload's slot; it gets one where it has none.
@@ -36,10 +48,22 @@ impl Slots {
             return slot;
         }
         let mut inner = self.0.borrow_mut();
-        let slot = inner.workloads.len();
+        let slot = inner.free.pop().unwrap_or_else(|| {
+            inner.workloads.push(None);
+            inner.workloads.len() - 1
+        });
         inner.by_name.insert(workload.clone(), slot);
-        inner.workloads.push((workload.clone(), range(workload.as_str())));
+        inner.workloads[slot] = Some((workload.clone(), range(workload.as_str())));
         slot
+    }
+
+    /// Frees a slot.
+    pub(crate) fn forget(&self, slot: usize) {
+        let mut inner = self.0.borrow_mut();
+        if let Some((workload, _)) = inner.workloads[slot].take() {
+            inner.by_name.remove(&workload);
+            inner.free.push(slot);
+        }
     }
 
     /// A workload's slot, if it has one.
@@ -47,13 +71,13 @@ impl Slots {
         self.0.borrow().by_name.get(workload).copied()
     }
 
-    /// All slots, in the order of the workloads' names.
+    /// The slots of all workloads, in the order of their names.
     pub(crate) fn by_name(&self) -> Vec<usize> {
         self.0.borrow().by_name.values().copied().collect()
     }
 
-    /// The workload of a slot, and its key range.
-    pub(crate) fn workload(&self, slot: usize) -> (WorkloadId, u64) {
+    /// The workload of a slot, and its key range; none of a free one.
+    pub(crate) fn workload(&self, slot: usize) -> Option<(WorkloadId, u64)> {
         self.0.borrow().workloads[slot].clone()
     }
 }
@@ -71,7 +95,16 @@ impl<T: Serialize + DeserializeOwned + Send> BySlot<T> {
         known
     }
 
-    /// What is known of a slot's workload; none at first.
+    /// What is known of a pair's workload; none at first, for what was known of who had the slot before is dropped.
+    pub(crate) fn of_pair(&mut self, pair: &Pair) -> &mut Option<T> {
+        let known = self.of(pair.slot);
+        if pair.is_new {
+            *known = None;
+        }
+        known
+    }
+
+    /// What is known of a slot's workload.
     pub(crate) fn of(&mut self, slot: usize) -> &mut Option<T> {
         if self.0.len() <= slot {
             self.0.resize_with(slot + 1, || None);
@@ -82,8 +115,7 @@ impl<T: Serialize + DeserializeOwned + Send> BySlot<T> {
     /// Hands out all of it.
     pub(crate) fn cut(&self, slots: &Slots, pieces: &mut Pieces) {
         for (slot, of) in self.0.iter().enumerate() {
-            if let Some(of) = of {
-                let (workload, range) = slots.workload(slot);
+            if let (Some(of), Some((workload, range))) = (of, slots.workload(slot)) {
                 pieces.add(range, &(workload, of));
             }
         }

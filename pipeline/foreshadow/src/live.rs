@@ -51,14 +51,14 @@ impl Live {
     fn extent(&self, topic: Topic, bounds: &Bounds) -> anyhow::Result<Option<Extent>> {
         let log = self.log.as_ref();
         // A reject bears the time of what was refused on the log, which may be any.
-        let bounds =
-            &if topic == Topic::Rejects { Bounds { from: None, to: None, ..bounds.clone() } } else { bounds.clone() };
+        let timed = topic != Topic::Rejects;
+        let (from, to) = (bounds.from.filter(|_| timed), bounds.to.filter(|_| timed));
         // What else the pipeline writes bears its own time; samples come in batches, early and late.
         let (ahead_ms, behind_ms) =
             if topic == Topic::Samples { (self.sample_ahead_ms, self.sample_behind_ms) } else { (0, 0) };
-        let start = bounds.from.map_or(Start::Earliest, |from| Start::Time(from.minus(ahead_ms)));
+        let start = from.map_or(Start::Earliest, |from| Start::Time(from.minus(ahead_ms)));
         let Some(mut extent) = Extent::of(log, topic, start)? else { return Ok(None) };
-        if let Some(to) = bounds.to {
+        if let Some(to) = to {
             extent = extent.until(log, to.plus(behind_ms))?;
         }
         let records_max = match bounds.records_max {

@@ -19,6 +19,14 @@ pub(crate) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>
     }
 }
 
+/// The end of a command that writes to standard output while it does other things: likewise.
+///
+/// # Errors
+/// As what has ended.
+pub(crate) fn end(ended: anyhow::Result<()>) -> anyhow::Result<()> {
+    ended.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
+}
+
 fn is_closed(error: &anyhow::Error) -> bool {
     let closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref()).any(closed)
@@ -33,5 +41,7 @@ mod tests {
         to_stdout(|_| Err(io::Error::from(io::ErrorKind::BrokenPipe).into())).expect("the reader went away");
         to_stdout(|_| Err(io::Error::from(io::ErrorKind::StorageFull).into())).expect_err("the disk is full");
         to_stdout(|_| anyhow::bail!("something else")).expect_err("something else");
+        end(Err(io::Error::from(io::ErrorKind::BrokenPipe).into())).expect("likewise");
+        end(Err(anyhow::anyhow!("something else"))).expect_err("something else");
     }
 }

@@ -144,14 +144,13 @@ impl Probe {
         Self { policy, rest_until_ms: 0, climb: None, last: None, began_ms: None, seen_ms: 0, spent: 0.0 }
     }
 
-    /// A plan under another policy, or of another program. What the one before has cost counts on, and a probe of it that is
-    /// under way is over: it rests as long as it would have.
-    #[must_use]
-    pub fn anew(mut self, policy: ProbePolicy) -> Self {
+    /// Begins anew under another policy, or with another program. What it has cost so far counts on, and a probe that is under
+    /// way is over: it rests as long as it would have.
+    pub fn begin_anew(&mut self, policy: ProbePolicy) {
         if let Some(climb) = self.climb {
             self.rest(&climb, self.seen_ms, Stop::Disturbed);
         }
-        Self { policy, last: None, ..self }
+        (self.policy, self.last) = (policy, None);
     }
 
     /// What it may take.

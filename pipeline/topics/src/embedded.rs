@@ -100,8 +100,7 @@ impl Log for Embedded {
     }
 
     fn partitions(&self, topic: Topic) -> Result<u32, Error> {
-        let state = self.shared.lock();
-        Ok(u32::try_from(state.partitions(topic)?.len()).expect("counted by a u32"))
+        self.shared.partitions(topic)
     }
 
     fn watermarks(&self, topic: Topic, partition: i32) -> Result<(i64, i64), Error> {
@@ -133,6 +132,10 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of the lock panics")
+    }
+
+    fn partitions(&self, topic: Topic) -> Result<u32, Error> {
+        Ok(u32::try_from(self.lock().partitions(topic)?.len()).expect("counted by a u32"))
     }
 }
 

@@ -96,6 +96,12 @@ pub trait Reader: Send {
     /// For a partition that was not assigned.
     fn position(&self, topic: Topic, partition: i32) -> i64;
 
+    /// How many partitions a topic has by now: those that were added since the reader was made are not read.
+    ///
+    /// # Errors
+    /// As [`Log::partitions`].
+    fn partitions(&self, topic: Topic) -> Result<u32, Error>;
+
     /// Whether every assigned partition, the paused ones too, is read up to the high watermark of now. Costs a round
     /// trip per partition on Kafka. Poll on while it is false: that also passes over offsets without records.
     ///

@@ -25,6 +25,9 @@ const POLL_RECORDS_MAX: usize = 1024;
 /// The most of the time between two turns that counts as silence: in more this thread has listened to nobody.
 const LISTENED_MAX: Duration = Duration::from_secs(1);
 
+/// Between two looks at whether a topic has more partitions than at the start.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
 /// How long to rest after the log could not be read.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -33,6 +36,9 @@ pub struct Intake {
     engine: Engine,
     control: Box<dyn Reader>,
     samples: Box<dyn Reader>,
+    /// How many partitions of each topic are read, and how long ago it was looked whether there are more.
+    partitions: Vec<(Topic, u32)>,
+    uncounted: Duration,
     /// Partitions of the samples that are behind the end that they had at the start, with that end.
     behind: Vec<(i32, i64)>,
     merge: Merge,
@@ -68,9 +74,11 @@ impl Intake {
             let start = resume(topic, partition).map_or(Start::Earliest, |resume| Start::Offset(resume.offset));
             (topic, partition, start)
         };
-        let mut control = Vec::new();
+        let (mut control, mut counts) = (Vec::new(), vec![(Topic::Samples, sources.partitions)]);
         for topic in CONTROL {
-            let count = i32::try_from(sources.log.partitions(topic)?).expect("likewise");
+            let count = sources.log.partitions(topic)?;
+            counts.push((topic, count));
+            let count = i32::try_from(count).expect("likewise");
             control.extend((0..count).map(|partition| start(topic, partition)));
         }
         let mut behind = Vec::new();
@@ -83,7 +91,7 @@ impl Intake {
             let rest = sources.settled.rest(partition, resume.offset);
             merge.resume(partition, resume.handed_on, resume.idle && rest != Rest::Never);
             if resume.idle {
-                rest_in(&sources.engine, partition, rest)?;
+                sources.engine.idle(partition, rest)?;
             }
         }
         let samples: Vec<_> = (0..partitions).map(|partition| start(Topic::Samples, partition)).collect();
@@ -91,6 +99,8 @@ impl Intake {
             engine: sources.engine,
             control: sources.log.reader(&control)?,
             samples: sources.log.reader(&samples)?,
+            partitions: counts,
+            uncounted: Duration::ZERO,
             behind,
             merge,
             control_known: false,
@@ -114,10 +124,26 @@ impl Intake {
     /// ago the turn before was, where silence is measured by the clock. How long to rest before the next.
     ///
     /// # Errors
-    /// When the log or the engine is gone for good.
+    /// When the log or the engine is gone for good, or there are partitions that are not read.
     pub fn turn(&mut self, elapsed: Option<Duration>) -> anyhow::Result<Duration> {
+        self.count(elapsed.unwrap_or_default())?;
         let read_all = if self.control_known { self.read_on(elapsed)? } else { self.catch_up_with_control()? };
         Ok(if read_all { Duration::ZERO } else { RETRY_AFTER })
+    }
+
+    /// Looks now and then whether a topic has got partitions since: whoever writes to those would not be heard.
+    fn count(&mut self, elapsed: Duration) -> anyhow::Result<()> {
+        self.uncounted += elapsed;
+        if self.uncounted < COUNT_EVERY {
+            return Ok(());
+        }
+        self.uncounted = Duration::ZERO;
+        for &(topic, read) in &self.partitions {
+            let Some(there) = answered(self.samples.partitions(topic))? else { return Ok(()) };
+            let name = topic.name();
+            anyhow::ensure!(there <= read, "{name} has {there} partitions by now, and {read} are read: start it again");
+        }
+        Ok(())
     }
 
     /// Reads the control plane to its end; false where the log did not answer.
@@ -164,7 +190,7 @@ impl Intake {
             Step::Idle(partition) => {
                 let position = || self.samples.position(Topic::Samples, partition);
                 let next = self.merge.head(partition).map_or_else(position, |record| record.offset);
-                rest_in(&self.engine, partition, self.settled.rest(partition, next))
+                Ok(self.engine.idle(partition, self.settled.rest(partition, next))?)
             }
             Step::Deliver(record) => self.deliver(record),
         }
@@ -212,15 +238,6 @@ impl Intake {
             }
         }
         Ok(())
-    }
-}
-
-/// Lets a partition rest, where it may.
-fn rest_in(engine: &Engine, partition: i32, rest: Rest) -> anyhow::Result<()> {
-    match rest {
-        Rest::Never => Ok(()),
-        Rest::Until(until) => Ok(engine.idle(partition, Some(until))?),
-        Rest::Free => Ok(engine.idle(partition, None)?),
     }
 }
 

@@ -117,6 +117,25 @@ proptest! {
     }
 
     #[test]
+    fn who_takes_a_removed_place_is_new((tick_ms, ticks) in streams(), (_, before) in streams()) {
+        let (mut fresh, mut used) = (windows(tick_ms), windows(tick_ms));
+        for (start_ms, values) in before {
+            let start_ms = start_ms / tick_ms * tick_ms;
+            let values: Vec<_> = values.iter().map(|(_, value)| (start_ms, *value)).collect();
+            if used.series[0][0].next * tick_ms <= start_ms {
+                fold(&mut used, start_ms, &values);
+            }
+        }
+        used.remove(0);
+        prop_assert_eq!(used.add(), 0);
+        for (start_ms, values) in &ticks {
+            fold(&mut fresh, *start_ms, values);
+            fold(&mut used, *start_ms, values);
+            prop_assert_eq!(format!("{:?}", used.features(0)), format!("{:?}", fresh.features(0)));
+        }
+    }
+
+    #[test]
     fn folding_no_values_changes_no_answer((tick_ms, ticks) in streams()) {
         let (mut passing, mut skipping) = (windows(tick_ms), windows(tick_ms));
         for (start_ms, values) in &ticks {

@@ -30,7 +30,7 @@ pub(super) fn promise(prediction: &Prediction, first_step: u64, steps: u32) -> O
 
 /// Settles an alert of a workload whose remedies these are; none where nothing may be done about it.
 pub(super) fn settled(alert: Alert, remedies: Option<&mut Remedies>, settings: &EngineSettings) -> Box<Anomaly> {
-    let Alert { mut anomaly, helps, policy } = alert;
+    let Alert { mut anomaly, helps, policy, .. } = alert;
     anomaly.taken = remedies.and_then(|remedies| {
         let alert = scaling::Alert { detector: &anomaly.detector, evidence: &anomaly.evidence, helps: &helps };
         remedies.take(anomaly.time, alert, &policy, settings.quarantine.millis(), &settings.scaling)

@@ -197,13 +197,13 @@ impl Outlook {
 
     /// What the shadow is to be, where the workload's knee may be looked for.
     fn probe(&mut self, shown: &PairTick<'_>, record: &Workload) -> Option<ProbeTurn> {
-        let (now, before) = (EventTime::from_millis(shown.now_ms), self.probing.take());
-        let Some(policy) = record.probe.filter(|_| record.mode == Mode::Act) else { return before?.end(now) };
-        let probing = match before {
-            Some(before) => before.of(policy, shown.generation),
-            None => Probing::new(policy, shown.generation),
+        let now = EventTime::from_millis(shown.now_ms);
+        let Some(policy) = record.probe.filter(|_| record.mode == Mode::Act) else {
+            return self.probing.take()?.end(now);
         };
-        self.probing.insert(Box::new(probing)).observe(now, self.learner.seen(shown))
+        let probing = self.probing.get_or_insert_with(|| Box::new(Probing::new(policy, shown.generation)));
+        probing.follow(policy, shown.generation);
+        probing.observe(now, self.learner.seen(shown))
     }
 
     /// What calibration aims at.

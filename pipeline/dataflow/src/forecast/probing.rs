@@ -30,12 +30,12 @@ impl Probing {
         Self { probe: Probe::new(policy), generation: generation.to_owned(), told: None }
     }
 
-    /// The same where policy and program are, else others, which begin with what those before have cost and told.
-    pub(super) fn of(self, policy: ProbePolicy, generation: &str) -> Self {
-        if *self.probe.policy() == policy && self.generation == generation {
-            return self;
+    /// Follows policy and program: where one is another, probes begin anew with what those before have cost and told.
+    pub(super) fn follow(&mut self, policy: ProbePolicy, generation: &str) {
+        if *self.probe.policy() != policy || self.generation != generation {
+            self.probe.begin_anew(policy);
+            generation.clone_into(&mut self.generation);
         }
-        Self { probe: self.probe.anew(policy), generation: generation.to_owned(), told: self.told }
     }
 
     /// Ends them; the turn that says so, where there is a shadow.
@@ -126,12 +126,12 @@ mod tests {
             let mut probing = Probing::new(ProbePolicy::default(), "one");
             let begun = probing.observe(at(0), seen).expect("it begins");
             assert!(begun.shadow().is_some() && probing.observe(at(25), seen).is_none());
-            let mut other = probing.of(policy, generation);
-            let over = other.observe(at(26), seen).expect("there is another plan");
+            probing.follow(policy, generation);
+            let over = probing.observe(at(26), seen).expect("there is another plan");
             assert_eq!((over.shadow(), over.because.as_str()), (None, "no probe is under way"));
             // 25 s of a quarter are a twentieth of 125 s.
-            assert!((27..125).all(|second| other.observe(at(second), seen).is_none()));
-            assert!(other.observe(at(125), seen).is_some_and(|turn| turn.shadow().is_some()));
+            assert!((27..125).all(|second| probing.observe(at(second), seen).is_none()));
+            assert!(probing.observe(at(125), seen).is_some_and(|turn| turn.shadow().is_some()));
         }
     }
 

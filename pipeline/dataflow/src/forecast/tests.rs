@@ -73,6 +73,18 @@ fn of(outlooks: &mut Outlooks, workload: usize) -> Vec<u8> {
 }
 
 #[test]
+fn who_takes_a_slot_begins_anew() {
+    let records: Vec<_> = (0..WORKLOADS).map(record).collect();
+    let mut outlooks = lived(&[0], &records);
+    let mut next = pairs(TICKS * 1_000, [0].into_iter(), &records);
+    outlooks.begin(&[Rc::new(next.clone())]);
+    assert!(outlooks.of.of(0).is_some(), "it is the same workload");
+    next.pairs[0].is_new = true;
+    outlooks.begin(&[Rc::new(next)]);
+    assert!(outlooks.of.of(0).is_none());
+}
+
+#[test]
 fn who_asks_beside_does_not_change_an_answer() {
     let records: Vec<_> = (0..WORKLOADS).map(record).collect();
     let mut all = lived(&(0..WORKLOADS).collect::<Vec<_>>(), &records);

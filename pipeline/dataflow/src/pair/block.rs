@@ -18,6 +18,8 @@ pub(super) struct Block {
     owners: Vec<Option<Owner>>,
     /// Who was not known, by place.
     strangers: Vec<usize>,
+    /// The roster's, see [`Roster::issue`].
+    issue: u64,
 }
 
 /// Whose a row is.
@@ -31,14 +33,30 @@ pub(super) struct Owner {
 
 impl Block {
     pub(super) fn new(rows: Rows, roster: &Roster) -> Self {
-        let mut block = Self { owners: vec![None; rows.samples.identities().len()], strangers: Vec::new(), rows };
-        let mut here = vec![false; block.owners.len()];
-        for &row in &block.rows.rows {
-            here[block.rows.samples.who()[row as usize] as usize] = true;
-        }
-        block.strangers.extend((0..here.len()).filter(|&place| here[place]));
-        block.look_up(roster);
+        let mut block = Self { owners: Vec::new(), strangers: Vec::new(), issue: roster.issue(), rows };
+        block.look_up_all(roster);
         block
+    }
+
+    /// Takes everybody for a stranger where the roster was begun anew since they were looked up.
+    pub(super) fn follow(&mut self, roster: &Roster) {
+        if self.issue != roster.issue() {
+            self.issue = roster.issue();
+            self.look_up_all(roster);
+        }
+    }
+
+    fn look_up_all(&mut self, roster: &Roster) {
+        let places = self.rows.samples.identities().len();
+        let mut here = vec![false; places];
+        for &row in &self.rows.rows {
+            here[self.rows.samples.who()[row as usize] as usize] = true;
+        }
+        self.owners.clear();
+        self.owners.resize(places, None);
+        self.strangers.clear();
+        self.strangers.extend((0..places).filter(|&place| here[place]));
+        self.look_up(roster);
     }
 
     /// Looks up those who were not known.

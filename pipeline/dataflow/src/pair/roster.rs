@@ -1,6 +1,9 @@
 //! Who is who: a slot for every workload, a number for every instance.
 //!
 //! Slots are given in the order of names within a tick, never in that of arrival, since a full roster turns the others away.
+//!
+//! Instances come and go, with names that are never used again: so the roster is begun anew now and then, and whoever is read
+//! afterwards is enlisted once more, at the cost of one hash each.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,14 +16,15 @@ use schemas::{Identity, WorkloadId};
 use crate::keys::{RANGES, range};
 use crate::slots::Slots;
 
-/// Workloads and instances by number. Numbers are not given twice.
+/// Workloads and instances by number.
 pub(super) struct Roster {
     slots: Rc<Slots>,
-    /// The slots in the order of the workloads' names, as of the last tick.
+    /// The slots in the order of the workloads' names, as of the last tick; empty where it is not known.
     by_name: Vec<usize>,
     members: Vec<Member>,
     /// Places among the members, by the hash of their names.
     places: HashMap<u64, usize, Hashed>,
+    issue: u64,
 }
 
 /// An instance in a role, with the workload that it is of.
@@ -34,10 +38,24 @@ pub(super) struct Member {
 impl Roster {
     /// Nobody beside the workloads that have their slots already.
     pub(super) fn new(slots: Rc<Slots>) -> Self {
-        Self { slots, by_name: Vec::new(), members: Vec::new(), places: HashMap::default() }
+        Self { slots, by_name: Vec::new(), members: Vec::new(), places: HashMap::default(), issue: 0 }
     }
 
-    /// How many slots there are.
+    /// How often it was begun anew: the numbers of instances, and slots, of another issue are nobody's.
+    pub(super) const fn issue(&self) -> u64 {
+        self.issue
+    }
+
+    /// Strikes out all instances, and frees these slots.
+    pub(super) fn begin_anew(&mut self, gone: impl Iterator<Item = usize>) {
+        gone.for_each(|slot| self.slots.forget(slot));
+        self.by_name.clear();
+        self.members.clear();
+        self.places.clear();
+        self.issue += 1;
+    }
+
+    /// How many slots there are, free ones among them.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -52,8 +70,8 @@ impl Roster {
         self.slots.slot(workload)
     }
 
-    /// The workload of a slot, and its key range.
-    pub(super) fn workload(&self, slot: usize) -> (WorkloadId, u64) {
+    /// The workload of a slot, and its key range; none of a free one.
+    pub(super) fn workload(&self, slot: usize) -> Option<(WorkloadId, u64)> {
         self.slots.workload(slot)
     }
 
@@ -81,7 +99,7 @@ impl Roster {
                 None => drop(turned_away.entry(range).or_insert_with(|| name.clone())),
             }
         }
-        if self.by_name.len() != self.slots.len() {
+        if self.by_name.len() != self.slots.taken() {
             self.by_name = self.slots.by_name();
         }
         for identity in strangers {

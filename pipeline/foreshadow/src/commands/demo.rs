@@ -20,6 +20,7 @@ use schemas::{EventTime, Span, Topic};
 use topics::{Embedded, EmbeddedSettings, Log};
 use wire::{Parts, Pipeline};
 
+use crate::output;
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
 use lockstep::Lockstep;
@@ -69,7 +70,7 @@ pub(crate) struct Demo {
 /// Runs the demonstration until its time is up, or until it is interrupted; then the table.
 pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     if arguments.live {
-        return live::run(arguments, settings);
+        return output::end(live::run(arguments, settings));
     }
     let log = log(arguments.keep.as_ref(), settings.embedded.log.clone())?;
     let stop = stop::on_signals()?;

@@ -82,6 +82,10 @@ impl Reader for EmbeddedReader {
         found.expect("the partition is assigned").position
     }
 
+    fn partitions(&self, topic: Topic) -> Result<u32, Error> {
+        self.shared.partitions(topic)
+    }
+
     fn caught_up(&mut self) -> Result<bool, Error> {
         let state = self.shared.lock();
         Ok(self.assigned.iter().all(|one| one.is_at_end(&state)))

@@ -225,6 +225,10 @@ impl Reader for KafkaReader {
         self.position_of(found.expect("the partition is assigned"))
     }
 
+    fn partitions(&self, topic: Topic) -> Result<u32, Error> {
+        self.cluster.partitions(topic)
+    }
+
     fn caught_up(&mut self) -> Result<bool, Error> {
         for one in &self.assigned {
             let (_, high) = self.cluster.watermarks(one.topic, one.partition)?;

@@ -73,10 +73,11 @@ pub(super) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     });
     adapter.stop();
     let (course, outcome) = ran?;
+    let mut out = std::io::stdout();
     if arguments.json {
-        println!("{}", course.json(&outcome));
+        writeln!(out, "{}", course.json(&outcome))?;
     } else {
-        println!("\n{}", course.text(&outcome));
+        writeln!(out, "\n{}", course.text(&outcome))?;
     }
     Ok(())
 }
