@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use end_to_end::binary;
 use end_to_end::stand::{Cast, Stand, wait_for};
-use schemas::{Decision, EventTime, Noun, Topic};
+use schemas::{Decision, EventTime};
 use services::Outcome;
-use topics::{Start, read_all};
 
 /// A service, and what it promises.
 struct Kind {
@@ -76,7 +75,7 @@ fn measure(kind: &Kind, cores: f64) -> f64 {
         &format!("knee-{}-{cores}", kind.name),
         &Cast {
             command,
-            cores,
+            cores: [cores; 2],
             slo_s: kind.slo_s,
             shadow: "probe = { size_min = 0.1, size_max = 0.5, overhead_max = 0.1 }",
         },
@@ -156,8 +155,5 @@ fn because(turns: &[Decision]) -> Vec<&str> {
 
 /// The decisions with which a shadow became another one.
 fn turns(stand: &Stand) -> Vec<Decision> {
-    let records = read_all(&stand.log, Topic::Decisions, Start::Earliest).expect("the broker serves");
-    let decisions = records.iter().filter_map(|record| record.value.as_deref());
-    let decisions = decisions.map(|value| Decision::from_json(value).expect("a decision"));
-    decisions.filter(|decision| decision.probe.is_some()).collect()
+    stand.records().into_iter().filter(|decision: &Decision| decision.probe.is_some()).collect()
 }

@@ -47,7 +47,7 @@ fn no_request_of_the_primary_is_lost_whatever_is_killed() {
         "outages",
         &Cast {
             command: vec![binary::path().display().to_string(), "service".to_owned()],
-            cores: 0.5,
+            cores: [0.5; 2],
             slo_s: 0.25,
             shadow: "shadow = { size_ratio = 0.25, mirrored_share = 0.25 }",
         },

@@ -10,8 +10,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use schemas::Noun;
 use services::{Arrivals, Load, Outcome, Spacing, load};
-use topics::{Kafka, KafkaSettings, Log};
+use topics::{Kafka, KafkaSettings, Log, Start, read_all};
 
 use crate::binary::{self, Process};
 use crate::broker;
@@ -21,8 +22,8 @@ use crate::broker;
 pub struct Cast {
     /// The program and its arguments; its environment says where it listens, under `LISTEN`.
     pub command: Vec<String>,
-    /// What it has, for good.
-    pub cores: f64,
+    /// What it has, and what decisions may raise it to.
+    pub cores: [f64; 2],
     /// The 99th percentile of latency that it promises, in seconds.
     pub slo_s: f64,
     /// The line of its record that says which shadow it has, or what probes may take.
@@ -84,7 +85,7 @@ impl Stand {
         let settings = format!(
             "[kafka]\nbrokers = \"{brokers}\"\nnamespace = \"{namespace}\"\n[profiler]\ninterval = \"200ms\"\nhost = false\n"
         );
-        let Cast { command, cores, slo_s, shadow: of_shadow } = service;
+        let Cast { command, cores: [cores, cores_max], slo_s, shadow: of_shadow } = service;
         let services = format!(
             r#"
             [[pool]]
@@ -110,7 +111,7 @@ impl Stand {
             mode = "act"
             allocation = {{ cpu_cores = {cores}, memory_bytes = 268435456 }}
             min = {{ cpu_cores = {cores}, memory_bytes = 268435456 }}
-            max = {{ cpu_cores = {cores}, memory_bytes = 268435456 }}
+            max = {{ cpu_cores = {cores_max}, memory_bytes = 268435456 }}
             step = {{ cpu_cores = 0.01, memory_bytes = 4194304 }}
             slo_latency_p99 = {slo_s}
             unmet_cost = 0.95
@@ -172,17 +173,46 @@ impl Stand {
         Process::start(part, &folder.join(format!("{command}.txt")))
     }
 
+    /// What has been written to its log of one kind.
+    ///
+    /// # Panics
+    /// When the broker is gone, or somebody else wrote.
+    #[must_use]
+    pub fn records<N: Noun>(&self) -> Vec<N> {
+        let records = read_all(&self.log, N::TOPIC, Start::Earliest).expect("the broker serves");
+        let values = records.iter().filter_map(|record| record.value.as_deref());
+        values.map(|value| N::from_json(value).expect("a record of ours")).collect()
+    }
+
     /// An open-loop load of so many requests a second; those whose connection broke are sent again so often.
     ///
     /// # Panics
     /// Without threads or sockets.
     pub fn send(&self, to: SocketAddr, rate: f64, lasting: Duration, retries_max: u32) -> Outcome {
-        let mut load = Load::new(to, "/work").expect("a path");
-        (load.in_flight_max, load.retries_max) = (IN_FLIGHT_MAX, retries_max);
-        let shape = format!("{rate:.1}").parse().expect("a rate");
-        let arrivals = Arrivals::new(&shape, lasting, Spacing::Poisson { seed: 1 });
-        load::run(&load, arrivals, |_| {}).expect("threads and sockets")
+        let mut load = work(to);
+        load.retries_max = retries_max;
+        load::run(&load, arrivals(&format!("{rate:.1}"), lasting, 1), |_| {}).expect("threads and sockets")
     }
+}
+
+/// Work that is asked for at an address.
+///
+/// # Panics
+/// Never: the path is one.
+#[must_use]
+pub fn work(at: SocketAddr) -> Load {
+    let mut load = Load::new(at, "/work").expect("a path");
+    load.in_flight_max = IN_FLIGHT_MAX;
+    load
+}
+
+/// Requests at random instants, by a rate as people write it; the same seed gives the same ones.
+///
+/// # Panics
+/// When it is no rate.
+#[must_use]
+pub fn arrivals(rate: &str, lasting: Duration, seed: u64) -> Arrivals {
+    Arrivals::new(&rate.parse().expect("a rate"), lasting, Spacing::Poisson { seed })
 }
 
 /// Waits until somebody listens.

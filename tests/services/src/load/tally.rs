@@ -68,6 +68,13 @@ impl Second {
         let some = !self.latency_us.is_empty();
         some.then(|| Duration::from_micros(self.latency_us.value_at_quantile(quantile)))
     }
+
+    /// How many answers took longer; exact to 0.1 % of the latency.
+    #[must_use]
+    pub fn slower_than(&self, latency: Duration) -> u64 {
+        let most_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).min(LATENCY_MAX_US);
+        self.latency_us.len() - self.latency_us.count_between(0, most_us)
+    }
 }
 
 impl fmt::Display for Second {
