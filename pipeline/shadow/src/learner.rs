@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::amplification::Amplification;
 use crate::dirt::Mix;
 use crate::fit::Fitted;
-use crate::gathering::{Gathered, Gathering};
 use crate::points::Points;
 use crate::sizing::Lessons;
 use crate::trust::Trust;
@@ -64,8 +63,6 @@ pub struct Learner {
     fitted: [Option<Fitted>; 2],
     fitted_ms: u64,
     calm: [Calm; 2],
-    /// Ticks of the primary and of the shadow whose latency is none yet.
-    gathering: [Gathering; 2],
     curve: Curve,
     carried: Carried,
     amplification: Amplification,
@@ -94,7 +91,6 @@ impl Learner {
             fitted: [None; 2],
             fitted_ms: 0,
             calm: [Calm::default(); 2],
-            gathering: [Gathering::default(); 2],
             curve: Curve::default(),
             carried: Carried::default(),
             amplification: Amplification::default(),
@@ -166,19 +162,18 @@ impl Learner {
         }
     }
 
-    /// Whether a shadow breaches; none when it was not read. Without latencies it breaches where it is throttled.
+    /// Whether a shadow breaches; none when it was not read.
+    ///
+    /// A small quota stretches every request, so it is not the promise itself that counts but the room that the primary
+    /// has below it: a shadow breaches where its latency has risen by half as much again over its own at rest. Without
+    /// latencies it breaches where it is throttled.
     fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
         let shadow = tick.shadow.filter(RoleTick::is_alive)?;
-        let rose = shadow.latency.and_then(|latency| self.rose(tick.slo_latency, latency, BREACH));
+        let [primary_rest, shadow_rest] = [Role::Primary, Role::Shadow].map(|role| self.points.rest(role));
+        let room = primary_rest.map(|rest| tick.slo_latency.map_or(rest, |slo| (slo - rest).max(0.0)));
+        let rise = shadow.latency.zip(shadow_rest).map(|(latency, rest)| latency - rest);
+        let rose = rise.zip(room).map(|(rise, room)| rise > BREACH * room);
         Some(shadow.saturated() || rose.unwrap_or_else(|| shadow.throttles()))
-    }
-
-    /// Whether the shadow's latency has risen over its own at rest by so many times the room that the primary has at rest; none
-    /// while those are unknown. A small quota stretches every request, so the promise itself would be too strict.
-    fn rose(&self, slo: Option<f64>, latency: f64, times: f64) -> Option<bool> {
-        let (primary, shadow) = (self.points.rest(Role::Primary)?, self.points.rest(Role::Shadow)?);
-        let room = slo.map_or(primary, |slo| (slo - primary).max(0.0));
-        Some(latency - shadow > times * room)
     }
 
     /// Whether the shadow is believed.
@@ -257,11 +252,9 @@ impl Learner {
         if let Some(utilisation) = primary.utilisation() {
             self.knees.iter_mut().for_each(|knee| knee.observe(utilisation, primary.throttles() || late));
         }
-        if let Some(shown) = self.gather((tick.now_ms, 1.0), Role::Primary, primary) {
-            if shown.is_percentile() {
-                self.headroom.observe_primary(shown.limit - shown.cores, shown.latency, tick.slo_latency);
-            }
-            self.points.observe(tick.now_ms, Role::Primary, &shown);
+        if let Some((limit, cores, latency)) = self.calm[0].point(primary) {
+            self.headroom.observe_primary(limit - cores, latency, tick.slo_latency);
+            self.points.observe(tick.now_ms, Role::Primary, limit, cores / limit, latency);
         }
         if let (false, Some(requests), Some(cores)) = (primary.saturated(), primary.requests, primary.cores) {
             self.curve.observe(requests, cores);
@@ -269,33 +262,18 @@ impl Learner {
     }
 
     fn learn_shadow(&mut self, tick: &PairTick<'_>, shadow: RoleTick) {
-        // Under a promise of latency that a shadow is not throttled proves no health.
-        let throttles = shadow.throttles();
-        if let Some(utilisation) = shadow.utilisation().filter(|_| throttles || tick.slo_latency.is_none()) {
-            self.knees[1].observe(utilisation, throttles);
+        // Here the shadow is judged by throttling alone: a small copy misses the latency target even in health.
+        if let Some(utilisation) = shadow.utilisation() {
+            self.knees[1].observe(utilisation, shadow.throttles());
         }
-        if let Some(shown) = self.gather((tick.now_ms, tick.mirrored_share.unwrap_or_default()), Role::Shadow, &shadow)
-        {
-            let suffers = tick.slo_latency.and_then(|slo| self.rose(Some(slo), shown.latency, 1.0));
-            if let Some(suffers) = suffers.filter(|suffers| *suffers || shown.is_percentile()) {
-                (0..shown.ticks).for_each(|_| self.knees[1].observe(shown.utilisation(), suffers));
-            }
-            if shown.is_percentile() {
-                self.headroom.observe_shadow(shown.limit - shown.cores, shown.latency);
-            }
-            self.points.observe(tick.now_ms, Role::Shadow, &shown);
+        if let Some((limit, cores, latency)) = self.calm[1].point(&shadow) {
+            self.headroom.observe_shadow(limit - cores, latency);
+            self.points.observe(tick.now_ms, Role::Shadow, limit, cores / limit, latency);
         }
         if let Some(share) = tick.mirrored_share.filter(|share| *share > 0.0) {
             self.carried.observe(&shadow, share);
         }
         self.amplification.observe(&tick.primary, &shadow);
-    }
-
-    /// What a role's ticks have shown of latency, once they hold enough requests: while a backlog drains it is the backlog's.
-    fn gather(&mut self, (now_ms, share): (u64, f64), role: Role, tick: &RoleTick) -> Option<Gathered> {
-        let at = usize::from(role == Role::Shadow);
-        let shown = self.calm[at].point(tick);
-        self.gathering[at].add(now_ms, (share, tick.requests), shown)
     }
 
     fn refit(&mut self, tick: &PairTick<'_>) {

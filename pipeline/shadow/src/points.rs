@@ -10,8 +10,6 @@
 use schemas::Role;
 use serde::{Deserialize, Serialize};
 
-use crate::gathering::Gathered;
-
 /// Sizes that are kept of a role: the one in force, the one before, and another that a probe tries.
 const SIZES_MAX: usize = 3;
 
@@ -61,7 +59,7 @@ struct Size {
     bins: Vec<Bin>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Bin {
     place: u8,
     seen_ms: u64,
@@ -76,16 +74,17 @@ impl Points {
     /// Series of points at most: sizes of both roles.
     pub(crate) const SERIES_MAX: usize = 2 * SIZES_MAX;
 
-    /// Takes in what a role has shown whose queue is in balance.
-    pub(crate) fn observe(&mut self, now_ms: u64, role: Role, shown: &Gathered) {
+    /// Takes in a tick of a role whose queue is in balance: its limit in cores, its utilisation below 1, its latency in
+    /// seconds.
+    pub(crate) fn observe(&mut self, now_ms: u64, role: Role, cores: f64, utilisation: f64, latency: f64) {
         // A latency of zero was not measured, and relative errors would be divided by it.
-        let Some(place) = place(shown.utilisation()).filter(|_| shown.latency > 0.0) else { return };
-        let size = self.size(now_ms, role, shown.limit);
+        let Some(place) = place(utilisation).filter(|_| latency > 0.0) else { return };
+        let size = self.size(now_ms, role, cores);
         let at = size.bins.partition_point(|bin| bin.place < place);
         if size.bins.get(at).is_none_or(|bin| bin.place != place) {
-            size.bins.insert(at, Bin { place, seen_ms: now_ms, ..Bin::default() });
+            size.bins.insert(at, Bin { place, seen_ms: now_ms, ticks: 0.0, cores, scarcity: 0.0, latency: 0.0 });
         }
-        size.bins[at].observe(now_ms, shown);
+        size.bins[at].observe(now_ms, cores, 1.0 / (1.0 - utilisation), latency);
     }
 
     /// The points of now, size by size, by utilisation.
@@ -137,16 +136,15 @@ impl Points {
 }
 
 impl Bin {
-    fn observe(&mut self, now_ms: u64, shown: &Gathered) {
+    fn observe(&mut self, now_ms: u64, cores: f64, scarcity: f64, latency: f64) {
         // After a day's absence it begins anew.
-        let held = if now_ms.saturating_sub(self.seen_ms) >= STALE_MS { 0.0 } else { self.ticks };
-        let ticks = f64::from(shown.ticks);
-        self.ticks = (held + ticks).min(MEMORY);
+        let stale = now_ms.saturating_sub(self.seen_ms) >= STALE_MS;
+        self.ticks = if stale { 1.0 } else { (self.ticks + 1.0).min(MEMORY) };
         self.seen_ms = now_ms;
-        let share = ticks / self.ticks;
-        self.cores += share * (shown.limit - self.cores);
-        self.scarcity += share * (1.0 / (1.0 - shown.utilisation()) - self.scarcity);
-        self.latency += share * (shown.latency - self.latency);
+        let share = 1.0 / self.ticks;
+        self.cores += share * (cores - self.cores);
+        self.scarcity += share * (scarcity - self.scarcity);
+        self.latency += share * (latency - self.latency);
     }
 }
 
@@ -160,19 +158,15 @@ fn place(utilisation: f64) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn shown(limit: f64, utilisation: f64, latency: f64) -> Gathered {
-        Gathered { ticks: 1, requests: f64::INFINITY, limit, cores: utilisation * limit, latency }
-    }
-
     #[test]
     fn a_bin_is_a_point_once_enough_ticks_stand_behind_it() {
         let mut points = Points::default();
         for tick in 0..10 {
-            points.observe(tick, Role::Primary, &shown(4.0, 0.5 + 0.001 * tick as f64, 0.1));
-            points.observe(tick, Role::Shadow, &shown(1.0, 0.9, 0.3));
+            points.observe(tick, Role::Primary, 4.0, 0.5 + 0.001 * tick as f64, 0.1);
+            points.observe(tick, Role::Shadow, 1.0, 0.9, 0.3);
         }
-        points.observe(10, Role::Primary, &shown(4.0, 0.2, 0.1));
-        (0..20).for_each(|tick| points.observe(tick, Role::Primary, &shown(4.0, 0.1, 0.0)));
+        points.observe(10, Role::Primary, 4.0, 0.2, 0.1);
+        (0..20).for_each(|tick| points.observe(tick, Role::Primary, 4.0, 0.1, 0.0));
         let seen = points.of(10, |_| true);
         // The bin at 0.2 has one tick, that at 0.1 no latency; that at 0.5 the mean of its ten ticks, 0.5045 but for the curve.
         assert_eq!(seen.len(), 2);
@@ -185,7 +179,7 @@ mod tests {
     fn a_day_later_nothing_counts_and_a_fourth_size_displaces_the_oldest() {
         let mut points = Points::default();
         for (hour, cores) in [(0, 1.0), (1, 2.0), (2, 4.0), (3, 8.0)] {
-            (0..10).for_each(|_| points.observe(hour * 3_600_000, Role::Primary, &shown(cores, 0.5, 0.1)));
+            (0..10).for_each(|_| points.observe(hour * 3_600_000, Role::Primary, cores, 0.5, 0.1));
         }
         let sizes = |now_ms: u64| points.of(now_ms, |_| true).iter().map(|point| point.cores).collect::<Vec<_>>();
         assert_eq!(sizes(3 * 3_600_000), [2.0, 4.0, 8.0]);

@@ -167,24 +167,3 @@ fn the_state_survives_the_form_that_it_is_kept_in() {
     (500..600).for_each(|second| assert_eq!(read.observe(&pair(second)), learner.observe(&pair(second))));
     assert_eq!(postcard::to_allocvec(&read), postcard::to_allocvec(&learner));
 }
-
-#[test]
-fn under_a_promise_a_shadow_that_is_not_throttled_proves_health_by_its_latency_alone() {
-    // Five minutes at rest, then ten at 0.82 of its limit, where it is hardly throttled.
-    let knee = |requests: f64, latency: f64| {
-        let mut learner = Learner::new(Ratio::new(0.7));
-        for second in 0..900 {
-            let (used, latency) = if second < 300 { (0.1, 0.03) } else { (0.328, latency) };
-            let throttled = Some(0.05);
-            let primary = RoleTick { latency: Some(0.02), throttled, ..tick(1.0, 4.0, 10.0 * requests) };
-            let shadow = RoleTick { latency: Some(latency), throttled, ..tick(used, 0.4, requests) };
-            learner.observe(&PairTick { primary, shadow: Some(shadow), ..pair(second) });
-        }
-        learner.knees[1].safe().utilisation.get()
-    };
-    // The primary's room below 100 ms is 80 ms; the shadow rises by 30 or 170 ms.
-    assert_eq!(knee(100.0, 0.06), 0.85);
-    assert_eq!(knee(100.0, 0.2), 0.7);
-    // Nine requests in three seconds prove no health.
-    assert_eq!((knee(3.0, 0.06), knee(3.0, 0.2)), (0.7, 0.7));
-}
