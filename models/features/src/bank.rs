@@ -82,7 +82,7 @@ impl Bank {
         })
     }
 
-    /// Adds a series without values: its number is the lately removed one's, or one more than there were.
+    /// Adds a series without values: its number is that of the series removed last, or one more than there were.
     pub fn add(&mut self) -> usize {
         if let Some(number) = self.free.pop() {
             self.ticks.of_mut(number).fill(Pane::EMPTY);
