@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use end_to_end::binary;
 use end_to_end::stand::{Cast, Stand, arrivals, wait_for, work};
-use schemas::{Allocation, Decision, EventTime, Resource, Status};
+use schemas::{Allocation, Decision, EventTime, KneeEvidence, Resource, Status};
 use services::{Second, load};
 
 /// What it begins with, and may be raised to.
@@ -42,7 +42,8 @@ struct Ramp {
     latency_p99: Duration,
     /// Cores at the end.
     cores: f64,
-    /// What the first decision of the ramp says.
+    /// The knee that the first decision of the ramp rests on, and what it says.
+    knee: Option<KneeEvidence>,
     because: String,
 }
 
@@ -102,6 +103,7 @@ fn run(seed: u64, lasting: Duration, shadow: bool) -> Ramp {
         broken_seconds: broken.iter().filter(|broken| **broken).count(),
         latency_p99: seconds[calm..].iter().filter_map(|second| second.latency(0.99)).max().unwrap_or_default(),
         cores: decisions.last().map_or(CORES[0], |decision| cores(&decision.granted)),
+        knee: of_ramp.and_then(|decision| decision.evidence.shadow.as_ref()?.knee),
         because: of_ramp.map(|decision| decision.because.clone()).unwrap_or_default(),
     }
 }
@@ -133,12 +135,17 @@ impl fmt::Display for Ramp {
             |second: Option<f64>| second.map_or_else(|| "never".to_owned(), |second| format!("after {second:.1} s"));
         write!(
             f,
-            "raised {}, promise broken {}, for {} s; slowest second's p99 {:.0} ms, {:.2} cores in the end; {}",
+            "raised {}, promise broken {}, for {} s; slowest second's p99 {:.0} ms, {:.2} cores in the end; {}{}",
             after(self.raised),
             after(self.broke.map(|second| second as f64)),
             self.broken_seconds,
             self.latency_p99.as_secs_f64() * 1e3,
             self.cores,
+            self.knee
+                .map(|KneeEvidence { utilisation, low, high, law, .. }| {
+                    format!("knee {utilisation:.2} [{low:.2}, {high:.2}] by {law:?}; ")
+                })
+                .unwrap_or_default(),
             self.because
         )
     }

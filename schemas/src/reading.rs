@@ -101,6 +101,7 @@ readings! {
     IoPressure, io_pressure_ratio: Ratio, ("foreshadow.container.pressure", Some(("foreshadow.resource", "io")));
     Requests, requests_per_second: PerSecond, ("foreshadow.server.requests", None);
     Errors, errors_per_second: PerSecond, ("foreshadow.server.errors", None);
+    Late, late_per_second: PerSecond, ("foreshadow.server.late", None);
     LatencyP99, latency_p99_seconds: Seconds, ("foreshadow.server.latency.p99", None);
     HostCpuUsed, host_cpu_used_ratio: Ratio, ("foreshadow.host.cpu.used", None);
     HostCpuStolen, host_cpu_stolen_ratio: Ratio, ("system.cpu.utilization", Some(("cpu.mode", "steal")));

@@ -111,6 +111,10 @@ pub struct Sample {
     /// Requests that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors_per_second: Option<PerSecond>,
+    /// Requests that took longer than the workload's promise of latency. Unlike a percentile they add up over time, so that few
+    /// requests a second can be judged as well as many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_per_second: Option<PerSecond>,
     /// The 99th percentile of the latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_p99_seconds: Option<Seconds>,
@@ -147,6 +151,7 @@ impl Sample {
             io_pressure_ratio: None,
             requests_per_second: None,
             errors_per_second: None,
+            late_per_second: None,
             latency_p99_seconds: None,
             host_cpu_used_ratio: None,
             host_cpu_stolen_ratio: None,

@@ -67,6 +67,7 @@ pub(crate) mod tests {
             io_pressure_ratio: 0.0,
             requests_per_second: 0.0,
             errors_per_second: 0.0,
+            late_per_second: 0.0,
             latency_p99_seconds: None,
             oom: false,
             restarting: false,

@@ -17,7 +17,7 @@
 //! kills and restarts take effect at the next step, and a load that changes within a step is seen at its start.
 
 use crate::backlog::{self, Flow};
-use crate::queueing::{UTILISATION_CEILING, p99_latency_seconds, service_cores};
+use crate::queueing::{UTILISATION_CEILING, late_share, p99_latency_seconds, service_cores};
 use crate::stress::{cpu_pressure_ratio, io_pressure_ratio, is_cpu_bound, memory_pressure_ratio, throttled_ratio};
 use crate::{Actuation, Allocation, PlantSpec, Reading, demand, noise};
 
@@ -121,6 +121,7 @@ impl Plant {
             memory_working_set_bytes: read_bytes,
             memory_pressure_ratio: memory_pressure_ratio(read_bytes, step.limit.memory_bytes),
             errors_per_second: flow.dropped / step.seconds,
+            late_per_second: if flow.served > 0.0 { served_per_second * self.late_share(step, flow) } else { 0.0 },
             latency_p99_seconds,
             restarting: false,
             violated: is_slow || flow.growing || flow.dropped > 0.0,
@@ -162,6 +163,7 @@ impl Plant {
             io_pressure_ratio: 0.0,
             requests_per_second: step.arrivals,
             errors_per_second: step.arrivals,
+            late_per_second: 0.0,
             latency_p99_seconds: None,
             oom: false,
             restarting: true,
@@ -172,11 +174,24 @@ impl Plant {
     /// Needs a flow that served someone, so with cores to serve on.
     fn p99_seconds(&self, step: &Interval, flow: &Flow) -> f64 {
         let cores = service_cores(&self.spec, step.limit.cpu_cores);
+        let (behind_seconds, utilisation) = self.queue(step, flow);
+        behind_seconds + p99_latency_seconds(&self.spec, cores, utilisation)
+    }
+
+    /// Needs a flow that served someone, too.
+    fn late_share(&self, step: &Interval, flow: &Flow) -> f64 {
+        let cores = service_cores(&self.spec, step.limit.cpu_cores);
+        let (behind_seconds, utilisation) = self.queue(step, flow);
+        late_share(&self.spec, cores, utilisation, behind_seconds)
+    }
+
+    /// How long requests wait for the backlog, in seconds, and the utilisation beside it.
+    fn queue(&self, step: &Interval, flow: &Flow) -> (f64, f64) {
         if flow.saturated_share <= P99_TAIL {
-            return p99_latency_seconds(&self.spec, cores, self.utilisation(step));
+            return (0.0, self.utilisation(step));
         }
-        let behind_seconds = flow.backlog_peak * self.spec.cpu_seconds_per_request / cores;
-        behind_seconds + p99_latency_seconds(&self.spec, cores, UTILISATION_CEILING)
+        let cores = service_cores(&self.spec, step.limit.cpu_cores);
+        (flow.backlog_peak * self.spec.cpu_seconds_per_request / cores, UTILISATION_CEILING)
     }
 
     fn utilisation(&self, step: &Interval) -> f64 {

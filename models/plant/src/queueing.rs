@@ -29,7 +29,7 @@
 //!
 //! Cost: O(c), about 5 ns a core, for one latency; [`demand_cores`] takes at most [`BISECTIONS`] of them.
 
-use elementary::ln;
+use elementary::{exp, ln};
 
 use crate::PlantSpec;
 
@@ -93,6 +93,40 @@ pub fn p99_latency_seconds(spec: &PlantSpec, service_cores: f64, utilisation: f6
         0.0
     };
     spec.base_latency_seconds + stretch + wait
+}
+
+/// Latency in seconds that the share exp(-`surprise`) of requests exceeds, as [`p99_latency_seconds`] has it at ln 100.
+pub fn latency_seconds(spec: &PlantSpec, service_cores: f64, utilisation: f64, surprise: f64) -> f64 {
+    let [stretch, wait] = bends(spec, service_cores, utilisation);
+    let beyond = |(from, slope): (f64, f64)| slope * (surprise - from).max(0.0);
+    spec.base_latency_seconds + beyond(stretch) + beyond(wait)
+}
+
+/// Share of requests that take longer than the SLO at `service_cores` (above zero) and `utilisation`, where all wait
+/// `behind_seconds` for a backlog: the inverse of [`latency_seconds`].
+pub fn late_share(spec: &PlantSpec, service_cores: f64, utilisation: f64, behind_seconds: f64) -> f64 {
+    let room = spec.slo_latency_seconds - spec.base_latency_seconds - behind_seconds;
+    if room <= 0.0 {
+        return 1.0;
+    }
+    let [mut first, mut second] = bends(spec, service_cores, utilisation);
+    if second.0 < first.0 {
+        (first, second) = (second, first);
+    }
+    let before = (second.0 - first.0) * first.1;
+    let at = if before >= room { first.0 + room / first.1 } else { second.0 + (room - before) / (first.1 + second.1) };
+    exp(-at)
+}
+
+/// Over ln 1/x the latency that the share x exceeds is a line with two bends, where requests are cut short and where they wait:
+/// from where on, and how much steeper in seconds. At a utilisation held to [`UTILISATION_CEILING`].
+fn bends(spec: &PlantSpec, service_cores: f64, utilisation: f64) -> [(f64, f64); 2] {
+    let (utilisation, cpu_seconds) = (utilisation.min(UTILISATION_CEILING), spec.cpu_seconds_per_request);
+    let stretch = cpu_seconds * (1.0 / service_cores - 1.0).max(0.0);
+    // Without load nobody waits: so rarely is never.
+    let waiting = waiting_probability(service_cores, utilisation).max(1e-12);
+    let wait = spec.burstiness * cpu_seconds / (service_cores * (1.0 - utilisation));
+    [(service_cores * QUOTA_PERIOD_SECONDS / cpu_seconds, stretch), (-ln(waiting), wait)]
 }
 
 /// The least CPU limit, in cores, whose steady state meets the SLO at `load` requests/s.

@@ -36,6 +36,8 @@ pub struct Reading {
     pub requests_per_second: f64,
     /// Requests refused or lost, per second.
     pub errors_per_second: f64,
+    /// Requests that were completed later than the SLO, per second.
+    pub late_per_second: f64,
     /// p99 latency, seconds; none when no request was completed.
     pub latency_p99_seconds: Option<f64>,
     /// Whether the instance was killed for memory in this interval.

@@ -19,6 +19,7 @@ mod outlook;
 mod probing;
 mod series;
 mod serving;
+mod trend;
 mod trial;
 
 use std::cell::RefCell;

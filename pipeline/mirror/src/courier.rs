@@ -65,7 +65,9 @@ impl Follower {
         };
         let ended = tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(Fate::TimedOut));
         let error = ended.is_err() || head.is_none_or(|(_, status)| fails(status));
-        self.gauge.record(head.map(|(latency, _)| latency), error);
+        // What was given up after so long took at least that: to leave it out would make a role that hangs look fast.
+        let given_up = matches!(ended, Err(Fate::TimedOut)).then(|| began.elapsed());
+        self.gauge.record(head.map(|(latency, _)| latency).or(given_up), error);
         ended?;
         let (latency, status) = head.ok_or(Fate::Broken)?;
         Ok(Answer { status, latency: Seconds::new(latency.as_secs_f64()) })

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{Either, Full};
@@ -33,6 +33,8 @@ pub(crate) struct Proxy {
     pub(crate) lines: Vec<Arc<Line>>,
     /// The primary's readings.
     pub(crate) gauge: Gauge,
+    /// The latency that the workload promises; none where it promises none, or nobody has said.
+    pub(crate) promise: Mutex<Option<Duration>>,
     primary: Arc<Pool<Teed<Incoming>>>,
     sampling: Sampling,
     tunnels: Arc<Semaphore>,
@@ -54,6 +56,7 @@ impl Proxy {
     pub(crate) fn new(settings: MirrorSettings, stage: Stage, lines: Vec<Arc<Line>>) -> Self {
         Self {
             gauge: Gauge::new(),
+            promise: Mutex::new(None),
             primary: Pool::new(stage.primary, &settings),
             sampling: Sampling::new(),
             tunnels: Arc::new(Semaphore::new(settings.connections_max)),

@@ -1,4 +1,4 @@
-//! Requests, errors and latency of one role, interval by interval.
+//! Requests, errors, lateness and latency of one role, interval by interval.
 //!
 //! Latency runs until the head of the answer is there, for every role alike: so it does not depend on how fast a client
 //! reads, and a copy, whose answer nobody reads, can be compared. An error is an answer of 5xx, or none.
@@ -23,6 +23,15 @@ struct Reading {
     latency_us: Histogram<u64>,
 }
 
+impl Reading {
+    fn slower_than(&self, promise: Duration) -> u64 {
+        let promise_us = u64::try_from(promise.as_micros()).unwrap_or(u64::MAX);
+        // From the first value that the histogram tells from the promise.
+        let late_us = self.latency_us.next_non_equivalent(promise_us);
+        self.latency_us.count_between(late_us, LATENCY_MAX_US)
+    }
+}
+
 impl Gauge {
     pub(crate) fn new() -> Self {
         // Three digits: p99 to 0.1 %, 150 kB.
@@ -40,14 +49,16 @@ impl Gauge {
         }
     }
 
-    /// Writes the readings of an interval of this length into a sample, and begins the next; whether there were requests.
+    /// Writes the readings of an interval of this length into a sample, and begins the next; whether there were requests. Late
+    /// is what took longer than the promise, to the three digits of the histogram; missing where nothing is promised.
     ///
     /// No request is a reading of zero. A latency without answers is missing, not zero.
-    pub(crate) fn take(&self, interval: Duration, into: &mut Sample) -> bool {
+    pub(crate) fn take(&self, interval: Duration, promise: Option<Duration>, into: &mut Sample) -> bool {
         let mut reading = self.lock();
         let per_second = |count: u64| Some(PerSecond::new(count as f64 / interval.as_secs_f64()));
         into.requests_per_second = per_second(reading.requests);
         into.errors_per_second = per_second(reading.errors);
+        into.late_per_second = promise.and_then(|promise| per_second(reading.slower_than(promise)));
         let p99_us = || reading.latency_us.value_at_quantile(0.99);
         into.latency_p99_seconds = (!reading.latency_us.is_empty()).then(|| Seconds::new(p99_us() as f64 / 1e6));
         let some = reading.requests > 0;
@@ -70,7 +81,8 @@ mod tests {
 
     fn take(gauge: &Gauge) -> (Option<f64>, Option<f64>, Option<f64>) {
         let mut sample = Sample::new(EventTime::default(), WorkloadId::new("web").expect("a name"));
-        gauge.take(Duration::from_millis(500), &mut sample);
+        gauge.take(Duration::from_millis(500), None, &mut sample);
+        assert_eq!(sample.late_per_second, None, "nothing is promised");
         let get = |rate: Option<PerSecond>| rate.map(PerSecond::get);
         (get(sample.requests_per_second), get(sample.errors_per_second), sample.latency_p99_seconds.map(Seconds::get))
     }
@@ -88,5 +100,20 @@ mod tests {
         // Three digits of the histogram.
         assert!((p99.expect("answers") - 0.010).abs() < 0.000_01);
         assert_eq!(take(&gauge), (Some(0.0), Some(0.0), None), "missing is not zero");
+    }
+
+    #[test]
+    fn late_is_what_takes_longer_than_the_promise() {
+        let gauge = Gauge::new();
+        let late = |promise_ms| {
+            [1, 79, 81, 200].into_iter().for_each(|ms| gauge.record(Some(Duration::from_millis(ms)), false));
+            let mut sample = Sample::new(EventTime::default(), WorkloadId::new("web").expect("a name"));
+            gauge.take(Duration::from_millis(500), Some(Duration::from_millis(promise_ms)), &mut sample);
+            sample.late_per_second.map(PerSecond::get)
+        };
+        assert_eq!([late(80), late(200), late(10_000_000)], [Some(4.0), Some(0.0), Some(0.0)]);
+        let mut none = Sample::new(EventTime::default(), WorkloadId::new("web").expect("a name"));
+        gauge.take(Duration::from_millis(500), Some(Duration::from_millis(80)), &mut none);
+        assert_eq!(none.late_per_second.map(PerSecond::get), Some(0.0));
     }
 }

@@ -1,9 +1,9 @@
 //! What can be turned and read while a mirror runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use schemas::{EventTime, Ratio};
+use schemas::{EventTime, Ratio, Seconds};
 
 use crate::counts::Counts;
 use crate::dial::{Granted, ShareFault};
@@ -37,6 +37,13 @@ impl Handle {
         let (share, lasting) = line.dial.set(share.get(), lasting, Instant::now())?;
         let lasting_ms = u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX);
         Ok(Granted { share: Ratio::new(share), until: now.plus(lasting_ms) })
+    }
+
+    /// Says which latency the workload promises, so that late requests are counted from this interval on; none where it
+    /// promises none.
+    pub fn set_promise(&self, latency: Option<Seconds>) {
+        let promise = latency.and_then(|latency| Duration::try_from_secs_f64(latency.get()).ok());
+        *self.proxy.promise.lock().unwrap_or_else(PoisonError::into_inner) = promise;
     }
 
     /// The share that is in force now; none where the audience is nobody.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -141,11 +141,12 @@ impl Proxy {
     /// The readings of an interval of this length that ends now.
     fn report(&self, interval: Duration) -> Report {
         let (time, now) = (event_time(), Instant::now());
+        let promise = *self.promise.lock().unwrap_or_else(PoisonError::into_inner);
         let sample = |role: Role, gauge: &Gauge| {
             let mut sample = Sample::new(time, self.stage.workload.clone());
             sample.tenant = self.stage.tenant.clone();
             (sample.instance, sample.role) = (Some(self.stage.instance.clone()), role);
-            let asked = gauge.take(interval, &mut sample);
+            let asked = gauge.take(interval, promise, &mut sample);
             (sample, asked)
         };
         let mut report = Report { samples: vec![sample(Role::Primary, &self.gauge).0], pairs: Vec::new() };

@@ -9,7 +9,7 @@ pub const PAIRS_MAX: usize = 10_000;
 /// What a mirror tells at the end of each interval.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Requests, errors and latency: one sample for the primary, and one for each role that saw requests, or might have.
+    /// Requests, errors, lateness and latency: one sample for the primary, and one for each role that saw requests, or might have.
     pub samples: Vec<Sample>,
     /// The same requests at canary and baseline.
     pub pairs: Vec<PairedExchange>,

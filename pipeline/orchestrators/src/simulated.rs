@@ -221,6 +221,7 @@ impl Run {
             (Metric::IoPressure, Some(reading.io_pressure_ratio)),
             (Metric::Requests, Some(reading.requests_per_second)),
             (Metric::Errors, Some(reading.errors_per_second)),
+            (Metric::Late, Some(reading.late_per_second)),
             (Metric::LatencyP99, reading.latency_p99_seconds),
         ];
         readings.into_iter().for_each(|(metric, value)| sample.set(metric, value));

@@ -19,7 +19,7 @@ pub struct Signal {
     pub demand: Option<f64>,
     /// Whether the primary was saturated.
     pub censored: bool,
-    /// The recent peak of demand: what is needed now.
+    /// What is needed now: the recent peak of demand, or what a steady climb leads to until a decision takes effect.
     pub floor: Option<f64>,
     /// The calibrated forecast of demand over the horizon at the target quantile: of the time for CPU, of peaks for memory.
     pub forecast: Option<f64>,

@@ -1,11 +1,14 @@
 //! The knee: the largest utilisation that is still safe.
 //!
-//! Ticks are counted in bins of five points of utilisation, suffering and not. The knee is the lower edge of the
-//! first bin in which a fifth of the ticks suffered; where none has, it is the prior, or the upper edge of the highest
-//! bin that was seen healthy. Counts are halved at [`COUNT_MAX`], so that new code shows. State: 40 counts.
+//! Ticks are counted in bins of five points of utilisation, and how much they suffered. The knee is the prior, or the upper edge
+//! of the highest bin that was seen healthy, but not above the lower edge of the first bin in which more than a fifth of the
+//! ticks suffered: of what lies between health and suffering nothing is known. Counts are halved at [`COUNT_MAX`], so that new
+//! code shows. State: 40 numbers.
 
 use schemas::Ratio;
 use serde::{Deserialize, Serialize};
+
+use crate::lateness;
 
 /// Bins over utilisation 0 to 1.
 const BINS: usize = 20;
@@ -39,41 +42,47 @@ pub struct Safe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Knee {
     prior: f64,
-    bins: [(u32, u32); BINS],
+    bins: [(u32, f64); BINS],
+}
+
+/// How much a role suffered in a tick in which this share of its requests was late: a bin's mean passes [`SUFFERING`] where more
+/// than a hundredth of its requests are late, however they are spread over its ticks.
+pub(crate) fn suffering(late_share: f64) -> f64 {
+    SUFFERING / lateness::SHARE * late_share
 }
 
 impl Knee {
     /// Nothing seen yet.
     #[must_use]
     pub const fn new(prior: Ratio) -> Self {
-        Self { prior: prior.get(), bins: [(0, 0); BINS] }
+        Self { prior: prior.get(), bins: [(0, 0.0); BINS] }
     }
 
-    /// Takes in one tick of one role.
-    pub fn observe(&mut self, utilisation: f64, suffers: bool) {
+    /// Takes in one tick of one role, and how much it suffered in it: not at all at zero, as a whole at one.
+    pub fn observe(&mut self, utilisation: f64, suffering: f64) {
         let bin = ((utilisation.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1);
-        let (ticks, suffering) = &mut self.bins[bin];
+        let (ticks, sum) = &mut self.bins[bin];
         *ticks += 1;
-        *suffering += u32::from(suffers);
+        *sum += suffering;
         if *ticks >= COUNT_MAX {
             *ticks /= 2;
-            *suffering /= 2;
+            *sum /= 2.0;
         }
     }
 
     /// The largest safe utilisation.
     #[must_use]
     pub fn safe(&self) -> Safe {
-        let believed = |(_, bin): &(usize, &(u32, u32))| bin.0 >= COUNT_MIN;
-        let suffers = |bin: &(u32, u32)| f64::from(bin.1) > SUFFERING * f64::from(bin.0);
-        let first = self.bins.iter().enumerate().filter(believed).find(|(_, bin)| suffers(bin));
-        let highest = self.bins.iter().enumerate().filter(believed).map(|(index, _)| index).next_back();
+        let believed = |(_, bin): &(usize, &(u32, f64))| bin.0 >= COUNT_MIN;
+        let suffers = |bin: &(u32, f64)| bin.1 > SUFFERING * f64::from(bin.0);
+        let bins = || self.bins.iter().enumerate().filter(believed);
+        let first = bins().find(|(_, bin)| suffers(bin)).map(|(index, _)| index);
+        let before = |index: &usize| first.is_none_or(|first| *index < first);
+        let healthy = bins().map(|(index, _)| index).take_while(before).last();
         let edge = |index: usize| index as f64 / BINS as f64;
-        let (knee, seen) = match (first, highest) {
-            (Some((index, _)), _) => (edge(index), true),
-            (None, Some(index)) if edge(index + 1) > self.prior => (edge(index + 1), true),
-            (None, _) => (self.prior, false),
-        };
+        let proven = healthy.map(|index| edge(index + 1)).filter(|proven| *proven > self.prior);
+        let knee = proven.unwrap_or(self.prior).min(first.map_or(1.0, edge));
+        let seen = first.is_some() || proven.is_some();
         let (least, most) = (AROUND_PRIOR.0 * self.prior, (AROUND_PRIOR.1 * self.prior).min(CEILING));
         Safe { utilisation: Ratio::new(knee.clamp(least, most)), seen }
     }
@@ -86,7 +95,7 @@ mod tests {
     fn knee_after(ticks: &[(f64, bool)]) -> Safe {
         let mut knee = Knee::new(Ratio::new(0.7));
         for (utilisation, suffers) in ticks {
-            (0..COUNT_MIN).for_each(|_| knee.observe(*utilisation, *suffers));
+            (0..COUNT_MIN).for_each(|_| knee.observe(*utilisation, f64::from(*suffers)));
         }
         knee.safe()
     }
@@ -95,6 +104,22 @@ mod tests {
     fn the_first_suffering_bin_is_the_knee() {
         let safe = knee_after(&[(0.52, false), (0.67, true), (0.92, true)]);
         assert_eq!((safe.utilisation.get(), safe.seen), (0.65, true));
+        // It may lie anywhere below 0.9.
+        let far = knee_after(&[(0.52, false), (0.92, true)]);
+        assert_eq!((far.utilisation.get(), far.seen), (0.7, true));
+        assert_eq!(knee_after(&[(0.78, false), (0.92, true)]).utilisation.get(), 0.8);
+    }
+
+    #[test]
+    fn a_bin_suffers_where_more_than_a_hundredth_of_its_requests_are_late() {
+        let after = |late_share_of_tenth: f64| {
+            let mut knee = Knee::new(Ratio::new(0.7));
+            (0..100)
+                .for_each(|tick| knee.observe(0.62, suffering(if tick % 10 == 0 { late_share_of_tenth } else { 0.0 })));
+            knee.safe().utilisation.get()
+        };
+        // In one tick of ten, 12 and 8 of a hundred: 1.2 and 0.8 of a hundred in all.
+        assert_eq!([after(0.12), after(0.08)], [0.6, 0.7]);
     }
 
     #[test]

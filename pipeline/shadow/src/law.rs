@@ -126,7 +126,7 @@ fn erlang_wait(cores: f64, utilisation: f64) -> f64 {
 /// Erlang's C at `cores` servers, linear between whole numbers of them; below one core, one slower server.
 ///
 /// From the loss formula's recurrence, B(n) = a B(n-1) / (n + a B(n-1)) with a = n ρ, and C = B / (1 - ρ (1 - B)).
-fn waiting_chance(cores: f64, utilisation: f64) -> f64 {
+pub(crate) fn waiting_chance(cores: f64, utilisation: f64) -> f64 {
     let cores = cores.clamp(1.0, SERVERS_MAX);
     let whole = cores.floor();
     let of = |servers: f64| {

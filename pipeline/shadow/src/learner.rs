@@ -4,7 +4,7 @@
 //! by itself and what the pair teaches are kept apart, so that the shadow's part in every figure can be told, and taken
 //! back.
 //!
-//! State: the points of latency, at most 12 kB and mostly a tenth of that, and some 200 numbers. Cost: under a
+//! State: the points of latency, at most 16 kB and mostly a tenth of that, and some 200 numbers. Cost: under a
 //! microsecond a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each, both by estimate.
 
 use schemas::{DemandSource, Ratio, Role, ShadowEvidence, ShadowTrust};
@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::amplification::Amplification;
 use crate::dirt::Mix;
 use crate::fit::Fitted;
-use crate::points::Points;
+use crate::knee::suffering;
+use crate::lateness::Lateness;
+use crate::points::{Points, Shown};
 use crate::sizing::Lessons;
 use crate::trust::Trust;
 use crate::uncensored::Carried;
@@ -52,6 +54,9 @@ pub struct Work {
 pub struct Learner {
     prior: f64,
     generation: String,
+    /// The promise under which late requests were counted.
+    promise: Option<f64>,
+    lateness: Lateness,
     trust: Trust,
     mix: Mix,
     discarded: Discarded,
@@ -81,6 +86,8 @@ impl Learner {
         Self {
             prior: knee_prior.get(),
             generation: String::new(),
+            promise: None,
+            lateness: Lateness::default(),
             trust: Trust::default(),
             mix: Mix::default(),
             discarded: Discarded::default(),
@@ -101,10 +108,12 @@ impl Learner {
     /// Takes in one tick of the pair, and says what its load takes.
     pub fn observe(&mut self, tick: &PairTick<'_>) -> Work {
         self.follow_generation(tick.generation);
+        self.follow_promise(tick.slo_latency);
         self.carried.pass();
         self.has_shadow |= tick.has_shadow();
         let shadow = self.believed(tick);
-        let late = tick.late();
+        self.lateness.observe(&tick.primary);
+        let late = self.is_late(tick);
         if let Some(dirt) = tick.host.dirt() {
             self.discarded.count(dirt);
         } else {
@@ -158,22 +167,23 @@ impl Learner {
             primary: primary.utilisation(),
             shadow: shadow.and_then(|shadow| shadow.utilisation()),
             breach: self.breaches(tick),
-            disturbed: tick.late() || primary.saturated() || host.dirt().is_some(),
+            disturbed: self.is_late(tick) || primary.saturated() || host.dirt().is_some(),
         }
     }
 
-    /// Whether a shadow breaches; none when it was not read.
-    ///
-    /// A small quota stretches every request, so it is not the promise itself that counts but the room that the primary
-    /// has below it: a shadow breaches where its latency has risen by half as much again over its own at rest. Without
-    /// latencies it breaches where it is throttled.
+    /// Whether a shadow breaches; none when it was not read. Without latencies it breaches where it is throttled.
     fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
         let shadow = tick.shadow.filter(RoleTick::is_alive)?;
-        let [primary_rest, shadow_rest] = [Role::Primary, Role::Shadow].map(|role| self.points.rest(role));
-        let room = primary_rest.map(|rest| tick.slo_latency.map_or(rest, |slo| (slo - rest).max(0.0)));
-        let rise = shadow.latency.zip(shadow_rest).map(|(latency, rest)| latency - rest);
-        let rose = rise.zip(room).map(|(rise, room)| rise > BREACH * room);
+        let rose = shadow.latency.and_then(|latency| self.rose(tick.slo_latency, latency, BREACH));
         Some(shadow.saturated() || rose.unwrap_or_else(|| shadow.throttles()))
+    }
+
+    /// Whether the shadow's latency has risen over its own at rest by so many times the room that the primary has at rest; none
+    /// while those are unknown. A small quota stretches every request, so the promise itself would be too strict.
+    fn rose(&self, slo: Option<f64>, latency: f64, times: f64) -> Option<bool> {
+        let (primary, shadow) = (self.points.rest(Role::Primary)?, self.points.rest(Role::Shadow)?);
+        let room = slo.map_or(primary, |slo| (slo - primary).max(0.0));
+        Some(latency - shadow > times * room)
     }
 
     /// Whether the shadow is believed.
@@ -198,6 +208,12 @@ impl Learner {
         self.trust.state() == ShadowTrust::Trusted
     }
 
+    /// Whether the primary breaks its promise; by the tick's percentile where nobody counts late requests.
+    fn is_late(&self, tick: &PairTick<'_>) -> bool {
+        let Some((slo, latency)) = tick.slo_latency.zip(tick.primary.latency) else { return false };
+        self.lateness.is_broken().unwrap_or(latency > slo)
+    }
+
     /// New code is a new workload: its latency is forgotten, and the cost of a request soon outweighed.
     fn follow_generation(&mut self, generation: &str) {
         if self.generation == generation {
@@ -207,6 +223,16 @@ impl Learner {
         curve.fade();
         let fresh = Self::new(Ratio::new(self.prior));
         *self = Self { generation: generation.to_owned(), curve, discarded: self.discarded, ..fresh };
+    }
+
+    /// Under another promise other requests are late, and another utilisation is safe.
+    fn follow_promise(&mut self, promise: Option<f64>) {
+        if self.promise != promise {
+            self.promise = promise;
+            self.lateness = Lateness::default();
+            self.points.forget_late();
+            self.knees = [Knee::new(Ratio::new(self.prior)), Knee::new(Ratio::new(self.prior))];
+        }
     }
 
     /// The shadow's readings where it is believed, or on its way to be.
@@ -250,11 +276,13 @@ impl Learner {
     fn learn_primary(&mut self, tick: &PairTick<'_>, late: bool) {
         let primary = &tick.primary;
         if let Some(utilisation) = primary.utilisation() {
-            self.knees.iter_mut().for_each(|knee| knee.observe(utilisation, primary.throttles() || late));
+            let by_latency = tick.slo_latency.and_then(|_| primary.late_share()).map_or(f64::from(late), suffering);
+            let suffering = if primary.throttles() { 1.0 } else { by_latency };
+            self.knees.iter_mut().for_each(|knee| knee.observe(utilisation, suffering));
         }
-        if let Some((limit, cores, latency)) = self.calm[0].point(primary) {
-            self.headroom.observe_primary(limit - cores, latency, tick.slo_latency);
-            self.points.observe(tick.now_ms, Role::Primary, limit, cores / limit, latency);
+        if let Some(shown) = self.calm[0].shown(primary) {
+            self.headroom.observe_primary(shown.limit - shown.cores, shown.latency, tick.slo_latency);
+            self.points.observe(tick.now_ms, Role::Primary, &shown);
         }
         if let (false, Some(requests), Some(cores)) = (primary.saturated(), primary.requests, primary.cores) {
             self.curve.observe(requests, cores);
@@ -262,18 +290,26 @@ impl Learner {
     }
 
     fn learn_shadow(&mut self, tick: &PairTick<'_>, shadow: RoleTick) {
-        // Here the shadow is judged by throttling alone: a small copy misses the latency target even in health.
-        if let Some(utilisation) = shadow.utilisation() {
-            self.knees[1].observe(utilisation, shadow.throttles());
+        if let Some((utilisation, suffering)) = shadow.utilisation().zip(self.suffering(tick.slo_latency, &shadow)) {
+            self.knees[1].observe(utilisation, suffering);
         }
-        if let Some((limit, cores, latency)) = self.calm[1].point(&shadow) {
-            self.headroom.observe_shadow(limit - cores, latency);
-            self.points.observe(tick.now_ms, Role::Shadow, limit, cores / limit, latency);
+        if let Some(shown) = self.calm[1].shown(&shadow) {
+            self.headroom.observe_shadow(shown.limit - shown.cores, shown.latency);
+            self.points.observe(tick.now_ms, Role::Shadow, &shown);
         }
         if let Some(share) = tick.mirrored_share.filter(|share| *share > 0.0) {
             self.carried.observe(&shadow, share);
         }
         self.amplification.observe(&tick.primary, &shadow);
+    }
+
+    /// How much a shadow suffers; none while that cannot be told. Under a promise it is no proof of health that it is not
+    /// throttled: it must keep the promise, or where that is out of its reach even at rest, the room below it.
+    fn suffering(&self, slo: Option<f64>, shadow: &RoleTick) -> Option<f64> {
+        let Some(slo) = slo.filter(|_| !shadow.throttles()) else { return Some(f64::from(shadow.throttles())) };
+        let keeps_at_rest = self.points.rest(Role::Shadow)? < slo;
+        let late_share = shadow.late_share().filter(|_| keeps_at_rest);
+        late_share.map(suffering).or_else(|| self.rose(Some(slo), shadow.latency?, 1.0).map(f64::from))
     }
 
     fn refit(&mut self, tick: &PairTick<'_>) {
@@ -282,8 +318,9 @@ impl Learner {
         let Some(cores) = tick.primary.limit_cores.filter(|cores| due && *cores > 0.0) else { return };
         self.fitted_ms = tick.now_ms;
         let fit = |points: Vec<_>| Fitted::of(&points, cores, tick.slo_latency);
-        let alone = fit(self.points.of(tick.now_ms, |role| role == Role::Primary));
-        let paired = self.has_shadow.then(|| fit(self.points.of(tick.now_ms, |_| true))).flatten();
+        let points = |wanted: fn(Role) -> bool| self.points.of(tick.now_ms, tick.slo_latency, wanted);
+        let alone = fit(points(|role| role == Role::Primary));
+        let paired = self.has_shadow.then(|| fit(points(|_| true))).flatten();
         self.fitted = [alone, paired];
     }
 
@@ -310,11 +347,12 @@ impl Learner {
 }
 
 impl Calm {
-    /// Limit, usage and latency of a tick whose queue is in balance: while a backlog drains, latency is the backlog's.
-    fn point(&mut self, tick: &RoleTick) -> Option<(f64, f64, f64)> {
+    /// What a tick shows whose queue is in balance: while a backlog drains, latency is the backlog's.
+    fn shown(&mut self, tick: &RoleTick) -> Option<Shown> {
         self.0 = if tick.saturated() { 0 } else { self.0.saturating_add(1) };
         let (limit, cores) = (tick.limit_cores?, tick.cores?);
-        (self.0 > CALM_AFTER && limit > cores).then_some((limit, cores, tick.latency?))
+        let counted = tick.requests.zip(tick.late);
+        (self.0 > CALM_AFTER && limit > cores).then_some(Shown { limit, cores, latency: tick.latency?, counted })
     }
 }
 

@@ -1,14 +1,31 @@
 //! What latency was at which utilisation and size: the points that laws are fitted to.
 //!
+//! **A tick's percentile is not that of all.** Of ten requests the 99th percentile is the slowest, on the average two thirds of the
+//! way; and late requests come in bursts: nine ticks are well, of the tenth a fifth is late, and so is one in fifty of all. Where
+//! late requests are counted, which add up, both are mended. The k-th slowest of n requests of which the share C has to wait
+//! (Erlang's), with waits that fall off exponentially, lies on the average ln(n C) - ψ(k) mean waits above the latency at rest, and
+//! the 99th percentile of all ln(100 C); where the point then lies on the other side of the promise than the share s of late
+//! requests says, it is that in whose tail s is late,
+//!
+//! ```text
+//! p99 = rest + (promise - rest) ln(100 C) / ln(C / s)
+//! ```
+//!
+//! which is the promise itself at one in a hundred, whatever the tail is like.
+//!
 //! Each role has up to [`SIZES_MAX`] sizes (the least lately seen one makes room), each size [`BINS`] bins of
 //! utilisation, narrower where latency bends. A bin holds running means, each tick weighing at least
 //! 1/[`MEMORY`], so that drift shows. What a bin has not seen for [`STALE_MS`] no longer counts.
 //!
-//! State: at most 2 × 3 × 41 bins of 48 bytes, 12 kB; a workload and a shadow that stay within ten points of utilisation
+//! State: at most 2 × 3 × 41 bins of 64 bytes, 16 kB; a workload and a shadow that stay within ten points of utilisation
 //! take less than 1 kB. Cost: a search among 6 sizes and 41 bins a tick and role.
 
+use elementary::ln;
 use schemas::Role;
 use serde::{Deserialize, Serialize};
+
+use crate::lateness;
+use crate::law::waiting_chance;
 
 /// Sizes that are kept of a role: the one in force, the one before, and another that a probe tries.
 const SIZES_MAX: usize = 3;
@@ -24,6 +41,15 @@ const MEMORY: f64 = 300.0;
 
 /// Ticks from which a bin is a point.
 const TICKS_MIN: f64 = 10.0;
+
+/// Requests of a bin from which more is made of them than the mean of its ticks.
+const REQUESTS_MIN: f64 = 100.0;
+
+/// Late requests of a bin from which their share is one.
+const LATE_MIN: f64 = 5.0;
+
+/// Where more than half of those that wait are late, how many says little of the tail.
+const LATE_MAX: f64 = 0.5;
 
 /// Ticks of a bin beyond which it weighs no more: neighbouring ticks say nearly the same.
 const WEIGHT_MAX: f64 = 60.0;
@@ -59,7 +85,7 @@ struct Size {
     bins: Vec<Bin>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Bin {
     place: u8,
     seen_ms: u64,
@@ -67,37 +93,62 @@ struct Bin {
     cores: f64,
     /// Mean of 1 / (1-ρ), which latency follows more nearly than ρ.
     scarcity: f64,
+    /// Mean of the ticks' 99th percentiles, seconds.
     latency: f64,
+    /// Means of the requests per second and of the late ones among them, where both were counted.
+    requests: f64,
+    late: f64,
+}
+
+/// What a role has shown in a tick in which its queue was in balance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shown {
+    /// CPU limit, cores.
+    pub(crate) limit: f64,
+    /// CPU used, cores; less than the limit.
+    pub(crate) cores: f64,
+    /// The 99th percentile, seconds.
+    pub(crate) latency: f64,
+    /// Requests per second, and the late ones among them, where both are counted.
+    pub(crate) counted: Option<(f64, f64)>,
 }
 
 impl Points {
     /// Series of points at most: sizes of both roles.
     pub(crate) const SERIES_MAX: usize = 2 * SIZES_MAX;
 
-    /// Takes in a tick of a role whose queue is in balance: its limit in cores, its utilisation below 1, its latency in
-    /// seconds.
-    pub(crate) fn observe(&mut self, now_ms: u64, role: Role, cores: f64, utilisation: f64, latency: f64) {
+    /// Takes in what a role has shown in a tick.
+    pub(crate) fn observe(&mut self, now_ms: u64, role: Role, shown: &Shown) {
+        let utilisation = shown.cores / shown.limit;
         // A latency of zero was not measured, and relative errors would be divided by it.
-        let Some(place) = place(utilisation).filter(|_| latency > 0.0) else { return };
-        let size = self.size(now_ms, role, cores);
+        let Some(place) = place(utilisation).filter(|_| shown.latency > 0.0) else { return };
+        let size = self.size(now_ms, role, shown.limit);
         let at = size.bins.partition_point(|bin| bin.place < place);
         if size.bins.get(at).is_none_or(|bin| bin.place != place) {
-            size.bins.insert(at, Bin { place, seen_ms: now_ms, ticks: 0.0, cores, scarcity: 0.0, latency: 0.0 });
+            size.bins.insert(at, Bin { place, seen_ms: now_ms, ..Bin::default() });
         }
-        size.bins[at].observe(now_ms, cores, 1.0 / (1.0 - utilisation), latency);
+        size.bins[at].observe(now_ms, shown);
     }
 
-    /// The points of now, size by size, by utilisation.
-    pub(crate) fn of(&self, now_ms: u64, wanted: impl Fn(Role) -> bool) -> Vec<Point> {
+    /// Another promise: which requests were late under the one before says nothing of it.
+    pub(crate) fn forget_late(&mut self) {
+        let bins = self.sizes.iter_mut().flat_map(|size| &mut size.bins);
+        bins.for_each(|bin| (bin.requests, bin.late) = (0.0, 0.0));
+    }
+
+    /// The points of now under a promise, size by size, by utilisation.
+    pub(crate) fn of(&self, now_ms: u64, promise: Option<f64>, wanted: impl Fn(Role) -> bool) -> Vec<Point> {
+        let rest = self.least();
         let sizes = self.sizes.iter().enumerate().filter(|(_, size)| wanted(size.role));
         let counts = move |bin: &&Bin| bin.ticks >= TICKS_MIN && now_ms.saturating_sub(bin.seen_ms) < STALE_MS;
         let points = sizes.flat_map(|(series, size)| {
-            size.bins.iter().filter(counts).map(move |bin| Point {
+            let bins = move || size.bins.iter().filter(counts);
+            bins().map(move |bin| Point {
                 series,
                 role: size.role,
                 cores: bin.cores,
                 utilisation: 1.0 - 1.0 / bin.scarcity,
-                latency: bin.latency,
+                latency: bin.percentile(rest, promise),
                 weight: bin.ticks.min(WEIGHT_MAX),
             })
         });
@@ -110,6 +161,13 @@ impl Points {
         let newest = sizes.max_by_key(|size| size.seen_ms)?;
         let fresh = |bin: &&Bin| newest.seen_ms.saturating_sub(bin.seen_ms) < STALE_MS;
         newest.bins.iter().filter(fresh).find(|bin| bin.ticks >= TICKS_MIN).map(|bin| bin.latency)
+    }
+
+    /// The least latency that any size of the primary has shown: above what an idle one takes, but nothing tells by how much.
+    fn least(&self) -> f64 {
+        let primary = self.sizes.iter().filter(|size| size.role == Role::Primary);
+        let bins = primary.flat_map(|size| &size.bins).filter(|bin| bin.ticks >= TICKS_MIN);
+        bins.map(|bin| bin.latency).fold(f64::INFINITY, f64::min)
     }
 
     fn size(&mut self, now_ms: u64, role: Role, cores: f64) -> &mut Size {
@@ -136,16 +194,40 @@ impl Points {
 }
 
 impl Bin {
-    fn observe(&mut self, now_ms: u64, cores: f64, scarcity: f64, latency: f64) {
+    fn observe(&mut self, now_ms: u64, shown: &Shown) {
         // After a day's absence it begins anew.
         let stale = now_ms.saturating_sub(self.seen_ms) >= STALE_MS;
         self.ticks = if stale { 1.0 } else { (self.ticks + 1.0).min(MEMORY) };
         self.seen_ms = now_ms;
         let share = 1.0 / self.ticks;
-        self.cores += share * (cores - self.cores);
-        self.scarcity += share * (scarcity - self.scarcity);
-        self.latency += share * (latency - self.latency);
+        let (requests, late) = shown.counted.unwrap_or_default();
+        self.cores += share * (shown.limit - self.cores);
+        self.scarcity += share * (shown.limit / (shown.limit - shown.cores) - self.scarcity);
+        self.latency += share * (shown.latency - self.latency);
+        self.requests += share * (requests - self.requests);
+        self.late += share * (late - self.late);
     }
+
+    /// The 99th percentile of all its requests, where an idle instance takes `rest`.
+    fn percentile(&self, rest: f64, promise: Option<f64>) -> f64 {
+        let waits = waiting_chance(self.cores, 1.0 - 1.0 / self.scarcity);
+        let (requests, late) = (self.requests * self.ticks, self.late * self.ticks);
+        if requests < REQUESTS_MIN || waits <= lateness::SHARE {
+            return self.latency;
+        }
+        let whole = ln(waits / lateness::SHARE);
+        let of_tick = ln((self.requests * waits).max(1.0)) - digamma((lateness::SHARE * self.requests + 0.5).max(1.0));
+        let all = self.latency + (self.latency - rest).max(0.0) * (whole / of_tick - 1.0).max(0.0);
+        let share = late / requests;
+        let amiss = |promise: &f64| (share > lateness::SHARE) != (all > *promise);
+        let told = promise.filter(|promise| *promise > rest && late >= LATE_MIN).filter(amiss);
+        told.map_or(all, |promise| rest + (promise - rest) * whole / ln(waits / share.min(LATE_MAX * waits)))
+    }
+}
+
+/// The logarithmic derivative of the gamma function from one on, to a hundredth.
+fn digamma(x: f64) -> f64 {
+    ln(x) - 0.5 / x - 1.0 / (12.0 * x * x)
 }
 
 /// The bin of a utilisation; none above 0.98, where no queue settles within a bin's memory.
@@ -158,30 +240,60 @@ fn place(utilisation: f64) -> Option<u8> {
 mod tests {
     use super::*;
 
+    fn shown(limit: f64, utilisation: f64, latency: f64) -> Shown {
+        Shown { limit, cores: utilisation * limit, latency, counted: None }
+    }
+
     #[test]
     fn a_bin_is_a_point_once_enough_ticks_stand_behind_it() {
         let mut points = Points::default();
         for tick in 0..10 {
-            points.observe(tick, Role::Primary, 4.0, 0.5 + 0.001 * tick as f64, 0.1);
-            points.observe(tick, Role::Shadow, 1.0, 0.9, 0.3);
+            points.observe(tick, Role::Primary, &shown(4.0, 0.5 + 0.001 * tick as f64, 0.1));
+            points.observe(tick, Role::Shadow, &shown(1.0, 0.9, 0.3));
         }
-        points.observe(10, Role::Primary, 4.0, 0.2, 0.1);
-        (0..20).for_each(|tick| points.observe(tick, Role::Primary, 4.0, 0.1, 0.0));
-        let seen = points.of(10, |_| true);
+        points.observe(10, Role::Primary, &shown(4.0, 0.2, 0.1));
+        (0..20).for_each(|tick| points.observe(tick, Role::Primary, &shown(4.0, 0.1, 0.0)));
+        let seen = points.of(10, None, |_| true);
         // The bin at 0.2 has one tick, that at 0.1 no latency; that at 0.5 the mean of its ten ticks, 0.5045 but for the curve.
         assert_eq!(seen.len(), 2);
         assert!((seen[0].utilisation - 0.5045).abs() < 1e-3, "{}", seen[0].utilisation);
         assert_eq!((seen[1].role, seen[1].cores, seen[1].latency), (Role::Shadow, 1.0, 0.3));
-        assert_eq!(points.of(10, |role| role == Role::Primary).len(), 1);
+        assert_eq!(points.of(10, None, |role| role == Role::Primary).len(), 1);
+    }
+
+    #[test]
+    fn late_requests_of_bursts_add_up_to_the_percentile_of_all() {
+        // At 0.5 of the limit every tenth tick has a fifth of its twenty requests beyond the promise of 100 ms: one in fifty of all.
+        let watched = |late_of_tenth: f64| {
+            let mut points = Points::default();
+            for tick in 0..100 {
+                let (latency, late) = if tick % 10 == 0 { (0.15, late_of_tenth) } else { (0.02, 0.0) };
+                points.observe(tick, Role::Primary, &shown(4.0, 0.1, 0.02));
+                points.observe(tick, Role::Primary, &Shown { counted: Some((20.0, late)), ..shown(4.0, 0.5, latency) });
+            }
+            points
+        };
+        let latency = |points: &Points, promise| points.of(100, promise, |_| true)[1].latency;
+        // The mean of the slowest of twenty is 33 ms. C = 0.1739: of all it is 20 ms + 13 ms × ln 17.39 / (ln 3.48 + γ) = 40.3 ms.
+        assert!((latency(&watched(4.0), None) - 0.0403).abs() < 1e-4);
+        // With two of a hundred late it is 20 ms + 80 ms × ln 17.39 / ln 8.70 = 125.6 ms, with little more than one the promise.
+        assert!((latency(&watched(4.0), Some(0.1)) - 0.1256).abs() < 1e-4);
+        assert!((latency(&watched(2.2), Some(0.1)) - 0.1028).abs() < 1e-4);
+        assert!((latency(&watched(1.8), Some(0.1)) - 0.0403).abs() < 1e-4);
+        // Late at rest, the promise is out of reach whatever the load; and another promise is another count.
+        assert!((latency(&watched(4.0), Some(0.01)) - 0.0403).abs() < 1e-4);
+        let mut points = watched(4.0);
+        points.forget_late();
+        assert!((latency(&points, Some(0.1)) - 0.033).abs() < 1e-9);
     }
 
     #[test]
     fn a_day_later_nothing_counts_and_a_fourth_size_displaces_the_oldest() {
         let mut points = Points::default();
         for (hour, cores) in [(0, 1.0), (1, 2.0), (2, 4.0), (3, 8.0)] {
-            (0..10).for_each(|_| points.observe(hour * 3_600_000, Role::Primary, cores, 0.5, 0.1));
+            (0..10).for_each(|_| points.observe(hour * 3_600_000, Role::Primary, &shown(cores, 0.5, 0.1)));
         }
-        let sizes = |now_ms: u64| points.of(now_ms, |_| true).iter().map(|point| point.cores).collect::<Vec<_>>();
+        let sizes = |now_ms: u64| points.of(now_ms, None, |_| true).iter().map(|point| point.cores).collect::<Vec<_>>();
         assert_eq!(sizes(3 * 3_600_000), [2.0, 4.0, 8.0]);
         assert_eq!(sizes(26 * 3_600_000), [8.0]);
         assert!(points.sizes.len() <= Points::SERIES_MAX);

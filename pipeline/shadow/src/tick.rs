@@ -23,6 +23,8 @@ pub struct RoleTick {
     pub requests: Option<f64>,
     /// Errors per second: requests without an answer, and answers that tell of a failure.
     pub errors: Option<f64>,
+    /// Requests per second that took longer than the promise.
+    pub late: Option<f64>,
     /// The 99th percentile of latency, seconds.
     pub latency: Option<f64>,
 }
@@ -50,11 +52,6 @@ pub struct PairTick<'a> {
 }
 
 impl PairTick<'_> {
-    /// Whether the primary breaks its promise.
-    pub(crate) fn late(&self) -> bool {
-        self.slo_latency.zip(self.primary.latency).is_some_and(|(slo, latency)| latency > slo)
-    }
-
     /// Whether a shadow should be running, or is.
     pub(crate) const fn has_shadow(&self) -> bool {
         self.mirrored_share.is_some() || self.shadow.is_some()
@@ -67,6 +64,12 @@ impl RoleTick {
     pub fn utilisation(&self) -> Option<f64> {
         let limit = self.limit_cores.filter(|limit| *limit > 0.0)?;
         Some(self.cores? / limit)
+    }
+
+    /// The share of its requests that took longer than the promise; none without requests.
+    pub(crate) fn late_share(&self) -> Option<f64> {
+        let requests = self.requests.filter(|requests| *requests > 0.0)?;
+        Some((self.late? / requests).min(1.0))
     }
 
     /// Whether so many quota periods were cut short that it suffers.

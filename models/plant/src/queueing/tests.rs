@@ -112,6 +112,17 @@ fn worked_demands_hold() {
     assert_eq!(demand_cores(&spec(), 7_000.0), 64.0);
 }
 
+#[test]
+fn late_shares_have_their_worked_values() {
+    // One core at 0.5 of D = 10 ms and v = 1: half wait, and beyond that exponentially with a mean of 20 ms; 50 ms of room.
+    let share = |cores: f64, utilisation: f64, behind: f64| late_share(&spec(), cores, utilisation, behind);
+    assert!((share(1.0, 0.5, 0.0) - 0.5 * (-2.5_f64).exp()).abs() < 1e-12);
+    // Half a core, idle: what takes more than the 50 ms of a period's quota is cut short, and then takes twice as long. At 50 ms of
+    // room that is more than 100 ms of CPU: exp(-10).
+    assert!((share(0.5, 0.0, 0.0) - (-10.0_f64).exp()).abs() < 1e-9);
+    assert_eq!(share(1.0, 0.5, 0.06), 1.0, "all wait for longer than the promise");
+}
+
 proptest! {
     #[test]
     fn latency_rises_with_utilisation_and_falls_with_cores(
@@ -130,5 +141,19 @@ proptest! {
         prop_assert!(meets_slo(&spec, demand, load));
         prop_assert!(!meets_slo(&spec, demand - 2e-6, load));
         prop_assert!(demand_cores(&spec, load * 1.01) > demand);
+    }
+
+    #[test]
+    fn one_in_a_hundred_is_late_where_the_slo_is_the_p99(
+        cores in 0.1..8.0_f64, utilisation in 0.01..0.97_f64, burstiness in 0.5..4.0_f64,
+    ) {
+        let spec = PlantSpec { burstiness, ..spec() };
+        let p99 = p99_latency_seconds(&spec, cores, utilisation);
+        prop_assume!(p99 > spec.base_latency_seconds);
+        let at = PlantSpec { slo_latency_seconds: p99, ..spec };
+        let share = late_share(&at, cores, utilisation, 0.0);
+        prop_assert!((share - 0.01).abs() < 1e-9, "{share}");
+        prop_assert!((latency_seconds(&at, cores, utilisation, 100.0_f64.ln()) - p99).abs() < 1e-9);
+        prop_assert!(late_share(&at, cores, utilisation + 0.01, 0.0) >= share);
     }
 }

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use ::forecast::lstm::Batch;
 use scaling::{Remedies, Signal, Signals};
-use schemas::{EventTime, Metric, Mode, ProbeTurn, Resource, Role, RolloutTurn, ShadowEvidence, ShadowTrust, Workload};
+use schemas::{
+    DemandSource, EventTime, Metric, Mode, ProbeTurn, Resource, Role, RolloutTurn, ShadowEvidence, ShadowTrust,
+    Workload,
+};
 use serde::{Deserialize, Serialize};
 use shadow::{Host, Learner, PairTick, Sizing, Work};
 
 use super::probing::Probing;
 use super::series::{Aim, Reading, Series};
 use super::serving::Answers;
+use super::trend::Trend;
 use super::trial::Trial;
 use super::{Ahead, alarm};
 use crate::EngineSettings;
@@ -27,6 +31,8 @@ pub(super) struct Outlook {
     learner: Learner,
     cpu: Series,
     memory: Series,
+    /// Of CPU alone: memory that was granted for a moment stays for a day.
+    trend: Trend,
     horizon_steps: u32,
     /// By how much its steps begin before those of the clock.
     phase_ms: u64,
@@ -59,6 +65,7 @@ impl Outlook {
             learner: Learner::new(record.profile.knee_prior()),
             cpu: series(Resource::Cpu),
             memory: series(Resource::Memory),
+            trend: Trend::default(),
             horizon_steps,
             phase_ms: phase_ms(record.workload.as_str(), settings.step.millis(), settings.tick.millis()),
             remedies: Remedies::default(),
@@ -122,6 +129,7 @@ impl Outlook {
             generation: record.revision.as_ref().unwrap_or(&record.target),
         };
         let work = self.learner.observe(&shown);
+        self.trend.observe(tick, work.cores.filter(|_| work.source != Some(DemandSource::Probe)));
         let probe = self.probe(&shown, record);
         let sizing = self.learner.sizing(slo);
         let peak = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.peak(metric));
@@ -159,6 +167,12 @@ impl Outlook {
             self.memory.record((tick, pair), aim, step_ms, bytes).map(Ahead::Forecast).map(&mut give);
         }
         let usage = pairs.role(pair, Role::Primary).and_then(|role| role.mean(Metric::CpuUsed));
+        let mut cpu =
+            Signal { usage, demand: work.cores.map(cores), censored: work.censored, ..self.cpu.signal(cores) };
+        // A decision of this tick waits for late readings first, and then for its adapter.
+        let in_force_ms = settings.tick.millis() + settings.lateness.millis() + pair.delay_ms.unwrap_or_default();
+        let climb = self.trend.after(in_force_ms).map(cores);
+        cpu.floor = cpu.floor.map(|floor| climb.map_or(floor, |climb| floor.max(climb)));
         let safe = sizing.safe(work.cores.unwrap_or_default());
         give(Ahead::Signals(Box::new(Signals {
             workload: Arc::clone(record),
@@ -167,7 +181,7 @@ impl Outlook {
             actuation_delay_ms: pair.delay_ms,
             knee: safe.utilisation,
             knee_from_shadow: safe.seen && shadow.as_ref().is_some_and(|shadow| shadow.trust == ShadowTrust::Trusted),
-            cpu: Signal { usage, demand: work.cores.map(cores), censored: work.censored, ..self.cpu.signal(cores) },
+            cpu,
             memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             remedies: alarm::in_force(&mut self.remedies, tick),
             rollout: self.try_out(tick, (pairs, pair), settings),
@@ -254,6 +268,7 @@ fn role_tick(role: RoleTick<'_>) -> shadow::RoleTick {
         throttled: role.mean(Metric::CpuThrottled),
         requests: role.mean(Metric::Requests),
         errors: role.mean(Metric::Errors),
+        late: role.mean(Metric::Late),
         latency: role.mean(Metric::LatencyP99),
     }
 }

@@ -74,12 +74,8 @@ pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     }
     let log = log(arguments.keep.as_ref(), settings.embedded.log.clone())?;
     let stop = stop::on_signals()?;
-    // Nobody reads the features of each second here: those of each minute are enough for `sql` over a kept log.
-    let engine =
-        EngineSettings { workers: arguments.workers, features_every: Span::from_secs(60), ..settings.engine.clone() };
-    let parts = Parts { clocked: false, ..Parts::new("demo", &engine, IDLE_AFTER) };
-    let mut lockstep = Lockstep::new(log.as_ref(), &engine, arguments.seed, START)?;
-    let pipeline = Pipeline::start(log.as_ref(), parts, stop.clone())?;
+    let engine = EngineSettings { workers: arguments.workers, ..settings.engine.clone() };
+    let (mut lockstep, pipeline) = start(log.as_ref(), engine, arguments.seed, &stop)?;
     let drawn = !arguments.json && !arguments.plain && std::io::stdout().is_terminal();
     let mut screen = drawn.then(Screen::open).transpose().context("the terminal")?;
     let shown = show(arguments, &mut lockstep, screen.as_mut(), &stop);
@@ -96,6 +92,15 @@ pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
         println!("\nThe log is kept: foreshadow --embedded {folder} sql \"select * from latest_decisions\"");
     }
     Ok(())
+}
+
+/// The fleet and the pipeline at both ends of the log.
+fn start(log: &dyn Log, engine: EngineSettings, seed: u64, stop: &Stop) -> anyhow::Result<(Lockstep, Pipeline)> {
+    // Nobody reads the features of each second here: those of each minute are enough for `sql` over a kept log.
+    let engine = EngineSettings { features_every: Span::from_secs(60), ..engine };
+    let parts = Parts { clocked: false, ..Parts::new("demo", &engine, IDLE_AFTER) };
+    let lockstep = Lockstep::new(log, &engine, seed, START)?;
+    Ok((lockstep, Pipeline::start(log, parts, stop.clone())?))
 }
 
 fn log(keep: Option<&PathBuf>, settings: EmbeddedSettings) -> anyhow::Result<Arc<dyn Log>> {
@@ -142,5 +147,35 @@ fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
         _ => Err("a speed is a number above zero, such as 720".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: u64 = 86_400_000;
+
+    #[test]
+    fn a_day_of_the_fleet_is_kept_supplied_at_a_price_that_is_worth_it() {
+        let log = log(None, EmbeddedSettings::default()).expect("in memory");
+        let (mut day, pipeline) =
+            start(log.as_ref(), EngineSettings::default(), 1, &Stop::default()).expect("in memory");
+        while day.simulated_ms() < DAY_MS {
+            day.step().expect("the pipeline answers");
+        }
+        pipeline.stop().expect("it runs");
+        let scores = day.scores();
+        let (_, own) = &scores[0];
+        let late = |scores: &jobs::backtest::Scorecards| scores.total().violation_share().expect("a day was scored");
+        let figures = format!("{}", report::json(&day));
+        // The price at which the fleet as it stands, never changed, misses its promises for a sixth of the day is 16.2.
+        let total = own.total();
+        assert!(late(own) <= 0.015 && total.cost() <= 20.0 && total.oom_kills() == 0, "{figures}");
+        assert!(total.changes() <= 600, "{figures}");
+        // Nobody pays for the others: not the one with the worst bursts, nor the one with the fewest requests.
+        let worst = own.workloads().filter_map(|(_, score)| score.violation_share()).fold(0.0, f64::max);
+        assert!(worst <= 0.05, "{figures}");
+        assert!(scores[1..].iter().all(|(_, rival)| late(rival) > 5.0 * late(own)), "{figures}");
     }
 }

@@ -142,10 +142,12 @@ impl Serving {
         Ok(())
     }
 
-    /// Puts the shares in force for a little longer, for whoever is there; no record, no roll-out: no share.
+    /// Puts the promise and the shares in force, these for a little longer, for whoever is there; no record, no roll-out: no
+    /// share.
     fn renew(&self) {
         let now = instant::now();
         let until = now.plus(RENEWED_FOR_MS);
+        self.mirror.handle().set_promise(self.share.promise());
         for (audience, share) in [(Audience::Shadow, self.share.ratio(now)), (Audience::Pair, self.share.on_trial(now))]
         {
             let share = share.unwrap_or(Ratio::new(0.0));

@@ -119,7 +119,7 @@ fn another_image_is_another_workload() {
         tick.primary.latency = Some(0.05 + 0.001 * tick.primary.requests.expect("a pair"));
         learner.observe(&tick);
     }
-    let known = |learner: &Learner| (learner.points.of(600_000, |_| true).len(), learner.trust());
+    let known = |learner: &Learner| (learner.points.of(600_000, None, |_| true).len(), learner.trust());
     assert!(known(&learner).0 > 2);
     assert_eq!(known(&learner).1, ShadowTrust::Trusted);
     learner.observe(&PairTick { generation: "image-2", ..pair(600) });
@@ -166,4 +166,25 @@ fn the_state_survives_the_form_that_it_is_kept_in() {
     assert_eq!(read, learner);
     (500..600).for_each(|second| assert_eq!(read.observe(&pair(second)), learner.observe(&pair(second))));
     assert_eq!(postcard::to_allocvec(&read), postcard::to_allocvec(&learner));
+}
+
+#[test]
+fn under_a_promise_a_shadow_that_is_not_throttled_proves_health_by_its_latency_alone() {
+    // Five minutes at rest, then ten at 0.82 of its limit, where it is hardly throttled.
+    let knee = |latency: f64, late: Option<f64>| {
+        let mut learner = Learner::new(Ratio::new(0.7));
+        for second in 0..900 {
+            let (used, latency, late) =
+                if second < 300 { (0.1, 0.03, late.map(|_| 0.0)) } else { (0.328, latency, late) };
+            let throttled = Some(0.05);
+            let primary = RoleTick { latency: Some(0.02), throttled, ..tick(1.0, 4.0, 1_000.0) };
+            let shadow = RoleTick { latency: Some(latency), late, throttled, ..tick(used, 0.4, 100.0) };
+            learner.observe(&PairTick { primary, shadow: Some(shadow), ..pair(second) });
+        }
+        learner.knees[1].safe().utilisation.get()
+    };
+    // The primary's room below 100 ms is 80 ms; the shadow rises by 30 or 170 ms.
+    assert_eq!([knee(0.06, None), knee(0.2, None)], [0.85, 0.7]);
+    // Where they are counted, what counts is the share of late requests: half of a hundredth, and two.
+    assert_eq!([knee(0.2, Some(0.5)), knee(0.06, Some(2.0))], [0.85, 0.7]);
 }

@@ -11,12 +11,13 @@ const SIZES: [f64; 3] = [2.0, 4.0, 8.0];
 const SEEDS: u64 = 3;
 
 /// Ten minutes at 35 % of the limit, for each kind, size and seed, under the plan that probes by itself.
-fn probed() -> impl Iterator<Item = (&'static str, World)> {
+fn probed(is_sampled: bool) -> impl Iterator<Item = (&'static str, World)> {
     let all = kinds().into_iter().flat_map(|kind| SIZES.map(|cores| (kind.name, kind.spec.clone(), cores)));
     all.flat_map(|(name, spec, cores)| (1..=SEEDS).map(move |seed| (name, spec.clone(), cores, seed))).map(
-        |(name, spec, cores, seed)| {
+        move |(name, spec, cores, seed)| {
             let probe = Probe::new(ProbePolicy { size_min: Ratio::new(0.1), ..ProbePolicy::default() });
             let mut world = World::new(&spec, cores, 1_000 * seed, Plan::Probed(Box::new(probe)));
+            world.is_sampled = is_sampled;
             for second in 0..600 {
                 world.second(second, 0.35);
             }
@@ -30,10 +31,11 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-#[test]
-fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
+/// Medians of the knees' errors, of their bands' widths and of the time that they took; the worst error, and that of the bands
+/// that are narrow enough to size by; how many bands cover the truth.
+fn knees(is_sampled: bool) -> ([f64; 3], [f64; 2], usize) {
     let (mut errors, mut widths, mut times, mut covered) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    for (name, world) in probed() {
+    for (name, world) in probed(is_sampled) {
         let truth = true_knee(&world.spec, world.cores);
         let sizing = world.learner.sizing(Some(world.spec.slo_latency_seconds));
         let knee = sizing.knee().unwrap_or_else(|| panic!("{name} of {} cores: no knee", world.cores));
@@ -46,19 +48,33 @@ fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
         assert_eq!(bracket.stop, Stop::Found);
         times.push(bracket.took_ms as f64);
     }
-    let all = errors.len();
-    let figures = [&mut errors, &mut widths, &mut times].map(|values| median(values));
-    println!("medians of error, width, time: {figures:?}; worst {}; {covered} of {all} covered", errors[all - 1]);
+    let narrow = errors.iter().zip(&widths).filter(|(_, width)| **width <= 0.3);
+    let worst = [errors.iter().copied().fold(0.0, f64::max), narrow.map(|(error, _)| *error).fold(0.0, f64::max)];
+    let medians = [&mut errors, &mut widths, &mut times].map(|values| median(values));
+    println!("medians of error, width, time: {medians:?}; worst {worst:?}; {covered} of {} covered", errors.len());
+    (medians, worst, covered)
+}
+
+#[test]
+fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
+    let ([error, width, time_ms], worst, covered) = knees(false);
     // The goals: a tenth of error, and five minutes to a knee. A band that covers by being wide would cover nothing.
-    assert!(figures[0] <= 0.1 && figures[1] <= 0.2 && figures[2] <= 300_000.0, "{figures:?}");
-    assert!(errors[all - 1] <= 0.2, "{errors:?}");
-    assert!(covered * 10 >= all * 8, "{covered} of {all}");
+    assert!(error <= 0.1 && width <= 0.2 && time_ms <= 300_000.0);
+    assert!(worst[0] <= 0.2 && covered * 10 >= 27 * 8);
+}
+
+#[test]
+fn of_few_requests_a_second_knees_are_found_by_counting_the_late_ones() {
+    // Seconds of 17 to 1400 requests, whose slowest come by chance: the goal for the error is the same, and the bands are wider.
+    let ([error, width, time_ms], worst, covered) = knees(true);
+    assert!(error <= 0.1 && width <= 0.3 && time_ms <= 300_000.0);
+    assert!(worst[1] <= 0.2 && covered * 10 >= 27 * 8);
 }
 
 #[test]
 fn demand_follows_the_truth_at_loads_that_were_not_tried() {
     let mut errors = Vec::new();
-    for (_, world) in probed() {
+    for (_, world) in probed(false) {
         let sizing = world.learner.sizing(Some(world.spec.slo_latency_seconds));
         for utilisation in [0.2, 0.35, 0.7, 1.2] {
             let work = utilisation * world.cores;

@@ -1,6 +1,6 @@
 //! A primary and a shadow of the plant, second by second, with noise on their load and on what is read of them.
 
-use plant::{Allocation, Plant, PlantSpec, demo_fleet, noise, queueing};
+use plant::{Allocation, Plant, PlantSpec, Reading, demo_fleet, noise, queueing};
 use schemas::Ratio;
 use shadow::{Host, Learner, PairTick, Probe, RoleTick, Setting, Work};
 
@@ -28,6 +28,9 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     /// Whether requests are counted when they are complete, rather than when they arrive.
     pub(crate) counts_completed: bool,
+    /// Whether each second's percentile is that of its own requests, however few, and the late ones among them are counted;
+    /// otherwise it is that of all that there could be.
+    pub(crate) is_sampled: bool,
     seed: u64,
     primary: Plant,
     shadow: Option<Plant>,
@@ -87,6 +90,7 @@ impl World {
             learner: Learner::new(Ratio::new(0.7)),
             plan,
             counts_completed: false,
+            is_sampled: false,
             seed,
             primary: Plant::new(spec.clone(), seed, allocation(cores)),
             shadow: None,
@@ -100,9 +104,18 @@ impl World {
         let wobble = 1.0 + NOISE * noise::smooth_normal(self.seed, 77, now_ms, 20_000);
         let load = utilisation * self.cores / self.spec.cpu_seconds_per_request * wobble;
         let (spec, seed, completed) = (&self.spec, self.seed, self.counts_completed);
+        let is_sampled = self.is_sampled;
         let read = |plant: &mut Plant, share, stream| {
             let reading = plant.step(now_ms, 1_000, share, load);
             let blur = 1.0 + NOISE * noise::normal(seed, stream, now_ms);
+            let of_few = if is_sampled {
+                of_few(spec, &reading, |n| noise::uniform(seed, stream + 4 + 2 * n, now_ms))
+            } else {
+                1.0
+            };
+            // A count comes by chance.
+            let late = reading.late_per_second;
+            let late = (late + late.sqrt() * noise::normal(seed, stream + 2, now_ms)).max(0.0);
             let served = (reading.cpu_used_cores - spec.cpu_fixed_cores) / spec.cpu_seconds_per_request;
             RoleTick {
                 cores: Some(reading.cpu_used_cores),
@@ -110,7 +123,8 @@ impl World {
                 throttled: Some(reading.throttled_ratio),
                 requests: Some(if completed { served } else { reading.requests_per_second }),
                 errors: None,
-                latency: reading.latency_p99_seconds.map(|latency| latency * blur),
+                late: is_sampled.then_some(late),
+                latency: reading.latency_p99_seconds.map(|latency| latency * blur * of_few),
             }
         };
         let primary = read(&mut self.primary, 1.0, 78);
@@ -147,6 +161,21 @@ impl World {
             self.shadow = Some(Plant::new(self.spec.clone(), self.seed + 1 + now_ms, allocation(cores)));
         }
     }
+}
+
+/// The 99th percentile of one second's requests over that of all: of a few it is that of the slowest, now more and now less.
+fn of_few(spec: &PlantSpec, reading: &Reading, uniform: impl Fn(u64) -> f64) -> f64 {
+    let cores = queueing::service_cores(spec, reading.cpu_limit_cores);
+    let requests = reading.requests_per_second;
+    let utilisation = requests * spec.cpu_seconds_per_request / cores;
+    if requests <= 0.0 || utilisation >= queueing::UTILISATION_CEILING {
+        return 1.0;
+    }
+    // The k-th rarest of n comes after k exponential times of 1/n each.
+    let rank = (requests / 100.0).floor() as u64 + 1;
+    let time: f64 = (0..rank).map(|n| -uniform(n).max(1e-9).ln()).sum();
+    let latency = |surprise: f64| queueing::latency_seconds(spec, cores, utilisation, surprise.max(0.0));
+    latency((requests / time).ln()) / latency(100_f64.ln())
 }
 
 fn allocation(cpu_cores: f64) -> Allocation {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{Decision, EventTime, Ratio, TenantId, Workload, WorkloadId};
+use schemas::{Decision, EventTime, Ratio, Seconds, TenantId, Workload, WorkloadId};
 use topics::{Log, Start};
 
 use crate::following::{Followed, Following};
@@ -74,6 +74,11 @@ impl Share {
     /// The share that a new version and its baseline see, as the roll-out has it; none before its first turn.
     pub(crate) fn on_trial(&self, now: EventTime) -> Option<Ratio> {
         self.turn.filter(|(at, _)| now < at.plus(STEP_MS_MAX)).map(|(_, share)| share)
+    }
+
+    /// The latency that the record promises.
+    pub(crate) fn promise(&self) -> Option<Seconds> {
+        self.record()?.slo_latency_p99
     }
 
     /// Who owns the workload, as far as is known.
