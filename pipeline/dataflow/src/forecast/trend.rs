@@ -47,7 +47,7 @@ impl Trend {
         let scatter = mean(&|tick| (tick.1 - work) * (tick.1 - work)) - slope * slope * times;
         let error = (scatter.max(0.0) / times / (count - 2) as f64).sqrt();
         let ahead = ahead_ms.min(SPAN_MS / 2) as f64 / 1e3;
-        (slope > CLEARLY * error).then(|| work + slope * (ahead - at))
+        (slope > CLEARLY * error).then_some(work + slope * (ahead - at))
     }
 }
 

@@ -33,6 +33,7 @@ fn median(values: &mut [f64]) -> f64 {
 
 /// Medians of the knees' errors, of their bands' widths and of the time that they took; the worst error, and that of the bands
 /// that are narrow enough to size by; how many bands cover the truth.
+#[allow(clippy::print_stdout, reason = "it tells what was measured")]
 fn knees(is_sampled: bool) -> ([f64; 3], [f64; 2], usize) {
     let (mut errors, mut widths, mut times, mut covered) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (name, world) in probed(is_sampled) {
