@@ -112,7 +112,7 @@ pub struct Sample {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors_per_second: Option<PerSecond>,
     /// Requests that took longer than the workload's promise of latency. Unlike a percentile they add up over time, so that few
-    /// requests a second can be judged as well as many.
+    /// requests a second can be judged as well as many. Whoever counts them tells the percentile of the same requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_per_second: Option<PerSecond>,
     /// The 99th percentile of the latency.
