@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use end_to_end::binary;
 use end_to_end::stand::{Cast, Stand, arrivals, wait_for, work};
-use schemas::{Allocation, Decision, EventTime, KneeEvidence, Resource, Status};
+use schemas::{Allocation, Decision, EventTime, KneeEvidence, Ratio, Resource, Status};
 use services::{Second, load};
 
 /// What it begins with, and may be raised to.
@@ -143,7 +143,8 @@ impl fmt::Display for Ramp {
             self.cores,
             self.knee
                 .map(|KneeEvidence { utilisation, low, high, law, .. }| {
-                    format!("knee {utilisation:.2} [{low:.2}, {high:.2}] by {law:?}; ")
+                    let [knee, low, high] = [utilisation, low, high].map(Ratio::get);
+                    format!("knee {knee:.2} [{low:.2}, {high:.2}] by {law:?}; ")
                 })
                 .unwrap_or_default(),
             self.because
