@@ -1,7 +1,7 @@
 //! Ramps of a real load, with a shadow and without: whether enough is in force before the primary breaks its promise.
 //!
 //! The service's promise breaks at a little more than half of its limit, at which nobody would size it who has not seen that.
-//! Before each ramp lies a calm, far below, which is all that there is to learn from: the primary alone shows nothing in it, and
+//! Before each ramp lies a calm, far below, which is all that there is to learn from: the primary alone shows little in it, and
 //! its shadow, at twice its load, a good deal. Then the load climbs to eight times as much. The same seed gives both ways
 //! the same arrivals; each part is a process of its own, and latency is what the client sees.
 //!

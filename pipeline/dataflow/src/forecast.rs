@@ -7,7 +7,7 @@
 //! Key: workload. Time: work is learnt every tick; the experts take one step in `step` (the peak of work within it)
 //! and forecast at its end. Steps begin at a phase of the workload's own, so that a step's work is spread over its ticks.
 //! The horizon is the actuation delay that outcomes have shown, plus the dwell. State: an ensemble a resource, see
-//! `models/forecast`, and the floor's window. Missing steps are missing, never zero.
+//! `models/forecast`, the floor's window and the trend's. Missing steps are missing, never zero.
 //!
 //! Decisions come first: the signals of a tick rest on what was forecast up to the tick before it. Whose step has closed with
 //! the tick looks ahead afterwards, once the tick's decisions have left, and before the next tick at the latest. The global

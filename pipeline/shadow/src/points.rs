@@ -142,8 +142,7 @@ impl Points {
         let sizes = self.sizes.iter().enumerate().filter(|(_, size)| wanted(size.role));
         let counts = move |bin: &&Bin| bin.ticks >= TICKS_MIN && now_ms.saturating_sub(bin.seen_ms) < STALE_MS;
         let points = sizes.flat_map(|(series, size)| {
-            let bins = move || size.bins.iter().filter(counts);
-            bins().map(move |bin| Point {
+            size.bins.iter().filter(counts).map(move |bin| Point {
                 series,
                 role: size.role,
                 cores: bin.cores,
