@@ -37,6 +37,7 @@ pub mod noise;
 mod plant;
 pub mod queueing;
 mod reading;
+mod slowest;
 mod spec;
 mod stress;
 

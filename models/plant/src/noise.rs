@@ -33,6 +33,10 @@ pub(crate) const CPU_READING: u64 = 10;
 pub(crate) const MEMORY_READING: u64 = 11;
 /// Error of disk and network readings.
 pub(crate) const TRAFFIC_READING: u64 = 12;
+/// The slowest requests, beyond those that are drawn one by one.
+pub(crate) const SLOWEST_REST: u64 = 13;
+/// The slowest requests, one stream each from here on.
+pub(crate) const SLOWEST: u64 = 14;
 
 /// 2^64 over the golden ratio, made odd: the increment of SplitMix64.
 const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -13,11 +13,17 @@
 //! A shadow is a second plant of the same specification with its own seed, a share of the load and less of
 //! everything; see [`crate::ShadowShape`].
 //!
+//! Whether the SLO is missed goes by the p99 of the steady state. What is read of latency is an interval's own, in which
+//! the slowest come by chance ([`crate::slowest`]).
+//!
 //! dt matters little: the backlog is solved exactly within a step. What depends on it is bounded by one dt: landings,
 //! kills and restarts take effect at the next step, and a load that changes within a step is seen at its start.
 
+use elementary::ln;
+
 use crate::backlog::{self, Flow};
-use crate::queueing::{UTILISATION_CEILING, late_share, p99_latency_seconds, service_cores};
+use crate::queueing::{UTILISATION_CEILING, late_share, latency_seconds, p99_latency_seconds, service_cores};
+use crate::slowest::Slowest;
 use crate::stress::{cpu_pressure_ratio, io_pressure_ratio, is_cpu_bound, memory_pressure_ratio, throttled_ratio};
 use crate::{Actuation, Allocation, PlantSpec, Reading, demand, noise};
 
@@ -47,6 +53,14 @@ struct Interval {
     seconds: f64,
     arrivals: f64,
     limit: Allocation,
+}
+
+/// Latency of one step: what is seen of its requests, and whether the steady state misses the SLO.
+#[derive(Clone, Copy)]
+struct Latency {
+    late: f64,
+    p99_seconds: Option<f64>,
+    is_slow: bool,
 }
 
 impl Plant {
@@ -112,8 +126,7 @@ impl Plant {
         let served_per_second = flow.served / step.seconds;
         let cpu_cores = self.spec.cpu_fixed_cores + served_per_second * self.spec.cpu_seconds_per_request;
         let read_bytes = self.dip(working_set_bytes, step.now_ms);
-        let latency_p99_seconds = (flow.served > 0.0).then(|| self.p99_seconds(step, flow));
-        let is_slow = latency_p99_seconds.is_some_and(|latency| latency > self.spec.slo_latency_seconds);
+        let latency = (flow.served > 0.0).then(|| self.latency(step, flow));
         let mut reading = Reading {
             cpu_used_cores: self.blur(cpu_cores, noise::CPU_READING, step.now_ms).min(step.limit.cpu_cores),
             throttled_ratio: self.throttled(step, flow),
@@ -121,10 +134,10 @@ impl Plant {
             memory_working_set_bytes: read_bytes,
             memory_pressure_ratio: memory_pressure_ratio(read_bytes, step.limit.memory_bytes),
             errors_per_second: flow.dropped / step.seconds,
-            late_per_second: if flow.served > 0.0 { served_per_second * self.late_share(step, flow) } else { 0.0 },
-            latency_p99_seconds,
+            late_per_second: latency.map_or(0.0, |latency| latency.late / step.seconds),
+            latency_p99_seconds: latency.and_then(|latency| latency.p99_seconds),
             restarting: false,
-            violated: is_slow || flow.growing || flow.dropped > 0.0,
+            violated: latency.is_some_and(|latency| latency.is_slow) || flow.growing || flow.dropped > 0.0,
             ..self.restart_reading(step)
         };
         self.add_traffic(&mut reading, self.blur(served_per_second, noise::TRAFFIC_READING, step.now_ms));
@@ -172,17 +185,20 @@ impl Plant {
     }
 
     /// Needs a flow that served someone, so with cores to serve on.
-    fn p99_seconds(&self, step: &Interval, flow: &Flow) -> f64 {
+    fn latency(&self, step: &Interval, flow: &Flow) -> Latency {
         let cores = service_cores(&self.spec, step.limit.cpu_cores);
         let (behind_seconds, utilisation) = self.queue(step, flow);
-        behind_seconds + p99_latency_seconds(&self.spec, cores, utilisation)
-    }
-
-    /// Needs a flow that served someone, too.
-    fn late_share(&self, step: &Interval, flow: &Flow) -> f64 {
-        let cores = service_cores(&self.spec, step.limit.cpu_cores);
-        let (behind_seconds, utilisation) = self.queue(step, flow);
-        late_share(&self.spec, cores, utilisation, behind_seconds)
+        let late_share = late_share(&self.spec, cores, utilisation, behind_seconds);
+        let uniform = |drawn| noise::uniform(self.seed, noise::SLOWEST + drawn, step.now_ms);
+        let normal = || noise::normal(self.seed, noise::SLOWEST_REST, step.now_ms);
+        let Slowest { late, rarity } = Slowest::of(flow.served, late_share, uniform, normal);
+        let seconds = |rarity: f64| latency_seconds(&self.spec, cores, utilisation, -ln(rarity));
+        let steady_seconds = p99_latency_seconds(&self.spec, cores, utilisation);
+        Latency {
+            late,
+            p99_seconds: rarity.map(|rarity| behind_seconds + seconds(rarity)),
+            is_slow: behind_seconds + steady_seconds > self.spec.slo_latency_seconds,
+        }
     }
 
     /// How long requests wait for the backlog, in seconds, and the utilisation beside it.

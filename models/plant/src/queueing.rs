@@ -82,21 +82,11 @@ pub fn service_cores(spec: &PlantSpec, cpu_limit_cores: f64) -> f64 {
 /// Steady-state p99 latency in seconds at `service_cores` (above zero) and `utilisation`, held to
 /// [`UTILISATION_CEILING`]. Rises with utilisation, falls with cores.
 pub fn p99_latency_seconds(spec: &PlantSpec, service_cores: f64, utilisation: f64) -> f64 {
-    let utilisation = utilisation.min(UTILISATION_CEILING);
-    let cpu_seconds = spec.cpu_seconds_per_request;
-    let cut_seconds = (SERVICE_P99_FACTOR * cpu_seconds - service_cores * QUOTA_PERIOD_SECONDS).max(0.0);
-    let stretch = cut_seconds * (1.0 / service_cores - 1.0).max(0.0);
-    let waiting = waiting_probability(service_cores, utilisation);
-    let wait = if waiting > 0.01 {
-        spec.burstiness * cpu_seconds * ln(100.0 * waiting) / (service_cores * (1.0 - utilisation))
-    } else {
-        0.0
-    };
-    spec.base_latency_seconds + stretch + wait
+    latency_seconds(spec, service_cores, utilisation, SERVICE_P99_FACTOR)
 }
 
-/// Latency in seconds that the share exp(-`surprise`) of requests exceeds, as [`p99_latency_seconds`] has it at ln 100.
-pub fn latency_seconds(spec: &PlantSpec, service_cores: f64, utilisation: f64, surprise: f64) -> f64 {
+/// Latency in seconds that the share exp(-`surprise`) of requests exceeds.
+pub(crate) fn latency_seconds(spec: &PlantSpec, service_cores: f64, utilisation: f64, surprise: f64) -> f64 {
     let [stretch, wait] = bends(spec, service_cores, utilisation);
     let beyond = |(from, slope): (f64, f64)| slope * (surprise - from).max(0.0);
     spec.base_latency_seconds + beyond(stretch) + beyond(wait)
@@ -104,7 +94,7 @@ pub fn latency_seconds(spec: &PlantSpec, service_cores: f64, utilisation: f64, s
 
 /// Share of requests that take longer than the SLO at `service_cores` (above zero) and `utilisation`, where all wait
 /// `behind_seconds` for a backlog: the inverse of [`latency_seconds`].
-pub fn late_share(spec: &PlantSpec, service_cores: f64, utilisation: f64, behind_seconds: f64) -> f64 {
+pub(crate) fn late_share(spec: &PlantSpec, service_cores: f64, utilisation: f64, behind_seconds: f64) -> f64 {
     let room = spec.slo_latency_seconds - spec.base_latency_seconds - behind_seconds;
     if room <= 0.0 {
         return 1.0;

@@ -38,12 +38,12 @@ pub struct Reading {
     pub errors_per_second: f64,
     /// Requests that were completed later than the SLO, per second.
     pub late_per_second: f64,
-    /// p99 latency, seconds; none when no request was completed.
+    /// p99 latency of the interval's own requests, seconds; none when no request was completed.
     pub latency_p99_seconds: Option<f64>,
     /// Whether the instance was killed for memory in this interval.
     pub oom: bool,
     /// Whether it was starting again throughout.
     pub restarting: bool,
-    /// Whether the SLO was missed: p99 above it, requests lost, a growing backlog, an OOM kill or a restart.
+    /// Whether the SLO was missed: the steady state's p99 above it, requests lost, a growing backlog, an OOM kill or a restart.
     pub violated: bool,
 }

@@ -281,7 +281,7 @@ impl Learner {
             self.knees.iter_mut().for_each(|knee| knee.observe(utilisation, suffering));
         }
         if let Some(shown) = self.calm[0].shown(primary) {
-            self.headroom.observe_primary(shown.limit - shown.cores, shown.latency, tick.slo_latency);
+            self.headroom.observe_primary(shown.limit - shown.cores, self.points.of_all(&shown), tick.slo_latency);
             self.points.observe(tick.now_ms, Role::Primary, &shown);
         }
         if let (false, Some(requests), Some(cores)) = (primary.saturated(), primary.requests, primary.cores) {
@@ -294,7 +294,7 @@ impl Learner {
             self.knees[1].observe(utilisation, suffering);
         }
         if let Some(shown) = self.calm[1].shown(&shadow) {
-            self.headroom.observe_shadow(shown.limit - shown.cores, shown.latency);
+            self.headroom.observe_shadow(shown.limit - shown.cores, self.points.of_all(&shown));
             self.points.observe(tick.now_ms, Role::Shadow, &shown);
         }
         if let Some(share) = tick.mirrored_share.filter(|share| *share > 0.0) {
@@ -351,8 +351,8 @@ impl Calm {
     fn shown(&mut self, tick: &RoleTick) -> Option<Shown> {
         self.0 = if tick.saturated() { 0 } else { self.0.saturating_add(1) };
         let (limit, cores) = (tick.limit_cores?, tick.cores?);
-        let counted = tick.requests.zip(tick.late);
-        (self.0 > CALM_AFTER && limit > cores).then_some(Shown { limit, cores, latency: tick.latency?, counted })
+        let [requests, late] = [tick.requests, tick.late].map(Option::unwrap_or_default);
+        (self.0 > CALM_AFTER && limit > cores).then_some(Shown { limit, cores, latency: tick.latency?, requests, late })
     }
 }
 

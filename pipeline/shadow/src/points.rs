@@ -95,7 +95,7 @@ struct Bin {
     scarcity: f64,
     /// Mean of the ticks' 99th percentiles, seconds.
     latency: f64,
-    /// Means of the requests per second and of the late ones among them, where both were counted.
+    /// Means of the requests per second and of the late ones among them.
     requests: f64,
     late: f64,
 }
@@ -109,8 +109,9 @@ pub(crate) struct Shown {
     pub(crate) cores: f64,
     /// The 99th percentile, seconds.
     pub(crate) latency: f64,
-    /// Requests per second, and the late ones among them, where both are counted.
-    pub(crate) counted: Option<(f64, f64)>,
+    /// Requests per second, and the late ones among them; zero where they are not counted.
+    pub(crate) requests: f64,
+    pub(crate) late: f64,
 }
 
 impl Points {
@@ -152,6 +153,12 @@ impl Points {
             })
         });
         points.collect()
+    }
+
+    /// The 99th percentile of all requests under the load of a tick, as far as that tick tells.
+    pub(crate) fn of_all(&self, shown: &Shown) -> f64 {
+        let waits = waiting_chance(shown.limit, shown.cores / shown.limit);
+        of_all(shown.latency, self.least(), shown.requests, waits)
     }
 
     /// Latency at rest of a role at the size that it had last: that of the lowest utilisation seen.
@@ -199,12 +206,11 @@ impl Bin {
         self.ticks = if stale { 1.0 } else { (self.ticks + 1.0).min(MEMORY) };
         self.seen_ms = now_ms;
         let share = 1.0 / self.ticks;
-        let (requests, late) = shown.counted.unwrap_or_default();
         self.cores += share * (shown.limit - self.cores);
         self.scarcity += share * (shown.limit / (shown.limit - shown.cores) - self.scarcity);
         self.latency += share * (shown.latency - self.latency);
-        self.requests += share * (requests - self.requests);
-        self.late += share * (late - self.late);
+        self.requests += share * (shown.requests - self.requests);
+        self.late += share * (shown.late - self.late);
     }
 
     /// The 99th percentile of all its requests, where an idle instance takes `rest`.
@@ -214,14 +220,20 @@ impl Bin {
         if requests < REQUESTS_MIN || waits <= lateness::SHARE {
             return self.latency;
         }
-        let whole = ln(waits / lateness::SHARE);
-        let of_tick = ln((self.requests * waits).max(1.0)) - digamma((lateness::SHARE * self.requests + 0.5).max(1.0));
-        let all = self.latency + (self.latency - rest).max(0.0) * (whole / of_tick - 1.0).max(0.0);
+        let all = of_all(self.latency, rest, self.requests, waits);
         let share = late / requests;
         let amiss = |promise: &f64| (share > lateness::SHARE) != (all > *promise);
         let told = promise.filter(|promise| *promise > rest && late >= LATE_MIN).filter(amiss);
+        let whole = ln(waits / lateness::SHARE);
         told.map_or(all, |promise| rest + (promise - rest) * whole / ln(waits / share.min(LATE_MAX * waits)))
     }
+}
+
+/// The 99th percentile of all requests, from the mean of that of ticks of so many, of which the share `waits` has to wait.
+fn of_all(latency: f64, rest: f64, requests: f64, waits: f64) -> f64 {
+    let whole = ln((waits / lateness::SHARE).max(1.0));
+    let of_tick = ln((requests * waits).max(1.0)) - digamma((lateness::SHARE * requests + 0.5).max(1.0));
+    latency + (latency - rest).max(0.0) * (whole / of_tick - 1.0).max(0.0)
 }
 
 /// The logarithmic derivative of the gamma function from one on, to a hundredth.
@@ -240,7 +252,7 @@ mod tests {
     use super::*;
 
     fn shown(limit: f64, utilisation: f64, latency: f64) -> Shown {
-        Shown { limit, cores: utilisation * limit, latency, counted: None }
+        Shown { limit, cores: utilisation * limit, latency, requests: 0.0, late: 0.0 }
     }
 
     #[test]
@@ -268,7 +280,7 @@ mod tests {
             for tick in 0..100 {
                 let (latency, late) = if tick % 10 == 0 { (0.15, late_of_tenth) } else { (0.02, 0.0) };
                 points.observe(tick, Role::Primary, &shown(4.0, 0.1, 0.02));
-                points.observe(tick, Role::Primary, &Shown { counted: Some((20.0, late)), ..shown(4.0, 0.5, latency) });
+                points.observe(tick, Role::Primary, &Shown { requests: 20.0, late, ..shown(4.0, 0.5, latency) });
             }
             points
         };

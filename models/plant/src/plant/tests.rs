@@ -60,9 +60,12 @@ fn overload_queues_then_refuses_then_recovers() {
     let full = &overload[25];
     assert!((full.errors_per_second - 100.0).abs() < 1e-6);
     assert_eq!((full.throttled_ratio, full.cpu_pressure_ratio), (1.0, 1.0));
-    // 2 000 waiting at 250/s are 8 s; the wait at the ceiling, 3 · 4 ms · ln 98 / 0.02, and 40 ms come on top.
-    let latency = full.latency_p99_seconds.expect("requests are served");
-    assert!((latency - 10.791).abs() < 1e-3, "{latency}");
+    // 2 000 waiting at 250/s are 8 s; the wait at the ceiling, 3 · 4 ms · ln 98 / 0.02, and 40 ms come on top: 10.791 s. Which
+    // is the third slowest of 250 is chance: an e-th as rare, it waits 0.6 s longer.
+    let latencies = overload[22..].iter().map(|reading| reading.latency_p99_seconds.expect("requests are served"));
+    let mean = latencies.sum::<f64>() / 8.0;
+    assert!((mean - 10.791).abs() < 0.5, "{mean}");
+    assert_eq!(full.late_per_second, 250.0);
     assert!(overload.iter().all(|reading| reading.violated && reading.cpu_used_cores <= 1.05));
     // At 10/s the backlog falls by 240/s and is gone after 8.3 s, not before.
     let relief: Vec<Reading> = (30..50).map(|second| plant.step(second * 1_000, 1_000, 1.0, 10.0)).collect();

@@ -153,7 +153,6 @@ proptest! {
         let at = PlantSpec { slo_latency_seconds: p99, ..spec };
         let share = late_share(&at, cores, utilisation, 0.0);
         prop_assert!((share - 0.01).abs() < 1e-9, "{share}");
-        prop_assert!((latency_seconds(&at, cores, utilisation, 100.0_f64.ln()) - p99).abs() < 1e-9);
         prop_assert!(late_share(&at, cores, utilisation + 0.01, 0.0) >= share);
     }
 }

@@ -8,7 +8,7 @@ mod picture;
 mod report;
 mod screen;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,9 +69,10 @@ pub(crate) struct Demo {
 
 /// Runs the demonstration until its time is up, or until it is interrupted; then the table.
 pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
-    if arguments.live {
-        return output::end(live::run(arguments, settings));
-    }
+    output::end(if arguments.live { live::run(arguments, settings) } else { simulated(arguments, settings) })
+}
+
+fn simulated(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     let log = log(arguments.keep.as_ref(), settings.embedded.log.clone())?;
     let stop = stop::on_signals()?;
     let engine = EngineSettings { workers: arguments.workers, ..settings.engine.clone() };
@@ -82,14 +83,11 @@ pub(crate) fn run(arguments: &Demo, settings: &Settings) -> anyhow::Result<()> {
     drop(screen);
     pipeline.stop()?;
     shown?;
-    if arguments.json {
-        println!("{}", report::json(&lockstep));
-    } else {
-        println!("{}", report::text(&lockstep));
-    }
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", if arguments.json { report::json(&lockstep).to_string() } else { report::text(&lockstep) })?;
     if let Some(folder) = arguments.keep.as_ref().filter(|_| !arguments.json) {
         let folder = folder.display();
-        println!("\nThe log is kept: foreshadow --embedded {folder} sql \"select * from latest_decisions\"");
+        writeln!(out, "\nThe log is kept: foreshadow --embedded {folder} sql \"select * from latest_decisions\"")?;
     }
     Ok(())
 }
@@ -125,7 +123,7 @@ fn show(arguments: &Demo, lockstep: &mut Lockstep, mut screen: Option<&mut Scree
     while began.elapsed() < arguments.duration.duration() && !stop.requested() {
         for decision in lockstep.step()? {
             if lines {
-                println!("{}", picture::line(&decision));
+                writeln!(std::io::stdout(), "{}", picture::line(&decision))?;
             }
             picture.note(&decision);
         }

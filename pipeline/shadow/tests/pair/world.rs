@@ -1,10 +1,10 @@
-//! A primary and a shadow of the plant, second by second, with noise on their load and on what is read of them.
+//! A primary and a shadow of the plant, second by second, with noise on their load.
 
-use plant::{Allocation, Plant, PlantSpec, Reading, demo_fleet, noise, queueing};
+use plant::{Allocation, Plant, PlantSpec, demo_fleet, noise, queueing};
 use schemas::Ratio;
 use shadow::{Host, Learner, PairTick, Probe, RoleTick, Setting, Work};
 
-/// Standard deviation of a load about its course, and of a p99 of one second's requests about its true one.
+/// Standard deviation of a load about its course.
 const NOISE: f64 = 0.05;
 
 /// A kind of service.
@@ -28,9 +28,6 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     /// Whether requests are counted when they are complete, rather than when they arrive.
     pub(crate) counts_completed: bool,
-    /// Whether each second's percentile is that of its own requests, however few, and the late ones among them are counted;
-    /// otherwise it is that of all that there could be.
-    pub(crate) is_sampled: bool,
     seed: u64,
     primary: Plant,
     shadow: Option<Plant>,
@@ -90,7 +87,6 @@ impl World {
             learner: Learner::new(Ratio::new(0.7)),
             plan,
             counts_completed: false,
-            is_sampled: false,
             seed,
             primary: Plant::new(spec.clone(), seed, allocation(cores)),
             shadow: None,
@@ -103,19 +99,9 @@ impl World {
         let now_ms = 1_000 * second;
         let wobble = 1.0 + NOISE * noise::smooth_normal(self.seed, 77, now_ms, 20_000);
         let load = utilisation * self.cores / self.spec.cpu_seconds_per_request * wobble;
-        let (spec, seed, completed) = (&self.spec, self.seed, self.counts_completed);
-        let is_sampled = self.is_sampled;
-        let read = |plant: &mut Plant, share, stream| {
+        let (spec, completed) = (&self.spec, self.counts_completed);
+        let read = |plant: &mut Plant, share| {
             let reading = plant.step(now_ms, 1_000, share, load);
-            let blur = 1.0 + NOISE * noise::normal(seed, stream, now_ms);
-            let of_few = if is_sampled {
-                of_few(spec, &reading, |n| noise::uniform(seed, stream + 4 + 2 * n, now_ms))
-            } else {
-                1.0
-            };
-            // A count comes by chance.
-            let late = reading.late_per_second;
-            let late = (late + late.sqrt() * noise::normal(seed, stream + 2, now_ms)).max(0.0);
             let served = (reading.cpu_used_cores - spec.cpu_fixed_cores) / spec.cpu_seconds_per_request;
             RoleTick {
                 cores: Some(reading.cpu_used_cores),
@@ -123,12 +109,12 @@ impl World {
                 throttled: Some(reading.throttled_ratio),
                 requests: Some(if completed { served } else { reading.requests_per_second }),
                 errors: None,
-                late: is_sampled.then_some(late),
-                latency: reading.latency_p99_seconds.map(|latency| latency * blur * of_few),
+                late: Some(reading.late_per_second),
+                latency: reading.latency_p99_seconds,
             }
         };
-        let primary = read(&mut self.primary, 1.0, 78);
-        let shadow = self.shadow.as_mut().map(|shadow| read(shadow, self.setting.mirrored_share, 79));
+        let primary = read(&mut self.primary, 1.0);
+        let shadow = self.shadow.as_mut().map(|shadow| read(shadow, self.setting.mirrored_share));
         let tick = PairTick {
             now_ms,
             phase_ms: 0,
@@ -161,21 +147,6 @@ impl World {
             self.shadow = Some(Plant::new(self.spec.clone(), self.seed + 1 + now_ms, allocation(cores)));
         }
     }
-}
-
-/// The 99th percentile of one second's requests over that of all: of a few it is that of the slowest, now more and now less.
-fn of_few(spec: &PlantSpec, reading: &Reading, uniform: impl Fn(u64) -> f64) -> f64 {
-    let cores = queueing::service_cores(spec, reading.cpu_limit_cores);
-    let requests = reading.requests_per_second;
-    let utilisation = requests * spec.cpu_seconds_per_request / cores;
-    if requests <= 0.0 || utilisation >= queueing::UTILISATION_CEILING {
-        return 1.0;
-    }
-    // The k-th rarest of n comes after k exponential times of 1/n each.
-    let rank = (requests / 100.0).floor() as u64 + 1;
-    let time: f64 = (0..rank).map(|n| -uniform(n).max(1e-9).ln()).sum();
-    let latency = |surprise: f64| queueing::latency_seconds(spec, cores, utilisation, surprise.max(0.0));
-    latency((requests / time).ln()) / latency(100_f64.ln())
 }
 
 fn allocation(cpu_cores: f64) -> Allocation {
