@@ -159,15 +159,15 @@ impl Learner {
     }
 
     /// What a probe goes by. A primary that breaks its promise disturbs it, as one that is saturated and a busy host do: more
-    /// load on the machine is then nobody's to ask for.
+    /// load on the machine is then nobody's to ask for. In a tick in which the hypervisor took time, only the breach is unknown.
     #[must_use]
     pub fn seen(&self, tick: &PairTick<'_>) -> Seen {
         let PairTick { primary, shadow, host, .. } = tick;
         Seen {
             primary: primary.utilisation(),
             shadow: shadow.and_then(|shadow| shadow.utilisation()),
-            breach: self.breaches(tick),
-            disturbed: self.is_late(tick) || primary.saturated() || host.dirt().is_some(),
+            breach: host.dirt().is_none().then(|| self.breaches(tick)).flatten(),
+            disturbed: self.is_late(tick) || primary.saturated() || host.dirt() == Some(Dirt::BusyHost),
         }
     }
 

@@ -222,7 +222,6 @@ impl Probe {
             breaches: 0,
             judged: 0,
             reached: 0.0,
-            primary: 0.0,
             low: None,
             high: None,
         });
@@ -237,7 +236,7 @@ impl Probe {
         let stop = if seen.disturbed {
             Some(Stop::Disturbed)
         } else if rung_over {
-            self.turn(&mut climb, now_ms, seen)
+            self.turn(&mut climb, now_ms)
         } else {
             None
         };
@@ -249,9 +248,10 @@ impl Probe {
     }
 
     /// The next rung, or why there is none.
-    fn turn(&self, climb: &mut Climb, now_ms: u64, seen: Seen) -> Option<Stop> {
-        let primary = seen.primary.filter(|utilisation| *utilisation > 0.0);
-        let Some(primary) = primary.filter(|_| climb.judged > 0) else { return Some(Stop::Blind) };
+    fn turn(&self, climb: &mut Climb, now_ms: u64) -> Option<Stop> {
+        if climb.judged == 0 {
+            return Some(Stop::Blind);
+        }
         let reached = climb.reached / f64::from(climb.judged);
         let breached = climb.breaches >= BREACHES;
         if breached {
@@ -268,7 +268,7 @@ impl Probe {
             (_, None) if climb.share >= self.policy.share_max.get() || reached >= LAST => return Some(Stop::Beyond),
             (_, None) => STEP * reached,
         };
-        climb.step_to(next, now_ms, primary, self.policy.share_max.get());
+        climb.step_to(next, reached, now_ms, self.policy.share_max.get());
         None
     }
 

@@ -98,6 +98,17 @@ fn dirty_ticks_are_counted_and_teach_nothing() {
 }
 
 #[test]
+fn a_probe_is_ended_by_a_busy_host_and_only_blinded_by_a_stolen_tick() {
+    let mut learner = Learner::new(Ratio::new(0.7));
+    watch(&mut learner, 0..100);
+    let seen = |host: Host| learner.seen(&PairTick { host, ..pair(100) });
+    let of = |seen: Seen| (seen.breach, seen.disturbed);
+    assert_eq!(of(seen(Host::default())), (Some(false), false));
+    assert_eq!(of(seen(Host { used: Some(0.2), stolen: Some(0.05) })), (None, false));
+    assert_eq!(of(seen(Host { used: Some(0.95), stolen: Some(0.05) })), (None, true));
+}
+
+#[test]
 fn requests_of_another_cost_are_discarded_while_they_last() {
     let mut learner = Learner::new(Ratio::new(0.7));
     watch(&mut learner, 0..300);

@@ -13,21 +13,19 @@ pub(super) struct Climb {
     pub(super) share: f64,
     pub(super) rung_ms: u64,
     pub(super) breaches: u32,
-    /// Ticks that were judged, and the sums of the shadow's utilisations in them, and of the primary's.
+    /// Ticks that were judged, and the sum of the shadow's utilisations in them.
     pub(super) judged: u32,
     pub(super) reached: f64,
-    pub(super) primary: f64,
     pub(super) low: Option<f64>,
     pub(super) high: Option<f64>,
 }
 
 impl Climb {
-    /// Sets the share at which the shadow's utilisation should be `utilisation` while the primary's is `primary`: in
-    /// proportion to what the last share has reached, for a part of the shadow's CPU may be no request's.
-    pub(super) fn step_to(&mut self, utilisation: f64, now_ms: u64, primary: f64, share_max: f64) {
-        let per_share = self.reached / self.primary * primary / self.share;
-        self.share = (utilisation / per_share).min(share_max);
-        (self.rung_ms, self.breaches, self.judged, self.reached, self.primary) = (now_ms, 0, 0, 0.0, 0.0);
+    /// Sets the share at which the shadow's utilisation should be `utilisation`: in proportion to what this one has `reached` on
+    /// the average, as a single tick's requests come by chance, and a part of the shadow's CPU may be no request's.
+    pub(super) fn step_to(&mut self, utilisation: f64, reached: f64, now_ms: u64, share_max: f64) {
+        self.share = (self.share * utilisation / reached).min(share_max);
+        (self.rung_ms, self.breaches, self.judged, self.reached) = (now_ms, 0, 0, 0.0);
     }
 
     pub(super) fn judge(&mut self, seen: Seen) {
@@ -41,7 +39,6 @@ impl Climb {
         if reached > 0.0 {
             self.judged += 1;
             self.reached += reached;
-            self.primary += primary;
         }
     }
 }
