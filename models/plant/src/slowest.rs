@@ -62,9 +62,8 @@ mod tests {
     fn seconds(requests: f64, late_share: f64) -> impl Iterator<Item = Slowest> + Clone {
         let uniform = |second, drawn| noise::uniform(3, drawn, second);
         let normal = |second| noise::normal(3, DRAWS, second);
-        (0..20_000).map(move |second| {
-            Slowest::of(requests, late_share, |drawn| uniform(second, drawn), || normal(second))
-        })
+        (0..20_000)
+            .map(move |second| Slowest::of(requests, late_share, |drawn| uniform(second, drawn), || normal(second)))
     }
 
     #[test]

@@ -21,11 +21,14 @@ const STEAL_MAX: f64 = 0.02;
 /// How far the cost of the shadow's requests may be off its usual.
 const MIX_TOLERANCE: f64 = 0.25;
 
-/// Ticks that the present cost remembers, and the usual one.
+/// Ticks that the present cost remembers, and the usual one; more, where they hold fewer than [`MIX_REQUESTS`].
 const MIX_MEMORY: [f64; 2] = [10.0, 1_800.0];
 
 /// Ticks after which the usual cost is known.
 const MIX_TICKS_MIN: f64 = 60.0;
+
+/// Requests behind a cost. One that is counted in this tick may have taken CPU in the one before: of thirty, that is little.
+const MIX_REQUESTS: f64 = 30.0;
 
 /// Why a tick is not learnt from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,8 +69,16 @@ pub struct Discarded {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mix {
     ticks: f64,
-    now: f64,
-    usual: f64,
+    requests: f64,
+    now: Cost,
+    usual: Cost,
+}
+
+/// Decayed sums of CPU, cores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Cost {
+    taken: f64,
+    expected: f64,
 }
 
 impl Host {
@@ -98,24 +109,26 @@ impl Discarded {
 
 impl Mix {
     /// Takes in what a tick's requests cost and should.
-    pub(crate) fn observe(&mut self, cores: f64, expected_cores: f64) {
-        if expected_cores <= 0.0 {
-            return;
-        }
+    pub(crate) fn observe(&mut self, requests: f64, cores: f64, expected_cores: f64) {
         self.ticks += 1.0;
-        for (mean, memory) in [&mut self.now, &mut self.usual].into_iter().zip(MIX_MEMORY) {
-            *mean += (cores / expected_cores - *mean) / self.ticks.min(memory);
+        self.requests += requests;
+        for (cost, memory) in [&mut self.now, &mut self.usual].into_iter().zip(MIX_MEMORY) {
+            let keep = 1.0 - (requests / MIX_REQUESTS).min(1.0 / memory);
+            cost.taken = cost.taken * keep + cores;
+            cost.expected = cost.expected * keep + expected_cores;
         }
     }
 
     /// The usual ratio, once it is known.
     pub(crate) fn usual(&self) -> Option<f64> {
-        (self.ticks >= MIX_TICKS_MIN).then_some(self.usual)
+        let is_known = self.ticks >= MIX_TICKS_MIN && self.requests >= MIX_REQUESTS && self.usual.expected > 0.0;
+        is_known.then(|| self.usual.taken / self.usual.expected)
     }
 
     /// Whether the cost of now is off the usual one.
     pub(crate) fn is_unequal(&self) -> bool {
-        self.usual().is_some_and(|usual| (self.now / usual - 1.0).abs() > MIX_TOLERANCE)
+        let off = |usual: f64| (self.now.taken / self.now.expected / usual - 1.0).abs() > MIX_TOLERANCE;
+        self.usual().is_some_and(off)
     }
 }
 
@@ -135,12 +148,28 @@ mod tests {
     #[test]
     fn a_mix_is_unequal_when_it_leaves_its_usual_cost_and_not_by_being_dearer() {
         let mut mix = Mix::default();
-        (0..300).for_each(|_| mix.observe(1.3, 1.0));
+        (0..300).for_each(|_| mix.observe(100.0, 1.3, 1.0));
         assert!(!mix.is_unequal());
         assert!((mix.usual().expect("300 ticks are enough") - 1.3).abs() < 1e-9);
         // Twice the cost: after five ticks the present mean has gone 1 - 0.9^5 = 41 % of the way.
-        (0..5).for_each(|_| mix.observe(2.6, 1.0));
+        (0..5).for_each(|_| mix.observe(100.0, 2.6, 1.0));
         assert!(mix.is_unequal());
+    }
+
+    #[test]
+    fn a_request_may_take_its_cpu_in_another_tick_than_that_of_its_count() {
+        let mut mix = Mix::default();
+        // One each second tick, of 30 ms, half of which fell into the tick before it; and 1 ms of the program's own.
+        let tick = |mix: &mut Mix, second: u32| {
+            let requests = f64::from(second % 2);
+            mix.observe(requests, 0.016, 0.001 + 0.03 * requests);
+        };
+        (0..59).for_each(|second| tick(&mut mix, second));
+        assert_eq!(mix.usual(), None, "29 requests");
+        for second in 59..600 {
+            tick(&mut mix, second);
+            assert!(!mix.is_unequal() && mix.usual().is_none_or(|usual| (usual - 1.0).abs() < 0.03));
+        }
     }
 
     #[test]

@@ -254,9 +254,9 @@ impl Learner {
     /// What a request costs the shadow, over what it costs the primary.
     fn compare(&mut self, shadow: &RoleTick) {
         // A saturated shadow's cost is its limit's, not its requests'.
-        let expected = shadow.requests.and_then(|requests| self.curve.cores(requests));
-        if let (false, Some(cores), Some(expected)) = (shadow.saturated(), shadow.cores, expected) {
-            self.mix.observe(cores, expected);
+        let (false, Some(cores), Some(requests)) = (shadow.saturated(), shadow.cores, shadow.requests) else { return };
+        if let Some(expected) = self.curve.cores(requests) {
+            self.mix.observe(requests, cores, expected);
         }
     }
 

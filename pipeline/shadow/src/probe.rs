@@ -50,6 +50,9 @@ const SETTLE_MS: u64 = 10_000;
 /// No probe takes longer than ten minutes.
 const PROBE_MS_MAX: u64 = 600_000;
 
+/// Ticks whose mean is the primary's utilisation that a probe begins with: a single one's requests come by chance.
+const BEFORE_TICKS: f64 = 30.0;
+
 /// A probe that could not begin or was disturbed is tried again after a minute at the earliest.
 const REST_MS_MIN: u64 = 60_000;
 
@@ -114,6 +117,8 @@ pub struct Probe {
     last: Option<Bracket>,
     began_ms: Option<u64>,
     seen_ms: u64,
+    /// The primary's mean utilisation of late, and over how many ticks.
+    primary: (f64, f64),
     /// Milliseconds of shadow, each times its size.
     spent: f64,
 }
@@ -141,7 +146,16 @@ impl Probe {
     /// A plan that begins with its first tick, under a policy without [faults](ProbePolicy::faults).
     #[must_use]
     pub const fn new(policy: ProbePolicy) -> Self {
-        Self { policy, rest_until_ms: 0, climb: None, last: None, began_ms: None, seen_ms: 0, spent: 0.0 }
+        Self {
+            policy,
+            rest_until_ms: 0,
+            climb: None,
+            last: None,
+            began_ms: None,
+            seen_ms: 0,
+            primary: (0.0, 0.0),
+            spent: 0.0,
+        }
     }
 
     /// Begins anew under another policy, or with another program. What it has cost so far counts on, and a probe that is under
@@ -164,6 +178,11 @@ impl Probe {
         self.began_ms.get_or_insert(now_ms);
         let past_ms = now_ms.saturating_sub(self.seen_ms);
         self.seen_ms = now_ms;
+        if let Some(utilisation) = seen.primary {
+            let (mean, ticks) = &mut self.primary;
+            *ticks = (*ticks + 1.0).min(BEFORE_TICKS);
+            *mean += (utilisation - *mean) / *ticks;
+        }
         match self.climb {
             Some(climb) => {
                 // A setting that nobody renewed has cost until it expired.
@@ -209,7 +228,10 @@ impl Probe {
     }
 
     fn begin(&mut self, now_ms: u64, seen: Seen) {
-        let Some(primary) = seen.primary.filter(|utilisation| *utilisation > 0.0) else { return };
+        let (primary, ticks) = self.primary;
+        if seen.primary.is_none() || ticks < BEFORE_TICKS || primary <= 0.0 {
+            return;
+        }
         let ProbePolicy { share_max, size_min, size_max, .. } = self.policy;
         let [share_max, size_min, size_max] = [share_max, size_min, size_max].map(Ratio::get);
         let size = (share_max * primary / LAST).clamp(size_min, size_max);

@@ -68,7 +68,7 @@ fn a_primary_that_suffers_ends_the_probe_at_once() {
 #[test]
 fn a_shadow_that_is_not_read_ends_it_and_without_a_primary_it_never_begins() {
     let mut blind = Probe::new(ProbePolicy::default());
-    run(&mut blind, 0, 60_000, |_, _| Seen { primary: Some(0.4), ..Seen::default() });
+    run(&mut blind, 0, 120_000, |_, _| Seen { primary: Some(0.4), ..Seen::default() });
     assert_eq!(blind.last().map(|bracket| bracket.stop), Some(Stop::Blind));
     let mut unread = Probe::new(ProbePolicy::default());
     let settings = run(&mut unread, 0, 60_000, |_, _| Seen::default());
