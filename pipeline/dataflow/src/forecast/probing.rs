@@ -79,7 +79,7 @@ impl Probing {
 mod tests {
     use super::*;
 
-    /// Turns of ten minutes of a primary at 0.4 of its limit, whose shadow breaches from 0.65 on.
+    /// Turns of eleven minutes of a primary at 0.4 of its limit, whose shadow breaches from 0.65 on.
     fn turns(probing: &mut Probing) -> Vec<(u64, ProbeTurn)> {
         let mut now = None;
         let tick = |second: u64| {
@@ -95,7 +95,18 @@ mod tests {
             now = turn.as_ref().map_or(now, ProbeTurn::shadow);
             Some((second, turn?))
         };
-        (0..600).filter_map(tick).collect()
+        (0..660).filter_map(tick).collect()
+    }
+
+    fn at(second: u64) -> EventTime {
+        EventTime::from_millis(second * 1_000)
+    }
+
+    /// The turn with which it begins, after half a minute.
+    fn begun(probing: &mut Probing, seen: Seen) -> ProbeTurn {
+        let turns: Vec<_> = (0..30).map(|second| probing.observe(at(second), seen)).collect();
+        assert!(turns[..29].iter().all(Option::is_none));
+        turns[29].clone().expect("it begins")
     }
 
     #[test]
@@ -103,7 +114,7 @@ mod tests {
         let policy = ProbePolicy::default();
         let turns = turns(&mut Probing::new(policy, "one"));
         let (last, rungs) = turns.split_last().expect("a probe has ended");
-        assert_eq!((rungs[0].0, last.1.shadow()), (0, None));
+        assert_eq!((rungs[0].0, last.1.shadow()), (29, None), "it looks for half a minute first");
         assert!(rungs.len() > 3 && rungs.iter().all(|(_, turn)| policy.objection(turn).is_none()), "{rungs:?}");
         assert!(rungs.windows(2).all(|pair| pair[0].1.shadow() != pair[1].1.shadow()), "{rungs:?}");
         // Each holds for longer than it takes until the next.
@@ -121,17 +132,16 @@ mod tests {
     fn another_program_or_policy_ends_the_probe_under_way_and_what_it_has_cost_counts_on() {
         let policy = ProbePolicy::default();
         let seen = Seen { primary: Some(0.4), ..Seen::default() };
-        let at = |second: u64| EventTime::from_millis(second * 1_000);
         for (policy, generation) in [(policy, "two"), (ProbePolicy { share_max: Ratio::new(0.5), ..policy }, "one")] {
             let mut probing = Probing::new(ProbePolicy::default(), "one");
-            let begun = probing.observe(at(0), seen).expect("it begins");
-            assert!(begun.shadow().is_some() && probing.observe(at(25), seen).is_none());
+            let begun = begun(&mut probing, seen);
+            assert!(begun.shadow().is_some() && probing.observe(at(54), seen).is_none());
             probing.follow(policy, generation);
-            let over = probing.observe(at(26), seen).expect("there is another plan");
+            let over = probing.observe(at(55), seen).expect("there is another plan");
             assert_eq!((over.shadow(), over.because.as_str()), (None, "no probe is under way"));
             // 25 s of a quarter are a twentieth of 125 s.
-            assert!((27..125).all(|second| probing.observe(at(second), seen).is_none()));
-            assert!(probing.observe(at(125), seen).is_some_and(|turn| turn.shadow().is_some()));
+            assert!((56..154).all(|second| probing.observe(at(second), seen).is_none()));
+            assert!(probing.observe(at(154), seen).is_some_and(|turn| turn.shadow().is_some()));
         }
     }
 
@@ -140,7 +150,7 @@ mod tests {
         let seen = Seen { primary: Some(0.4), ..Seen::default() };
         let mut probing = Probing::new(ProbePolicy::default(), "one");
         assert_eq!(probing.clone().end(EventTime::default()), None);
-        probing.observe(EventTime::default(), seen).expect("it begins");
+        begun(&mut probing, seen);
         let end = probing.end(EventTime::default()).expect("there is one");
         assert!(end.shadow().is_none() && end.until > EventTime::default(), "{end:?}");
     }
