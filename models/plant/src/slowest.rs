@@ -4,7 +4,7 @@
 //! times with a mean of one. Both figures are read off the same times, so they agree: the percentile is beyond the SLO where
 //! more than a hundredth of the interval's requests are late. After [`DRAWS`] times the rest is a normal deviate.
 //!
-//! Cost: about 15 ns a time; mostly one or two, of a hundred requests and more one for each hundred.
+//! Cost: a logarithm a time; mostly one or two of them, and one more for each hundred requests.
 
 use elementary::ln;
 

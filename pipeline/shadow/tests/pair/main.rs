@@ -67,7 +67,7 @@ fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
     // The goals: a tenth of error, and five minutes to a knee. Of seconds of 17 to 1400 requests the slowest come by chance; a band
     // that covers by being wide would cover nothing.
     assert!(error <= 0.1 && width <= 0.35 && time_ms <= 300_000.0);
-    // Bands of 90 % that are narrow enough to size by miss at worst by little more than their width.
+    // Bands of 90 % that are narrow enough to size by miss at worst by their width.
     assert!(worst_narrow <= 0.3 && covered * 10 >= CASES * 8);
 }
 
