@@ -35,7 +35,7 @@ kills: ## kills the pipeline 200 times at random instants and compares its outpu
 	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) \
 		cargo test --release --workspace --test crash -- --nocapture
 
-knees: ## finds knees of real services by probes and by load tests; some ten minutes a case; KINDS=light CORES=0.3
+knees: ## finds knees of real services by probes and by load tests; some ten minutes a case; KINDS=light CORES=0.35
 	@deploy/setup test
 	KINDS=$(KINDS) CORES=$(CORES) cargo test --release --workspace --test knee -- --ignored --nocapture
 

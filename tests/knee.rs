@@ -1,7 +1,9 @@
 //! The knee that probes find, against a load test of the primary at its full size: real services in control groups under an
 //! open-loop load, every part of the pipeline in a process of its own, a real broker.
 //!
-//! Some ten minutes a case, on a machine that does nothing else: `make knees`, `make knees KINDS=light CORES=0.3`.
+//! Each service promises what it breaks well below saturation, where a knee says something.
+//!
+//! Some ten minutes a case, on a machine that does nothing else: `make knees`, `make knees KINDS=light CORES=0.35`.
 
 #![allow(clippy::print_stdout, reason = "it tells what was measured")]
 #![allow(clippy::disallowed_methods, reason = "it measures real processes by the machine's clock")]
@@ -24,27 +26,34 @@ struct Kind {
 }
 
 const KINDS: [Kind; 3] = [
-    Kind { name: "light", program: binary::path, arguments: &["service", "--rounds=300000"], slo_s: 0.25 },
-    Kind { name: "heavy", program: binary::path, arguments: &["service", "--rounds=3000000"], slo_s: 1.0 },
+    Kind { name: "light", program: binary::path, arguments: &["service", "--rounds=300000"], slo_s: 0.08 },
+    Kind { name: "heavy", program: binary::path, arguments: &["service", "--rounds=1000000"], slo_s: 0.15 },
     // A quarter of its reads are made anew.
     Kind {
         name: "memory",
         program: binary::services_path,
         arguments: &["memory", "--threads=4", "--data-mib=64", "--cache-mib=48"],
-        slo_s: 0.25,
+        slo_s: 0.05,
     },
 ];
 
-const CORES: &str = "0.15,0.3,0.5";
+const CORES: &str = "0.2,0.35,0.6";
 
 /// Share of the most that the primary can do which its load takes while probes look for the knee.
 const LOADED: f64 = 0.35;
 
-/// What is measured at one rate: thousands of requests, or as many as there are in the time.
-const STEP: Duration = Duration::from_secs(15);
+/// One sending of the load while they do.
+const TURN: Duration = Duration::from_secs(15);
 
-/// Rates between which the load test's knee is found.
-const STEPS: u32 = 6;
+/// What the load test measures at one rate: so many requests, of which ten may be late, or as many as there are in the time.
+const REQUESTS: f64 = 1_000.0;
+const STEP_S: [f64; 2] = [15.0, 60.0];
+
+/// Rates at which it does so: its knee is known to a fiftieth.
+const STEPS: u32 = 5;
+
+/// Utilisations between which it looks.
+const BETWEEN: [f64; 2] = [0.2, 1.0];
 
 /// Longest wait for a knee: a probe takes ten minutes at most, and begins within a minute.
 const KNEE_MAX: Duration = Duration::from_secs(720);
@@ -82,13 +91,13 @@ fn measure(kind: &Kind, cores: f64) -> f64 {
     );
     let _services = stand.adapter();
     wait_for(stand.primary);
-    let most = answered_per_second(&stand.send(stand.primary, saturating(cores), STEP, 0));
+    let most = answered_per_second(&stand.send(stand.primary, saturating(cores), TURN, 0));
     let truth = load_test(&stand, kind.slo_s, most);
     let _parts = [stand.start("run", &[]), stand.start("profile", &[]), stand.mirror(None)];
     wait_for(stand.front);
     let began = Instant::now();
     let found = loop {
-        stand.send(stand.front, LOADED * most, STEP, 0);
+        stand.send(stand.front, LOADED * most, TURN, 0);
         let turns = turns(&stand);
         if let Some(found) = turns.iter().find_map(Found::of) {
             break found;
@@ -129,10 +138,12 @@ impl Found {
 
 /// The utilisation of its limit at which a primary of full size just keeps its promise.
 fn load_test(stand: &Stand, slo_s: f64, most: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
+    let [mut low, mut high] = BETWEEN;
     for _ in 0..STEPS {
         let middle = f64::midpoint(low, high);
-        let outcome = stand.send(stand.primary, middle * most, STEP, 0);
+        let rate = middle * most;
+        let lasting = Duration::from_secs_f64((REQUESTS / rate).clamp(STEP_S[0], STEP_S[1]));
+        let outcome = stand.send(stand.primary, rate, lasting, 0);
         let latency = outcome.whole.latency(0.99).map_or(f64::INFINITY, |latency| latency.as_secs_f64());
         let keeps = outcome.failures.total() == 0 && latency <= slo_s;
         (low, high) = if keeps { (middle, high) } else { (low, middle) };
@@ -142,7 +153,7 @@ fn load_test(stand: &Stand, slo_s: f64, most: f64) -> f64 {
 
 /// More than any of the services can do with so many cores.
 fn saturating(cores: f64) -> f64 {
-    2_000.0 * cores
+    6_000.0 * cores
 }
 
 fn answered_per_second(outcome: &Outcome) -> f64 {

@@ -56,6 +56,8 @@ pub enum LatencyLaw {
     HockeyStick,
     /// The universal scalability law: contention and coherence over what is in flight.
     Scalability,
+    /// The share of late requests falls exponentially with the idle cores.
+    Tail,
 }
 
 /// A knee with its band.
@@ -70,9 +72,10 @@ pub struct KneeEvidence {
     pub high: Ratio,
     /// The law that fits what was seen best.
     pub law: LatencyLaw,
-    /// How far the law misses points that it was not fitted to: root mean square, relative.
+    /// How far the law misses points that it was not fitted to: root mean square, relative. Of late requests, the relative standard
+    /// error of the rate at which they become rare.
     pub error: f64,
-    /// Whether latency has been seen where it crosses the promise; otherwise the law is carried beyond what was seen.
+    /// Whether late requests, or latency where it crosses the promise, have been seen; otherwise the law is carried beyond what was seen.
     pub shown: bool,
 }
 

@@ -17,12 +17,13 @@
 
 mod candidate;
 
-use schemas::{KneeEvidence, Ratio, Role};
+use schemas::{KneeEvidence, LatencyLaw, Ratio, Role};
 use serde::{Deserialize, Serialize};
 
 use self::candidate::{Candidate, Line, best_fit, families};
 use crate::law::Latency;
 use crate::points::Point;
+use crate::tail::{self, Rarity};
 
 /// Runs that the points are cut into.
 const BLOCKS: usize = 5;
@@ -50,6 +51,9 @@ const BAND: f64 = 2.132;
 
 /// The band is never narrower than this on each side: utilisation itself is read no better.
 const BAND_MIN: f64 = 0.01;
+
+/// However little is known of late requests, so many times the idle cores are enough that are most likely so.
+const CAUTION_MAX: f64 = 2.0;
 
 /// Latency that was seen from this share of the target on shows the crossing.
 const SHOWN: f64 = 0.9;
@@ -106,6 +110,17 @@ impl Fitted {
         Some(aim.fitted(&near, best, half_band(best, &judged)))
     }
 
+    /// What the counts of late requests say of a primary of `cores`.
+    pub(crate) fn of_late(rarity: &Rarity, cores: f64) -> Self {
+        let Rarity { rate, low: least, high: most, error } = *rarity;
+        let [utilisation, low, high] = ends([rate, least, most].map(|rate| tail::knee(rate, cores)));
+        let works = WORKS.map(|share| share * cores);
+        let cautious = least.max(rate / CAUTION_MAX);
+        let headrooms = works.map(|work| tail::least_cores(cautious, work) - work);
+        let knee = KneeEvidence { utilisation, low, high, law: LatencyLaw::Tail, error, shown: true };
+        Self { knee, works, headrooms }
+    }
+
     /// Idle cores that keep the target at `work` cores of work: between the works of the table on a line, below them as at
     /// the least, and beyond them on the line of the last two.
     pub(crate) fn headroom(&self, work: f64) -> f64 {
@@ -149,8 +164,7 @@ impl Aim {
         let latency = self.latency(&best.line);
         let target = self.target(&latency);
         let as_primary = |point: &Point| point.latency - best.line.bases[point.series] + latency.base;
-        let [utilisation, low, high] =
-            [best.knee, best.knee - half, best.knee + half].map(|knee| Ratio::new(knee.clamp(0.01, UTILISATION_MAX)));
+        let [utilisation, low, high] = ends([best.knee, best.knee - half, best.knee + half]);
         let shown = points.iter().any(|point| as_primary(point) >= SHOWN * target);
         let law = best.line.law.name();
         let works = WORKS.map(|share| share * self.cores);
@@ -163,6 +177,11 @@ impl Aim {
         });
         Fitted { knee: KneeEvidence { utilisation, low, high, law, error: best.error, shown }, works, headrooms }
     }
+}
+
+/// A knee and the ends of its band.
+fn ends([knee, low, high]: [f64; 3]) -> [Ratio; 3] {
+    [knee, low.min(knee - BAND_MIN), high.max(knee + BAND_MIN)].map(|at| Ratio::new(at.clamp(0.01, UTILISATION_MAX)))
 }
 
 /// The least cores on which `work` cores of work keep the target.
@@ -216,7 +235,7 @@ fn half_band(best: &Judged, judged: &[Judged]) -> f64 {
     let mean = best.without.iter().sum::<f64>() / BLOCKS as f64;
     let spread: f64 = best.without.iter().map(|knee| (knee - mean) * (knee - mean)).sum();
     let jackknife = spread * (BLOCKS - 1) as f64 / BLOCKS as f64;
-    (BAND * (jackknife + sum / count).sqrt()).max(BAND_MIN)
+    BAND * (jackknife + sum / count).sqrt()
 }
 
 #[cfg(test)]

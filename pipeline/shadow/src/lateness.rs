@@ -2,7 +2,7 @@
 //!
 //! The slowest of a few requests is late now and then while the promise is kept, so a tick's own percentile tells little. Where
 //! late requests are counted, the promise is broken once they are more than a hundredth of the recent ones by two standard errors
-//! of a count: at a hundred a second, with half of them late, within a tick; with two of a hundred late, after some ten.
+//! of a count, and by one: at a hundred a second, with half of them late, within a tick; one alone never is.
 //!
 //! State: two numbers.
 
@@ -30,6 +30,11 @@ impl Lateness {
     /// Takes in a tick.
     pub(crate) fn observe(&mut self, role: &RoleTick) {
         let (requests, late) = role.requests.zip(role.late).unwrap_or_default();
+        self.count(requests, late);
+    }
+
+    /// Takes in a tick's requests, and the late ones among them.
+    pub(crate) fn count(&mut self, requests: f64, late: f64) {
         let keep = 1.0 - 1.0 / MEMORY;
         self.requests = self.requests * keep + requests;
         self.late = self.late * keep + late;
@@ -38,7 +43,7 @@ impl Lateness {
     /// Whether the promise is broken; none while there was hardly a request that was counted.
     pub(crate) fn is_broken(&self) -> Option<bool> {
         let may_be = SHARE * self.requests;
-        (self.requests >= 1.0).then(|| self.late > may_be + CLEARLY * may_be.sqrt())
+        (self.requests >= 1.0).then(|| self.late > may_be + CLEARLY * may_be.sqrt() + 1.0)
     }
 }
 
@@ -61,11 +66,11 @@ mod tests {
     #[test]
     fn what_is_clearly_late_is_found_at_once_and_what_may_be_chance_is_waited_for() {
         assert_eq!(breaks_after(100.0, 0.5), Some(1));
-        // Of some 3000 requests 30 may be late; with eleven more it is no accident. 2 more each tick, of which some fade.
-        assert_eq!(breaks_after(100.0, 0.02), Some(34));
+        // Of some 3000 requests 30 may be late; with twelve more it is no accident. 2 more each tick, of which some fade.
+        assert_eq!(breaks_after(100.0, 0.02), Some(35));
         assert_eq!(breaks_after(100.0, 0.01), None);
-        // Ten of a hundred of three requests a second: 0.9 of 90 may be, and 1.9 more.
-        assert_eq!(breaks_after(3.0, 0.1), Some(11));
+        // Ten of a hundred of three requests a second: 0.9 of 90 may be, and 2.9 more.
+        assert_eq!(breaks_after(3.0, 0.1), Some(16));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::knee::suffering;
 use crate::lateness::Lateness;
 use crate::points::{Points, Shown};
 use crate::sizing::Lessons;
+use crate::tail::{Rarity, Tail};
 use crate::trust::Trust;
 use crate::uncensored::Carried;
 use crate::{Curve, Dirt, Discarded, Headroom, Knee, Lead, PairTick, RoleTick, Seen, Sizing};
@@ -62,6 +63,8 @@ pub struct Learner {
     discarded: Discarded,
     lead: Lead,
     points: Points,
+    /// By the primary, and by the shadow.
+    tails: [Tail; 2],
     headroom: Headroom,
     /// By the primary alone, and by both.
     knees: [Knee; 2],
@@ -93,6 +96,7 @@ impl Learner {
             discarded: Discarded::default(),
             lead: Lead::default(),
             points: Points::default(),
+            tails: Default::default(),
             headroom: Headroom::default(),
             knees: [Knee::new(knee_prior), Knee::new(knee_prior)],
             fitted: [None; 2],
@@ -116,10 +120,12 @@ impl Learner {
         let late = self.is_late(tick);
         if let Some(dirt) = tick.host.dirt() {
             self.discarded.count(dirt);
+            self.tails.iter_mut().for_each(Tail::begin_anew);
         } else {
             self.learn_primary(tick, late);
-            if let Some(shadow) = shadow.filter(|shadow| self.is_clean(shadow)) {
-                self.learn_shadow(tick, shadow);
+            match shadow.filter(|shadow| self.is_clean(shadow)) {
+                Some(shadow) => self.learn_shadow(tick, shadow),
+                None => self.tails[1].end(tick.now_ms),
             }
         }
         let suffers = |role: &RoleTick| role.saturated() || role.throttles();
@@ -163,19 +169,27 @@ impl Learner {
     #[must_use]
     pub fn seen(&self, tick: &PairTick<'_>) -> Seen {
         let PairTick { primary, shadow, host, .. } = tick;
+        let judged = shadow.filter(|shadow| shadow.is_alive() && host.dirt().is_none());
+        let counts =
+            judged.filter(|_| self.keeps_at_rest(tick.slo_latency)).and_then(|shadow| shadow.requests.zip(shadow.late));
         Seen {
             primary: primary.utilisation(),
             shadow: shadow.and_then(|shadow| shadow.utilisation()),
-            breach: host.dirt().is_none().then(|| self.breaches(tick)).flatten(),
+            breach: judged.map(|shadow| counts.is_none() && self.breaches(tick.slo_latency, &shadow)),
+            counts: counts.map(|(requests, late)| [requests, late]),
             disturbed: self.is_late(tick) || primary.saturated() || host.dirt() == Some(Dirt::BusyHost),
         }
     }
 
-    /// Whether a shadow breaches; none when it was not read. Without latencies it breaches where it is throttled.
-    fn breaches(&self, tick: &PairTick<'_>) -> Option<bool> {
-        let shadow = tick.shadow.filter(RoleTick::is_alive)?;
-        let rose = shadow.latency.and_then(|latency| self.rose(tick.slo_latency, latency, BREACH));
-        Some(shadow.saturated() || rose.unwrap_or_else(|| shadow.throttles()))
+    /// Whether a shadow breaches whose late requests tell nothing. Without latencies it does where it is throttled.
+    fn breaches(&self, slo: Option<f64>, shadow: &RoleTick) -> bool {
+        let rose = shadow.latency.and_then(|latency| self.rose(slo, latency, BREACH));
+        shadow.saturated() || rose.unwrap_or_else(|| shadow.throttles())
+    }
+
+    /// Whether the promise is within the shadow's reach: a small quota may break it with a lone request.
+    fn keeps_at_rest(&self, slo: Option<f64>) -> bool {
+        slo.zip(self.points.rest(Role::Shadow)).is_some_and(|(slo, rest)| rest < slo)
     }
 
     /// Whether the shadow's latency has risen over its own at rest by so many times the room that the primary has at rest; none
@@ -230,7 +244,7 @@ impl Learner {
         if self.promise != promise {
             self.promise = promise;
             self.lateness = Lateness::default();
-            self.points.forget_late();
+            self.tails = Default::default();
             self.knees = [Knee::new(Ratio::new(self.prior)), Knee::new(Ratio::new(self.prior))];
         }
     }
@@ -284,6 +298,7 @@ impl Learner {
             self.headroom.observe_primary(shown.limit - shown.cores, self.points.of_all(&shown), tick.slo_latency);
             self.points.observe(tick.now_ms, Role::Primary, &shown);
         }
+        self.tails[0].observe(tick.now_ms, primary);
         if let (false, Some(requests), Some(cores)) = (primary.saturated(), primary.requests, primary.cores) {
             self.curve.observe(requests, cores);
         }
@@ -297,6 +312,7 @@ impl Learner {
             self.headroom.observe_shadow(shown.limit - shown.cores, self.points.of_all(&shown));
             self.points.observe(tick.now_ms, Role::Shadow, &shown);
         }
+        self.tails[1].observe(tick.now_ms, &shadow);
         if let Some(share) = tick.mirrored_share.filter(|share| *share > 0.0) {
             self.carried.observe(&shadow, share);
         }
@@ -307,8 +323,7 @@ impl Learner {
     /// throttled: it must keep the promise, or where that is out of its reach even at rest, the room below it.
     fn suffering(&self, slo: Option<f64>, shadow: &RoleTick) -> Option<f64> {
         let Some(slo) = slo.filter(|_| !shadow.throttles()) else { return Some(f64::from(shadow.throttles())) };
-        let keeps_at_rest = self.points.rest(Role::Shadow)? < slo;
-        let late_share = shadow.late_share().filter(|_| keeps_at_rest);
+        let late_share = shadow.late_share().filter(|_| self.keeps_at_rest(Some(slo)));
         late_share.map(suffering).or_else(|| self.rose(Some(slo), shadow.latency?, 1.0).map(f64::from))
     }
 
@@ -317,10 +332,13 @@ impl Learner {
         let due = turn(tick.now_ms) != turn(self.fitted_ms);
         let Some(cores) = tick.primary.limit_cores.filter(|cores| due && *cores > 0.0) else { return };
         self.fitted_ms = tick.now_ms;
-        let fit = |points: Vec<_>| Fitted::of(&points, cores, tick.slo_latency);
-        let points = |wanted: fn(Role) -> bool| self.points.of(tick.now_ms, tick.slo_latency, wanted);
-        let alone = fit(points(|role| role == Role::Primary));
-        let paired = self.has_shadow.then(|| fit(points(|_| true))).flatten();
+        let fit = |roles: &[Role]| {
+            let late =
+                Rarity::of(tick.now_ms, &self.tails[..roles.len()]).map(|rarity| Fitted::of_late(&rarity, cores));
+            late.or_else(|| Fitted::of(&self.points.of(tick.now_ms, roles), cores, tick.slo_latency))
+        };
+        let alone = fit(&[Role::Primary]);
+        let paired = self.has_shadow.then(|| fit(&[Role::Primary, Role::Shadow])).flatten();
         self.fitted = [alone, paired];
     }
 
@@ -351,8 +369,8 @@ impl Calm {
     fn shown(&mut self, tick: &RoleTick) -> Option<Shown> {
         self.0 = if tick.saturated() { 0 } else { self.0.saturating_add(1) };
         let (limit, cores) = (tick.limit_cores?, tick.cores?);
-        let [requests, late] = [tick.requests, tick.late].map(Option::unwrap_or_default);
-        (self.0 > CALM_AFTER && limit > cores).then_some(Shown { limit, cores, latency: tick.latency?, requests, late })
+        let requests = tick.requests.unwrap_or_default();
+        (self.0 > CALM_AFTER && limit > cores).then_some(Shown { limit, cores, latency: tick.latency?, requests })
     }
 }
 

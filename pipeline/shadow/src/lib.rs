@@ -24,6 +24,7 @@ mod learner;
 mod points;
 mod probe;
 mod sizing;
+mod tail;
 mod tick;
 mod trust;
 mod uncensored;

@@ -1,17 +1,8 @@
 //! What latency was at which utilisation and size: the points that laws are fitted to.
 //!
 //! **A tick's percentile is not that of all.** Of ten requests the 99th percentile is the slowest, on the average two thirds of the
-//! way; and late requests come in bursts: nine ticks are well, of the tenth a fifth is late, and so is one in fifty of all. Where
-//! late requests are counted, which add up, both are mended. The k-th slowest of n requests of which the share C has to wait
-//! (Erlang's), with waits that fall off exponentially, lies on the average ln(n C) - ψ(k) mean waits above the latency at rest, and
-//! the 99th percentile of all ln(100 C); where the point then lies on the other side of the promise than the share s of late
-//! requests says, it is that in whose tail s is late,
-//!
-//! ```text
-//! p99 = rest + (promise - rest) ln(100 C) / ln(C / s)
-//! ```
-//!
-//! which is the promise itself at one in a hundred, whatever the tail is like.
+//! way. The k-th slowest of n requests of which the share C has to wait (Erlang's), with waits that fall off exponentially, lies on
+//! the average ln(n C) - ψ(k) mean waits above the latency at rest, and the 99th percentile of all ln(100 C).
 //!
 //! Each role has up to [`SIZES_MAX`] sizes (the least lately seen one makes room), each size [`BINS`] bins of
 //! utilisation, narrower where latency bends. A bin holds running means, each tick weighing at least
@@ -44,12 +35,6 @@ const TICKS_MIN: f64 = 10.0;
 
 /// Requests of a bin from which more is made of them than the mean of its ticks.
 const REQUESTS_MIN: f64 = 100.0;
-
-/// Late requests of a bin from which their share is one.
-const LATE_MIN: f64 = 5.0;
-
-/// Where more than half of those that wait are late, how many says little of the tail.
-const LATE_MAX: f64 = 0.5;
 
 /// Ticks of a bin beyond which it weighs no more: neighbouring ticks say nearly the same.
 const WEIGHT_MAX: f64 = 60.0;
@@ -95,9 +80,8 @@ struct Bin {
     scarcity: f64,
     /// Mean of the ticks' 99th percentiles, seconds.
     latency: f64,
-    /// Means of the requests per second and of the late ones among them.
+    /// Mean of the requests per second.
     requests: f64,
-    late: f64,
 }
 
 /// What a role has shown in a tick in which its queue was in balance.
@@ -109,9 +93,8 @@ pub(crate) struct Shown {
     pub(crate) cores: f64,
     /// The 99th percentile, seconds.
     pub(crate) latency: f64,
-    /// Requests per second, and the late ones among them; zero where they are not counted.
+    /// Requests per second; zero where they are not counted.
     pub(crate) requests: f64,
-    pub(crate) late: f64,
 }
 
 impl Points {
@@ -131,16 +114,10 @@ impl Points {
         size.bins[at].observe(now_ms, shown);
     }
 
-    /// Another promise: which requests were late under the one before says nothing of it.
-    pub(crate) fn forget_late(&mut self) {
-        let bins = self.sizes.iter_mut().flat_map(|size| &mut size.bins);
-        bins.for_each(|bin| (bin.requests, bin.late) = (0.0, 0.0));
-    }
-
-    /// The points of now under a promise, size by size, by utilisation.
-    pub(crate) fn of(&self, now_ms: u64, promise: Option<f64>, wanted: impl Fn(Role) -> bool) -> Vec<Point> {
+    /// The points of now of these roles, size by size, by utilisation.
+    pub(crate) fn of(&self, now_ms: u64, roles: &[Role]) -> Vec<Point> {
         let rest = self.least();
-        let sizes = self.sizes.iter().enumerate().filter(|(_, size)| wanted(size.role));
+        let sizes = self.sizes.iter().enumerate().filter(|(_, size)| roles.contains(&size.role));
         let counts = move |bin: &&Bin| bin.ticks >= TICKS_MIN && now_ms.saturating_sub(bin.seen_ms) < STALE_MS;
         let points = sizes.flat_map(|(series, size)| {
             size.bins.iter().filter(counts).map(move |bin| Point {
@@ -148,7 +125,7 @@ impl Points {
                 role: size.role,
                 cores: bin.cores,
                 utilisation: 1.0 - 1.0 / bin.scarcity,
-                latency: bin.percentile(rest, promise),
+                latency: bin.percentile(rest),
                 weight: bin.ticks.min(WEIGHT_MAX),
             })
         });
@@ -161,12 +138,19 @@ impl Points {
         of_all(shown.latency, self.least(), shown.requests, waits)
     }
 
-    /// Latency at rest of a role at the size that it had last: that of the lowest utilisation seen.
+    /// Latency at rest of a role at the size that it had last: that of the lowest utilisations seen, in as many ticks as make a point.
     pub(crate) fn rest(&self, role: Role) -> Option<f64> {
         let sizes = self.sizes.iter().filter(|size| size.role == role);
         let newest = sizes.max_by_key(|size| size.seen_ms)?;
-        let fresh = |bin: &&Bin| newest.seen_ms.saturating_sub(bin.seen_ms) < STALE_MS;
-        newest.bins.iter().filter(fresh).find(|bin| bin.ticks >= TICKS_MIN).map(|bin| bin.latency)
+        let (mut ticks, mut latency) = (0.0, 0.0);
+        for bin in newest.bins.iter().filter(|bin| newest.seen_ms.saturating_sub(bin.seen_ms) < STALE_MS) {
+            ticks += bin.ticks;
+            latency += (bin.latency - latency) * bin.ticks / ticks;
+            if ticks >= TICKS_MIN {
+                return Some(latency);
+            }
+        }
+        None
     }
 
     /// The least latency that any size of the primary has shown: above what an idle one takes, but nothing tells by how much.
@@ -210,22 +194,15 @@ impl Bin {
         self.scarcity += share * (shown.limit / (shown.limit - shown.cores) - self.scarcity);
         self.latency += share * (shown.latency - self.latency);
         self.requests += share * (shown.requests - self.requests);
-        self.late += share * (shown.late - self.late);
     }
 
     /// The 99th percentile of all its requests, where an idle instance takes `rest`.
-    fn percentile(&self, rest: f64, promise: Option<f64>) -> f64 {
+    fn percentile(&self, rest: f64) -> f64 {
         let waits = waiting_chance(self.cores, 1.0 - 1.0 / self.scarcity);
-        let (requests, late) = (self.requests * self.ticks, self.late * self.ticks);
-        if requests < REQUESTS_MIN || waits <= lateness::SHARE {
+        if self.requests * self.ticks < REQUESTS_MIN || waits <= lateness::SHARE {
             return self.latency;
         }
-        let all = of_all(self.latency, rest, self.requests, waits);
-        let share = late / requests;
-        let amiss = |promise: &f64| (share > lateness::SHARE) != (all > *promise);
-        let told = promise.filter(|promise| *promise > rest && late >= LATE_MIN).filter(amiss);
-        let whole = ln(waits / lateness::SHARE);
-        told.map_or(all, |promise| rest + (promise - rest) * whole / ln(waits / share.min(LATE_MAX * waits)))
+        of_all(self.latency, rest, self.requests, waits)
     }
 }
 
@@ -252,7 +229,7 @@ mod tests {
     use super::*;
 
     fn shown(limit: f64, utilisation: f64, latency: f64) -> Shown {
-        Shown { limit, cores: utilisation * limit, latency, requests: 0.0, late: 0.0 }
+        Shown { limit, cores: utilisation * limit, latency, requests: 0.0 }
     }
 
     #[test]
@@ -264,38 +241,23 @@ mod tests {
         }
         points.observe(10, Role::Primary, &shown(4.0, 0.2, 0.1));
         (0..20).for_each(|tick| points.observe(tick, Role::Primary, &shown(4.0, 0.1, 0.0)));
-        let seen = points.of(10, None, |_| true);
+        let seen = points.of(10, &[Role::Primary, Role::Shadow]);
         // The bin at 0.2 has one tick, that at 0.1 no latency; that at 0.5 the mean of its ten ticks, 0.5045 but for the curve.
         assert_eq!(seen.len(), 2);
         assert!((seen[0].utilisation - 0.5045).abs() < 1e-3, "{}", seen[0].utilisation);
         assert_eq!((seen[1].role, seen[1].cores, seen[1].latency), (Role::Shadow, 1.0, 0.3));
-        assert_eq!(points.of(10, None, |role| role == Role::Primary).len(), 1);
+        assert_eq!(points.of(10, &[Role::Primary]).len(), 1);
     }
 
     #[test]
-    fn late_requests_of_bursts_add_up_to_the_percentile_of_all() {
-        // At 0.5 of the limit every tenth tick has a fifth of its twenty requests beyond the promise of 100 ms: one in fifty of all.
-        let watched = |late_of_tenth: f64| {
-            let mut points = Points::default();
-            for tick in 0..100 {
-                let (latency, late) = if tick % 10 == 0 { (0.15, late_of_tenth) } else { (0.02, 0.0) };
-                points.observe(tick, Role::Primary, &shown(4.0, 0.1, 0.02));
-                points.observe(tick, Role::Primary, &Shown { requests: 20.0, late, ..shown(4.0, 0.5, latency) });
-            }
-            points
-        };
-        let latency = |points: &Points, promise| points.of(100, promise, |_| true)[1].latency;
-        // The mean of the slowest of twenty is 33 ms. C = 0.1739: of all it is 20 ms + 13 ms × ln 17.39 / (ln 3.48 + γ) = 40.3 ms.
-        assert!((latency(&watched(4.0), None) - 0.0403).abs() < 1e-4);
-        // With two of a hundred late it is 20 ms + 80 ms × ln 17.39 / ln 8.70 = 125.6 ms, with little more than one the promise.
-        assert!((latency(&watched(4.0), Some(0.1)) - 0.1256).abs() < 1e-4);
-        assert!((latency(&watched(2.2), Some(0.1)) - 0.1028).abs() < 1e-4);
-        assert!((latency(&watched(1.8), Some(0.1)) - 0.0403).abs() < 1e-4);
-        // Late at rest, the promise is out of reach whatever the load; and another promise is another count.
-        assert!((latency(&watched(4.0), Some(0.01)) - 0.0403).abs() < 1e-4);
-        let mut points = watched(4.0);
-        points.forget_late();
-        assert!((latency(&points, Some(0.1)) - 0.033).abs() < 1e-9);
+    fn of_few_requests_the_slowest_is_not_the_percentile_of_all() {
+        let mut points = Points::default();
+        for _ in 0..100 {
+            points.observe(0, Role::Primary, &shown(4.0, 0.1, 0.02));
+            points.observe(0, Role::Primary, &Shown { requests: 20.0, ..shown(4.0, 0.5, 0.033) });
+        }
+        // C = 0.1739: of all it is 20 ms + 13 ms × ln 17.39 / (ln 3.48 + γ) = 40.3 ms.
+        assert!((points.of(0, &[Role::Primary])[1].latency - 0.0403).abs() < 1e-4);
     }
 
     #[test]
@@ -304,7 +266,8 @@ mod tests {
         for (hour, cores) in [(0, 1.0), (1, 2.0), (2, 4.0), (3, 8.0)] {
             (0..10).for_each(|_| points.observe(hour * 3_600_000, Role::Primary, &shown(cores, 0.5, 0.1)));
         }
-        let sizes = |now_ms: u64| points.of(now_ms, None, |_| true).iter().map(|point| point.cores).collect::<Vec<_>>();
+        let sizes =
+            |now_ms: u64| points.of(now_ms, &[Role::Primary]).iter().map(|point| point.cores).collect::<Vec<_>>();
         assert_eq!(sizes(3 * 3_600_000), [2.0, 4.0, 8.0]);
         assert_eq!(sizes(26 * 3_600_000), [8.0]);
         assert!(points.sizes.len() <= Points::SERIES_MAX);

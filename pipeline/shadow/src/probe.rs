@@ -3,7 +3,8 @@
 //! With the mirrored share p and the size f the shadow's utilisation is p / f times the primary's. A probe sets f once,
 //! as large as the share's cap lets it be useful, and climbs a ladder of utilisations by p: from [`FIRST`] up by [`STEP`]
 //! a rung. The first breach ends the climb; the rungs after it halve the gap between the highest that was well and the
-//! lowest that was not, until they differ by less than [`CLOSE`]. Each rung is held for a dwell, whose first part
+//! lowest that was not, until they differ by less than [`CLOSE`]. A rung breaches when its late requests break the promise, or where
+//! they are not counted when [`BREACHES`] ticks in a row do. Each rung is held for a dwell, whose first part
 //! ([`SETTLE_MS`]) is not judged: a backlog of the rung before drains in it.
 //!
 //! ```text
@@ -25,6 +26,7 @@ use schemas::{ProbePolicy, Ratio};
 use serde::{Deserialize, Serialize};
 
 use self::climb::Climb;
+use crate::lateness::Lateness;
 
 /// Utilisation of the first rung: so low that latency there is what the shadow's is at rest.
 const FIRST: f64 = 0.3;
@@ -65,6 +67,8 @@ pub struct Seen {
     pub shadow: Option<f64>,
     /// Whether the shadow breaches, as [`Learner::seen`](crate::Learner::seen) has it.
     pub breach: Option<bool>,
+    /// Its requests, and the late ones among them, where the promise is within its reach: those of a rung tell together.
+    pub counts: Option<[f64; 2]>,
     /// Whether the primary suffers or the host is pressed: then a probe is over at once.
     pub disturbed: bool,
 }
@@ -242,6 +246,7 @@ impl Probe {
             share: (FIRST * size / primary).min(share_max),
             rung_ms: now_ms,
             breaches: 0,
+            lateness: Lateness::default(),
             judged: 0,
             reached: 0.0,
             low: None,

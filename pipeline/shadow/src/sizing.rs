@@ -1,19 +1,19 @@
 //! From work to demand: the least allocation that meets the target, with the shadow's lessons and without.
 //!
-//! A law that has been seen to cross the target, with a band that is narrow enough ([`BAND_MAX`]), tells best; else the
-//! headroom that the target takes; else work over the knee.
+//! The law of late requests tells best; else a law of latency that has been seen to cross the target, with a band that is narrow
+//! enough ([`BAND_MAX`]); else the headroom that the target takes; else work over the knee.
 //!
 //! **A bad shadow never lowers an allocation.** Both figures are kept, with the shadow's lessons and without; a shadow that is
 //! believed decides by the former, any other by the larger: what it taught that takes more stays until it is outdated, what
 //! takes less is dropped.
 
-use schemas::{KneeEvidence, Ratio};
+use schemas::{KneeEvidence, LatencyLaw, Ratio};
 
 use crate::Safe;
 use crate::fit::Fitted;
 use crate::knee::CEILING;
 
-/// Widest band, over its knee, by which anything is sized.
+/// Widest band of a law of latency, over its knee, by which anything is sized.
 const BAND_MAX: f64 = 0.3;
 
 /// A law whose knee lies lower says that CPU is not what latency waits for.
@@ -88,8 +88,12 @@ impl Lessons {
 
     fn confident(&self) -> Option<&Fitted> {
         self.fitted.as_ref().filter(|fitted| {
-            let KneeEvidence { utilisation, low, high, shown, .. } = fitted.knee;
-            shown && low.get() >= KNEE_MIN && high.get() - low.get() <= BAND_MAX * utilisation.get()
+            let KneeEvidence { utilisation, low, high, law, shown, .. } = fitted.knee;
+            let [knee, low, high] = [utilisation, low, high].map(Ratio::get);
+            match law {
+                LatencyLaw::Tail => knee >= KNEE_MIN,
+                _ => shown && low >= KNEE_MIN && high - low <= BAND_MAX * knee,
+            }
         })
     }
 }

@@ -89,7 +89,7 @@ mod tests {
                 primary: Some(0.4),
                 shadow: offered,
                 breach: offered.map(|offered| offered > 0.65),
-                disturbed: false,
+                ..Seen::default()
             };
             let turn = probing.observe(EventTime::from_millis(second * 1_000), seen);
             now = turn.as_ref().map_or(now, ProbeTurn::shadow);

@@ -130,7 +130,7 @@ fn another_image_is_another_workload() {
         tick.primary.latency = Some(0.05 + 0.001 * tick.primary.requests.expect("a pair"));
         learner.observe(&tick);
     }
-    let known = |learner: &Learner| (learner.points.of(600_000, None, |_| true).len(), learner.trust());
+    let known = |learner: &Learner| (learner.points.of(600_000, &[Role::Primary]).len(), learner.trust());
     assert!(known(&learner).0 > 2);
     assert_eq!(known(&learner).1, ShadowTrust::Trusted);
     learner.observe(&PairTick { generation: "image-2", ..pair(600) });

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Seen;
+use super::{BREACHES, Seen};
+use crate::lateness::Lateness;
 
 /// One probe under way.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,8 @@ pub(super) struct Climb {
     pub(super) share: f64,
     pub(super) rung_ms: u64,
     pub(super) breaches: u32,
+    /// Of the rung.
+    pub(super) lateness: Lateness,
     /// Ticks that were judged, and the sum of the shadow's utilisations in them.
     pub(super) judged: u32,
     pub(super) reached: f64,
@@ -26,13 +29,21 @@ impl Climb {
     pub(super) fn step_to(&mut self, utilisation: f64, reached: f64, now_ms: u64, share_max: f64) {
         self.share = (self.share * utilisation / reached).min(share_max);
         (self.rung_ms, self.breaches, self.judged, self.reached) = (now_ms, 0, 0, 0.0);
+        self.lateness = Lateness::default();
     }
 
     pub(super) fn judge(&mut self, seen: Seen) {
         let (Some(breach), Some(primary)) = (seen.breach, seen.primary.filter(|primary| *primary > 0.0)) else {
             return;
         };
-        self.breaches = if breach { self.breaches + 1 } else { 0 };
+        if let Some([requests, late]) = seen.counts {
+            self.lateness.count(requests, late);
+        }
+        self.breaches = match self.lateness.is_broken() {
+            Some(true) => BREACHES,
+            _ if breach => self.breaches + 1,
+            _ => 0,
+        };
         let amplified = self.share / self.size * primary;
         // A saturated shadow cannot show how much more it was asked for.
         let reached = seen.shadow.map_or(amplified, |shadow| if breach { shadow.max(amplified) } else { shadow });

@@ -12,7 +12,7 @@ fn seen(setting: Setting, primary: f64, knee: f64) -> Seen {
         return Seen { primary: Some(primary), ..Seen::default() };
     }
     let offered = setting.mirrored_share / setting.size_ratio * primary;
-    Seen { primary: Some(primary), shadow: Some(offered.min(1.0)), breach: Some(offered > knee), disturbed: false }
+    Seen { primary: Some(primary), shadow: Some(offered.min(1.0)), breach: Some(offered > knee), ..Seen::default() }
 }
 
 /// Runs a plan second by second, and gives every setting.
@@ -105,7 +105,7 @@ proptest! {
         let mut last_ms = 0;
         for second in 0..20_000_u64 {
             let (primary, breach, rare) = looks[(second / 7) as usize % looks.len()];
-            let seen = Seen { primary, shadow: primary, breach, disturbed: rare == 0 };
+            let seen = Seen { primary, shadow: primary, breach, counts: None, disturbed: rare == 0 };
             let setting = probe.next(second * 1_000, seen);
             prop_assert!((0.0..=share_max).contains(&setting.mirrored_share));
             prop_assert!(setting.size_ratio == 0.0 || (size_min..=size_max).contains(&setting.size_ratio));

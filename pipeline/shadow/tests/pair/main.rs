@@ -64,11 +64,10 @@ fn knees() -> ([f64; 3], f64, usize) {
 #[test]
 fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
     let ([error, width, time_ms], worst_narrow, covered) = knees();
-    // The goals: a tenth of error, and five minutes to a knee. Of seconds of 17 to 1400 requests the slowest come by chance; a band
-    // that covers by being wide would cover nothing.
-    assert!(error <= 0.1 && width <= 0.35 && time_ms <= 300_000.0);
-    // Bands of 90 % that are narrow enough to size by miss at worst by their width.
-    assert!(worst_narrow <= 0.3 && covered * 10 >= CASES * 8);
+    // Five minutes to a knee is the goal. The plant's tail is of the form that is fitted, so what is left is chance; a band that
+    // covers by being wide would cover nothing.
+    assert!(error <= 0.01 && width <= 0.12 && time_ms <= 300_000.0);
+    assert!(worst_narrow <= 0.1 && covered * 100 >= CASES * 95);
 }
 
 #[test]
@@ -86,10 +85,8 @@ fn demand_follows_the_truth_at_loads_that_were_not_tried() {
     let middle = median(&mut errors);
     println!("demand over its truth: median {middle:.3}, {least:.3} to {most:.3}");
     assert!(middle.abs() <= 0.1);
-    // Where it errs, it errs upwards: a tenth too little is the error of the knee. But of some instances of two cores ten minutes show
-    // too little; there the prior stands, which is too high for so small a size.
-    let too_little = errors.iter().filter(|error| **error < -0.12).count();
-    assert!(too_little * 100 <= errors.len() * 5 && least >= -0.5, "{too_little} of {}, {least}", errors.len());
+    // It goes by the lower end of the band, so where it errs, it errs upwards.
+    assert!(least >= -0.02 && most <= 0.35, "{least} {most}");
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! What probes of a pair find of services under the kernel's CPU quota, request by request, against load tests of full size: a world
+//! that follows no law that is fitted.
+
+mod instance;
+
+use elementary::ln;
+use instance::{Instance, Request};
+use plant::noise::uniform;
+use schemas::{ProbePolicy, Ratio};
+use shadow::{Host, Learner, PairTick, Probe, Setting, Stop};
+
+/// A kind of service.
+struct Kind {
+    name: &'static str,
+    /// CPU seconds of a request, and of one in four.
+    work: [f64; 2],
+    slo: f64,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind { name: "light", work: [0.001_7; 2], slo: 0.08 },
+    Kind { name: "heavy", work: [0.005_5; 2], slo: 0.15 },
+    // Most of its requests find in a cache what they ask for.
+    Kind { name: "memory", work: [0.000_1, 0.001_1], slo: 0.05 },
+];
+
+const SIZES: [f64; 4] = [0.2, 0.35, 0.6, 1.0];
+const SEEDS: u64 = 4;
+
+/// Share of its limit that the primary's load takes.
+const LOADED: f64 = 0.35;
+
+/// Within so many seconds a probe ends, and a minute later the law has been fitted to all that it saw.
+const PROBE_MAX: u64 = 640;
+const FITTED_AFTER: u64 = 60;
+
+/// What a load test measures at one utilisation, and in how many steps it finds the knee: to a hundredth.
+const TESTED_REQUESTS: f64 = 100_000.0;
+const TEST_STEPS: u32 = 7;
+
+impl Kind {
+    fn rate(&self, work_cores: f64) -> f64 {
+        work_cores / (0.75 * self.work[0] + 0.25 * self.work[1])
+    }
+
+    /// The requests of a second, at random instants, and those among them that are mirrored.
+    fn second(&self, seed: u64, second: u64, rate: f64, share: f64) -> [Vec<Request>; 2] {
+        let (mut all, mut mirrored, mut at) = (Vec::new(), Vec::new(), second as f64);
+        for number in 0.. {
+            let draw = |stream| uniform(seed, stream, 100_000 * second + number);
+            at -= ln(1.0 - draw(1)) / rate;
+            if at >= (second + 1) as f64 {
+                break;
+            }
+            let request = Request { at, work: self.work[usize::from(draw(2) < 0.25)] };
+            all.push(request);
+            mirrored.extend((draw(3) < share).then_some(request));
+        }
+        [all, mirrored]
+    }
+
+    /// The utilisation at which one request in a hundred is late.
+    fn knee(&self, cores: f64) -> f64 {
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..TEST_STEPS {
+            let middle = f64::midpoint(low, high);
+            let rate = self.rate(middle * cores);
+            let mut instance = Instance::new(cores, self.slo, 0.0);
+            let (mut late, mut requests) = (0.0, 0.0);
+            for second in 0..(TESTED_REQUESTS / rate) as u64 {
+                let [all, _] = self.second(0, second, rate, 0.0);
+                let tick = instance.serve(&all, (second + 1) as f64);
+                late += tick.late.expect("counted");
+                requests += tick.requests.expect("counted");
+            }
+            (low, high) = if 100.0 * late <= requests { (middle, high) } else { (low, middle) };
+        }
+        f64::midpoint(low, high)
+    }
+
+    /// What a pair has learnt from one probe.
+    fn probed(&self, cores: f64, seed: u64) -> Learner {
+        let policy = ProbePolicy { size_min: Ratio::new(0.1), size_max: Ratio::new(0.5), ..ProbePolicy::default() };
+        let (mut probe, mut learner) = (Probe::new(policy), Learner::new(Ratio::new(0.7)));
+        let mut primary = Instance::new(cores, self.slo, 0.0);
+        let (mut shadow, mut setting): (Option<Instance>, _) =
+            (None, Setting { mirrored_share: 0.0, size_ratio: 0.0, until_ms: 0 });
+        let mut ended = PROBE_MAX;
+        for second in 0..PROBE_MAX + FITTED_AFTER {
+            if second > ended + FITTED_AFTER {
+                break;
+            }
+            let [all, mirrored] = self.second(seed, second, self.rate(LOADED * cores), setting.mirrored_share);
+            let end = (second + 1) as f64;
+            let tick = PairTick {
+                now_ms: 1_000 * second,
+                phase_ms: 0,
+                primary: primary.serve(&all, end),
+                shadow: shadow.as_mut().map(|shadow| shadow.serve(&mirrored, end)),
+                mirrored_share: shadow.is_some().then_some(setting.mirrored_share),
+                slo_latency: Some(self.slo),
+                host: Host::default(),
+                generation: "image",
+            };
+            learner.observe(&tick);
+            let size = setting.size_ratio;
+            setting = probe.next(tick.now_ms, learner.seen(&tick));
+            if setting.size_ratio != size {
+                let cores = setting.size_ratio * cores;
+                shadow = (cores > 0.0).then(|| Instance::new(cores, self.slo, end));
+            }
+            if probe.last().is_some() {
+                ended = ended.min(second);
+            }
+        }
+        let stop = probe.last().map(|bracket| bracket.stop);
+        assert!(matches!(stop, Some(Stop::Found | Stop::TimeUp)), "{} of {cores} cores: {stop:?}", self.name);
+        learner
+    }
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "it tells what was measured")]
+fn knees_under_a_quota_are_those_of_load_tests() {
+    let (mut errors, mut covered, mut too_much) = (Vec::new(), 0, Vec::new());
+    for kind in KINDS {
+        for cores in SIZES {
+            let truth = kind.knee(cores);
+            for seed in 1..=SEEDS {
+                let sizing = kind.probed(cores, seed).sizing(Some(kind.slo));
+                let knee = sizing.knee().unwrap_or_else(|| panic!("{} of {cores} cores: no knee", kind.name));
+                let [found, low, high] = [knee.utilisation, knee.low, knee.high].map(Ratio::get);
+                errors.push((found / truth - 1.0).abs());
+                covered += usize::from((low..=high).contains(&truth));
+                // At its knee it needs what it has.
+                too_much.push(sizing.demand(truth * cores) / cores - 1.0);
+            }
+        }
+    }
+    let cases = errors.len();
+    [&mut errors, &mut too_much].into_iter().for_each(|values| values.sort_by(f64::total_cmp));
+    let of = |values: &[f64]| [values[0], values[cases / 2], values[cases * 9 / 10], values[cases - 1]];
+    println!(
+        "least, median, ninth tenth, most: errors {:.3?}, demand beyond the truth {:.3?}",
+        of(&errors),
+        of(&too_much)
+    );
+    println!("{covered} of {cases} covered");
+    assert!(errors[cases / 2] <= 0.03 && errors[cases * 9 / 10] <= 0.1, "{errors:?}");
+    // Late requests come in bursts, of which minutes see few: bands miss some of the truths, and hardly ever does an instance get less
+    // than it needs.
+    assert!(covered * 3 >= cases * 2, "{covered} of {cases}");
+    assert!(too_much[0] >= -0.05 && too_much[cases / 2] <= 0.1, "{too_much:?}");
+}
