@@ -1,9 +1,9 @@
 //! Ramps of a real load, with a shadow and without: whether enough is in force before the primary breaks its promise.
 //!
-//! The service's promise breaks at a little more than half of its limit, at which nobody would size it who has not seen that.
-//! Before each ramp lies a calm, far below, which is all that there is to learn from: the primary alone shows little in it, and
-//! its shadow, at twice its load, a good deal. Then the load climbs to eight times as much. The same seed gives both ways
-//! the same arrivals; each part is a process of its own, and latency is what the client sees.
+//! The service's promise breaks at less than half of its limit, at which nobody would size it who has not seen that: its requests
+//! take a quarter of what a period's quota is. Before each ramp lies a calm, far below, which is all that there is to learn from:
+//! the primary alone shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as
+//! much. The same seed gives both ways the same arrivals; each part is a process of its own, and latency is what the client sees.
 //!
 //! Some eight minutes a ramp, on a machine that does nothing else: `make ramps`, `make ramps RAMPS=3 LASTING=60s`.
 
@@ -19,13 +19,17 @@ use schemas::{Allocation, Decision, EventTime, KneeEvidence, Ratio, Resource, St
 use services::{Second, load};
 
 /// What it begins with, and may be raised to.
-const CORES: [f64; 2] = [0.25, 1.25];
+const CORES: [f64; 2] = [0.2, 1.0];
 
-const SLO: Duration = Duration::from_millis(80);
+const SLO: Duration = Duration::from_millis(100);
 
-/// Requests per second in the calm, step by step, and in the ramp.
-const CALM_RATES: &str = "15,40,25,40,15,30,20,40,25,20";
-const RAMP_RATES: &str = "20..160";
+/// The load in the calm, step by step, and where the ramp begins and ends, over the most that the service can do at first.
+const CALM_LOADS: [f64; 10] = [0.1, 0.25, 0.15, 0.25, 0.1, 0.2, 0.15, 0.25, 0.2, 0.15];
+const RAMP_LOADS: [f64; 2] = [0.15, 1.2];
+
+/// More than it can do, and for how long, to find the most.
+const SATURATING: f64 = 1_000.0;
+const SATURATED: Duration = Duration::from_secs(10);
 
 /// The laws are fitted once a minute, and wait for enough points.
 const CALM: Duration = Duration::from_secs(180);
@@ -71,19 +75,22 @@ fn run(seed: u64, lasting: Duration, shadow: bool) -> Ramp {
     let stand = Stand::new(
         &format!("ramp-{seed}-{}", if shadow { "with" } else { "without" }),
         &Cast {
-            command: [&binary::path().display().to_string(), "service", "--rounds=300000"].map(str::to_owned).to_vec(),
+            command: [&binary::path().display().to_string(), "service", "--rounds=1000000"].map(str::to_owned).to_vec(),
             cores: CORES,
             slo_s: SLO.as_secs_f64(),
-            // Half of its load on a quarter of its size.
-            shadow: if shadow { "shadow = { size_ratio = 0.25, mirrored_share = 0.5 }" } else { "" },
+            // Its load on half of its size: on less, a lone request would take a period and more.
+            shadow: if shadow { "shadow = { size_ratio = 0.5, mirrored_share = 1.0 }" } else { "" },
         },
     );
     let _services = stand.adapter();
     wait_for(stand.primary);
+    let saturated = stand.send(stand.primary, SATURATING, SATURATED, 0).whole;
+    let most = saturated.answered as f64 / saturated.lasted.as_secs_f64();
     let _parts = [stand.start("run", &[]), stand.start("profile", &[]), stand.mirror(None)];
     wait_for(stand.front);
-    let ramp = arrivals(RAMP_RATES, lasting, seed).map(|due| due + CALM);
-    let due = arrivals(CALM_RATES, CALM, seed).chain(ramp);
+    let rates = |loads: &[f64]| loads.iter().map(|load| format!("{:.2}", load * most)).collect::<Vec<_>>();
+    let ramp = arrivals(&rates(&RAMP_LOADS).join(".."), lasting, seed).map(|due| due + CALM);
+    let due = arrivals(&rates(&CALM_LOADS).join(","), CALM, seed).chain(ramp);
     let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is no longer 1970") + CALM;
     let mut seconds = Vec::new();
     load::run(&work(stand.front), due, |second| seconds.push(second.clone())).expect("threads and sockets");

@@ -44,7 +44,7 @@ pub enum DemandSource {
     Probe,
 }
 
-/// The law that latency was found to follow.
+/// The law that a knee was found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LatencyLaw {
@@ -70,7 +70,7 @@ pub struct KneeEvidence {
     pub low: Ratio,
     /// The upper end of the band.
     pub high: Ratio,
-    /// The law that fits what was seen best.
+    /// The law that it was found by.
     pub law: LatencyLaw,
     /// How far the law misses points that it was not fitted to: root mean square, relative. Of late requests, the relative standard
     /// error of the rate at which they become rare.

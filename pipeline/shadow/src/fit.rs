@@ -1,4 +1,5 @@
-//! Fits each law to the points, and lets points that a law has not seen choose between them.
+//! Fits each law of latency to the points, and lets points that a law has not seen choose between them. Where late requests are
+//! counted, and enough of them have come, `tail.rs` tells instead.
 //!
 //! A fit is least squares of the relative error, with a base for each series (a role at a size) and slopes that all share:
 //! the shadow's points say how steep, the primary's own where from. The points are cut into [`BLOCKS`] runs of
@@ -13,7 +14,7 @@
 //! shrink in proportion to its work. Where that is wrong the promise breaks, so on the way down the idle cores of now are
 //! kept, until points at the smaller size tell.
 //!
-//! Cost: 29 laws times six fits over at most 246 points, mostly 20 to 40, 0.1 to 0.5 ms; it is asked for every half minute.
+//! Cost: 29 laws times six fits over at most 246 points, mostly 20 to 40, 0.1 to 0.5 ms; it is asked for once a minute, and at each turn of a probe.
 
 mod candidate;
 
@@ -21,9 +22,9 @@ use schemas::{KneeEvidence, LatencyLaw, Ratio, Role};
 use serde::{Deserialize, Serialize};
 
 use self::candidate::{Candidate, Line, best_fit, families};
-use crate::law::Latency;
+use crate::law::{Latency, UTILISATION_MAX};
 use crate::points::Point;
-use crate::tail::{self, Rarity};
+use crate::tail::Rarity;
 
 /// Runs that the points are cut into.
 const BLOCKS: usize = 5;
@@ -52,14 +53,11 @@ const BAND: f64 = 2.132;
 /// The band is never narrower than this on each side: utilisation itself is read no better.
 const BAND_MIN: f64 = 0.01;
 
-/// However little is known of late requests, so many times the idle cores are enough that are most likely so.
+/// Never more than so many times the idle cores of the likeliest rate, however wide its band.
 const CAUTION_MAX: f64 = 2.0;
 
 /// Latency that was seen from this share of the target on shows the crossing.
 const SHOWN: f64 = 0.9;
-
-/// The largest utilisation that a knee may have: beyond it no queue settles.
-const UTILISATION_MAX: f64 = 0.98;
 
 /// Halvings of a utilisation or an amount: they leave a millionth of it.
 const HALVINGS: u32 = 20;
@@ -67,11 +65,11 @@ const HALVINGS: u32 = 20;
 /// Works at which the headroom is tabulated, over the primary's size.
 const WORKS: [f64; 5] = [0.125, 0.25, 0.5, 1.0, 2.0];
 
-/// What the points have shown: where latency crosses the target, and the idle cores that this takes.
+/// What points of latency, or counts of late requests, have shown: where latency crosses the target, and the idle cores that this takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fitted {
     pub(crate) knee: KneeEvidence,
-    /// Cores of work, rising, and idle cores that keep the target at them, at the lower end of the band.
+    /// Cores of work, rising, and idle cores that keep the target at them, towards the lower end of the band.
     works: [f64; 5],
     headrooms: [f64; 5],
 }
@@ -112,11 +110,11 @@ impl Fitted {
 
     /// What the counts of late requests say of a primary of `cores`.
     pub(crate) fn of_late(rarity: &Rarity, cores: f64) -> Self {
-        let Rarity { rate, low: least, high: most, error } = *rarity;
-        let [utilisation, low, high] = ends([rate, least, most].map(|rate| tail::knee(rate, cores)));
+        let Rarity { rate, low: least, high: most, error, .. } = *rarity;
+        let [utilisation, low, high] = ends([rate, least, most].map(|rate| rarity.at(rate).knee(cores)));
         let works = WORKS.map(|share| share * cores);
-        let cautious = least.max(rate / CAUTION_MAX);
-        let headrooms = works.map(|work| tail::least_cores(cautious, work) - work);
+        let cautious = rarity.at(least.max(rate / CAUTION_MAX));
+        let headrooms = works.map(|work| cautious.least_cores(work) - work);
         let knee = KneeEvidence { utilisation, low, high, law: LatencyLaw::Tail, error, shown: true };
         Self { knee, works, headrooms }
     }

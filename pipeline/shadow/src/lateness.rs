@@ -2,7 +2,7 @@
 //!
 //! The slowest of a few requests is late now and then while the promise is kept, so a tick's own percentile tells little. Where
 //! late requests are counted, the promise is broken once they are more than a hundredth of the recent ones by two standard errors
-//! of a count, and by one: at a hundred a second, with half of them late, within a tick; one alone never is.
+//! of a count, plus one request: at a hundred a second, with half of them late, within a tick; one alone never is.
 //!
 //! State: two numbers.
 

@@ -13,13 +13,16 @@
 //! e says how much a larger instance pools chance: at 0 not at all, the knee is one utilisation for all sizes; at 1/2
 //! the idle cores that are needed grow with the root of the work (Halfin and Whitt's staffing, and the law of throttled
 //! quota periods); at 1 they are the same number at any work. So e is what carries a small shadow's knee over to a
-//! large primary, and it is the points of both that choose it.
+//! large primary where late requests are not counted, and it is the points of both that choose it.
 //!
 //! Only operations that IEEE 754 fixes to the bit are used, so that all machines fit the same law.
 
 use elementary::ln;
 use schemas::LatencyLaw;
 use serde::{Deserialize, Serialize};
+
+/// The largest utilisation that a knee may have: beyond it no queue settles.
+pub(crate) const UTILISATION_MAX: f64 = 0.98;
 
 /// Chance to wait below which the 99th percentile of the wait is zero.
 const WAITS_MIN: f64 = 0.01;

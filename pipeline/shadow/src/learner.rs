@@ -4,8 +4,9 @@
 //! by itself and what the pair teaches are kept apart, so that the shadow's part in every figure can be told, and taken
 //! back.
 //!
-//! State: the points of latency, at most 16 kB and mostly a tenth of that, and some 200 numbers. Cost: under a
-//! microsecond a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each, both by estimate.
+//! State: the points of latency and the counts of late requests, at most 14 and 10 kB and mostly a tenth of that, and some 200
+//! numbers. Cost: under a microsecond a tick; every [`REFIT_MS`] two fits of the laws, some tenths of a millisecond each, both
+//! by estimate.
 
 use schemas::{DemandSource, Ratio, Role, ShadowEvidence, ShadowTrust};
 use serde::{Deserialize, Serialize};
@@ -125,7 +126,8 @@ impl Learner {
             self.learn_primary(tick, late);
             match shadow.filter(|shadow| self.is_clean(shadow)) {
                 Some(shadow) => self.learn_shadow(tick, shadow),
-                None => self.tails[1].end(tick.now_ms),
+                None if tick.shadow.is_none() => self.tails[1].end(tick.now_ms),
+                None => self.tails[1].begin_anew(),
             }
         }
         let suffers = |role: &RoleTick| role.saturated() || role.throttles();
@@ -134,6 +136,19 @@ impl Learner {
         self.lead.observe(tick.now_ms, late || suffers(&tick.primary), undisturbed.map(suffers));
         self.refit(tick);
         self.work(&tick.primary)
+    }
+
+    /// Fits the laws to what has been seen so far: once a minute by itself, and when a probe has seen what it was for.
+    pub fn fit(&mut self, tick: &PairTick<'_>) {
+        let Some(cores) = tick.primary.limit_cores.filter(|cores| *cores > 0.0) else { return };
+        self.fitted_ms = tick.now_ms;
+        let fit = |tails: &[Tail], roles: &[Role]| {
+            let late = Rarity::of(tick.now_ms, tails).map(|rarity| Fitted::of_late(&rarity, cores));
+            late.or_else(|| Fitted::of(&self.points.of(tick.now_ms, roles), cores, tick.slo_latency))
+        };
+        let alone = fit(&self.tails[..1], &[Role::Primary]);
+        let paired = self.has_shadow.then(|| fit(&self.tails, &[Role::Primary, Role::Shadow])).flatten();
+        self.fitted = [alone, paired];
     }
 
     /// How work becomes demand under a latency target; by the knee where there is none or it has not been learnt.
@@ -170,8 +185,8 @@ impl Learner {
     pub fn seen(&self, tick: &PairTick<'_>) -> Seen {
         let PairTick { primary, shadow, host, .. } = tick;
         let judged = shadow.filter(|shadow| shadow.is_alive() && host.dirt().is_none());
-        let counts =
-            judged.filter(|_| self.keeps_at_rest(tick.slo_latency)).and_then(|shadow| shadow.requests.zip(shadow.late));
+        let reachable = judged.filter(|_| self.keeps_at_rest(tick.slo_latency));
+        let counts = reachable.and_then(|shadow| shadow.requests.filter(|requests| *requests > 0.0).zip(shadow.late));
         Seen {
             primary: primary.utilisation(),
             shadow: shadow.and_then(|shadow| shadow.utilisation()),
@@ -245,6 +260,7 @@ impl Learner {
             self.promise = promise;
             self.lateness = Lateness::default();
             self.tails = Default::default();
+            self.fitted = [None; 2];
             self.knees = [Knee::new(Ratio::new(self.prior)), Knee::new(Ratio::new(self.prior))];
         }
     }
@@ -298,7 +314,7 @@ impl Learner {
             self.headroom.observe_primary(shown.limit - shown.cores, self.points.of_all(&shown), tick.slo_latency);
             self.points.observe(tick.now_ms, Role::Primary, &shown);
         }
-        self.tails[0].observe(tick.now_ms, primary);
+        self.tails[0].observe(tick.now_ms, primary, 1.0);
         if let (false, Some(requests), Some(cores)) = (primary.saturated(), primary.requests, primary.cores) {
             self.curve.observe(requests, cores);
         }
@@ -312,9 +328,9 @@ impl Learner {
             self.headroom.observe_shadow(shown.limit - shown.cores, self.points.of_all(&shown));
             self.points.observe(tick.now_ms, Role::Shadow, &shown);
         }
-        self.tails[1].observe(tick.now_ms, &shadow);
         if let Some(share) = tick.mirrored_share.filter(|share| *share > 0.0) {
             self.carried.observe(&shadow, share);
+            self.tails[1].observe(tick.now_ms, &shadow, share);
         }
         self.amplification.observe(&tick.primary, &shadow);
     }
@@ -329,17 +345,9 @@ impl Learner {
 
     fn refit(&mut self, tick: &PairTick<'_>) {
         let turn = |at_ms: u64| (at_ms + tick.phase_ms) / REFIT_MS;
-        let due = turn(tick.now_ms) != turn(self.fitted_ms);
-        let Some(cores) = tick.primary.limit_cores.filter(|cores| due && *cores > 0.0) else { return };
-        self.fitted_ms = tick.now_ms;
-        let fit = |roles: &[Role]| {
-            let late =
-                Rarity::of(tick.now_ms, &self.tails[..roles.len()]).map(|rarity| Fitted::of_late(&rarity, cores));
-            late.or_else(|| Fitted::of(&self.points.of(tick.now_ms, roles), cores, tick.slo_latency))
-        };
-        let alone = fit(&[Role::Primary]);
-        let paired = self.has_shadow.then(|| fit(&[Role::Primary, Role::Shadow])).flatten();
-        self.fitted = [alone, paired];
+        if turn(tick.now_ms) != turn(self.fitted_ms) {
+            self.fit(tick);
+        }
     }
 
     fn work(&self, primary: &RoleTick) -> Work {

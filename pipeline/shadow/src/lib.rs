@@ -6,8 +6,8 @@
 //! ticks seen so far; bounds and decays are stated with each learner.
 //!
 //! One straight way, in [`Learner::observe`]: is the shadow believed (`trust.rs`), is the tick clean (`dirt.rs`), is
-//! the promise broken (`lateness.rs`); then the tick is learnt from (`points.rs`, `headroom.rs`, `knee.rs`, `curve.rs`,
-//! `lead.rs`); now and then a law is fitted (`law.rs`, `fit.rs`). Out come the tick's [`Work`], a [`Sizing`] that makes
+//! the promise broken (`lateness.rs`); then the tick is learnt from (`tail.rs`, `points.rs`, `headroom.rs`, `knee.rs`,
+//! `curve.rs`, `lead.rs`); now and then a law is fitted (`law.rs`, `fit.rs`). Out come the tick's [`Work`], a [`Sizing`] that makes
 //! demand of it, and what of both is the shadow's doing. A [`Probe`] moves k on purpose.
 
 mod amplification;

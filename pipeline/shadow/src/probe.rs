@@ -49,6 +49,9 @@ const BREACHES: u32 = 3;
 /// Ten seconds of a rung that are not judged.
 const SETTLE_MS: u64 = 10_000;
 
+/// A rung that breaches is held as long, so that ten judged seconds of it are learnt from.
+const HELD_MS: u64 = 2 * SETTLE_MS;
+
 /// No probe takes longer than ten minutes.
 const PROBE_MS_MAX: u64 = 600_000;
 
@@ -65,7 +68,7 @@ pub struct Seen {
     pub primary: Option<f64>,
     /// The shadow's utilisation.
     pub shadow: Option<f64>,
-    /// Whether the shadow breaches, as [`Learner::seen`](crate::Learner::seen) has it.
+    /// Whether the shadow breaches by this tick alone; not where its late requests tell.
     pub breach: Option<bool>,
     /// Its requests, and the late ones among them, where the promise is within its reach: those of a rung tell together.
     pub counts: Option<[f64; 2]>,
@@ -259,7 +262,8 @@ impl Probe {
         if on_rung_ms >= SETTLE_MS {
             climb.judge(seen);
         }
-        let rung_over = climb.breaches >= BREACHES || on_rung_ms >= self.policy.dwell_ms;
+        let broken = climb.breaches >= BREACHES && on_rung_ms >= HELD_MS;
+        let rung_over = broken || on_rung_ms >= self.policy.dwell_ms;
         let stop = if seen.disturbed {
             Some(Stop::Disturbed)
         } else if rung_over {

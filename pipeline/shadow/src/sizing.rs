@@ -69,7 +69,7 @@ impl Sizing {
         Safe { utilisation: Ratio::new(work / self.demand(work)), seen: by_latency || lessons.knee.seen }
     }
 
-    /// The knee that latency has shown, with its band; without the shadow's lessons where it is not believed.
+    /// The knee that was found, with its band; without the shadow's lessons where it is not believed.
     #[must_use]
     pub fn knee(&self) -> Option<KneeEvidence> {
         let lessons = self.paired.as_ref().filter(|_| self.trusted).unwrap_or(&self.alone);

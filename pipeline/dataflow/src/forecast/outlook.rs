@@ -131,6 +131,9 @@ impl Outlook {
         let work = self.learner.observe(&shown);
         self.trend.observe(tick, work.cores.filter(|_| work.source != Some(DemandSource::Probe)));
         let probe = self.probe(&shown, record);
+        if probe.is_some() {
+            self.learner.fit(&shown);
+        }
         let sizing = self.learner.sizing(slo);
         let peak = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.peak(metric));
         let mean = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.mean(metric));

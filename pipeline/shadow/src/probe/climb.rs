@@ -39,14 +39,16 @@ impl Climb {
         if let Some([requests, late]) = seen.counts {
             self.lateness.count(requests, late);
         }
-        self.breaches = match self.lateness.is_broken() {
-            Some(true) => BREACHES,
-            _ if breach => self.breaches + 1,
+        let broken = self.lateness.is_broken() == Some(true);
+        self.breaches = match (broken, breach) {
+            (true, _) => BREACHES,
+            (_, true) => self.breaches + 1,
             _ => 0,
         };
         let amplified = self.share / self.size * primary;
         // A saturated shadow cannot show how much more it was asked for.
-        let reached = seen.shadow.map_or(amplified, |shadow| if breach { shadow.max(amplified) } else { shadow });
+        let reached =
+            seen.shadow.map_or(amplified, |shadow| if breach || broken { shadow.max(amplified) } else { shadow });
         if reached > 0.0 {
             self.judged += 1;
             self.reached += reached;

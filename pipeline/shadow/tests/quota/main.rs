@@ -122,13 +122,16 @@ impl Kind {
 #[test]
 #[allow(clippy::print_stdout, reason = "it tells what was measured")]
 fn knees_under_a_quota_are_those_of_load_tests() {
-    let (mut errors, mut covered, mut too_much) = (Vec::new(), 0, Vec::new());
+    let (mut errors, mut too_much, mut covered, mut unknown) = (Vec::new(), Vec::new(), 0, 0);
     for kind in KINDS {
         for cores in SIZES {
             let truth = kind.knee(cores);
             for seed in 1..=SEEDS {
                 let sizing = kind.probed(cores, seed).sizing(Some(kind.slo));
-                let knee = sizing.knee().unwrap_or_else(|| panic!("{} of {cores} cores: no knee", kind.name));
+                let Some(knee) = sizing.knee() else {
+                    unknown += 1;
+                    continue;
+                };
                 let [found, low, high] = [knee.utilisation, knee.low, knee.high].map(Ratio::get);
                 errors.push((found / truth - 1.0).abs());
                 covered += usize::from((low..=high).contains(&truth));
@@ -145,7 +148,9 @@ fn knees_under_a_quota_are_those_of_load_tests() {
         of(&errors),
         of(&too_much)
     );
-    println!("{covered} of {cases} covered");
+    println!("{covered} of {cases} covered, {unknown} unknown");
+    // Where the shadow itself keeps its promise up to saturation, a probe may not see what would tell.
+    assert!(unknown * 10 <= cases, "{unknown}");
     assert!(errors[cases / 2] <= 0.03 && errors[cases * 9 / 10] <= 0.1, "{errors:?}");
     // Late requests come in bursts, of which minutes see few: bands miss some of the truths, and hardly ever does an instance get less
     // than it needs.
