@@ -1,7 +1,7 @@
 //! Ramps of a real load, with a shadow and without: whether enough is in force before the primary breaks its promise.
 //!
-//! The service's promise breaks at less than half of its limit, at which nobody would size it who has not seen that: its requests
-//! take more than a third of a period's quota. Before each ramp lies a calm, far below, which is all that there is to learn from:
+//! The service's promise breaks at less than half of its limit, as nobody expects who has not seen it: its requests take more than
+//! a third of a period's quota. Before each ramp lies a calm, far below, which is all that there is to learn from:
 //! the primary alone shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as
 //! much. The same seed gives both ways the same arrivals; each part is a process of its own, and latency is what the client sees.
 //!
@@ -86,6 +86,8 @@ fn run(seed: u64, lasting: Duration, shadow: bool) -> Ramp {
     wait_for(stand.primary);
     let saturated = stand.send(stand.primary, SATURATING, SATURATED, 0).whole;
     let most = saturated.answered as f64 / saturated.lasted.as_secs_f64();
+    // A request must fit into a period of the shadow's quota, and no two into one of half of the primary's.
+    assert!((20.0..40.0).contains(&most), "{most:.1} requests a second: this machine takes another number of rounds");
     let _parts = [stand.start("run", &[]), stand.start("profile", &[]), stand.mirror(None)];
     wait_for(stand.front);
     let rates = |loads: &[f64]| loads.iter().map(|load| format!("{:.2}", load * most)).collect::<Vec<_>>();

@@ -14,7 +14,8 @@
 //! shrink in proportion to its work. Where that is wrong the promise breaks, so on the way down the idle cores of now are
 //! kept, until points at the smaller size tell.
 //!
-//! Cost: 29 laws times six fits over at most 246 points, mostly 20 to 40, 0.1 to 0.5 ms; it is asked for once a minute, and at each turn of a probe.
+//! Cost: 29 laws times six fits over at most 246 points, mostly 20 to 40, 0.1 to 0.5 ms; it is asked for once a minute, and at
+//! each turn of a probe.
 
 mod candidate;
 
@@ -110,10 +111,10 @@ impl Fitted {
 
     /// What the counts of late requests say of a primary of `cores`.
     pub(crate) fn of_late(rarity: &Rarity, cores: f64) -> Self {
-        let Rarity { rate, low: least, high: most, error, .. } = *rarity;
-        let [utilisation, low, high] = ends([rate, least, most].map(|rate| rarity.at(rate).knee(cores)));
+        let Rarity { rate, low: rate_low, high: rate_high, error, .. } = *rarity;
+        let [utilisation, low, high] = ends([rate, rate_low, rate_high].map(|rate| rarity.at(rate).knee(cores)));
         let works = WORKS.map(|share| share * cores);
-        let cautious = rarity.at(least.max(rate / CAUTION_MAX));
+        let cautious = rarity.at(rate_low.max(rate / CAUTION_MAX));
         let headrooms = works.map(|work| cautious.least_cores(work) - work);
         let knee = KneeEvidence { utilisation, low, high, law: LatencyLaw::Tail, error, shown: true };
         Self { knee, works, headrooms }

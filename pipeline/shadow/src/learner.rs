@@ -121,13 +121,13 @@ impl Learner {
         let late = self.is_late(tick);
         if let Some(dirt) = tick.host.dirt() {
             self.discarded.count(dirt);
-            self.tails.iter_mut().for_each(Tail::begin_anew);
+            self.tails.iter_mut().for_each(|tail| tail.begin_anew(tick.now_ms));
         } else {
             self.learn_primary(tick, late);
             match shadow.filter(|shadow| self.is_clean(shadow)) {
                 Some(shadow) => self.learn_shadow(tick, shadow),
                 None if tick.shadow.is_none() => self.tails[1].end(tick.now_ms),
-                None => self.tails[1].begin_anew(),
+                None => self.tails[1].begin_anew(tick.now_ms),
             }
         }
         let suffers = |role: &RoleTick| role.saturated() || role.throttles();
@@ -138,7 +138,8 @@ impl Learner {
         self.work(&tick.primary)
     }
 
-    /// Fits the laws to what has been seen so far: once a minute by itself, and when a probe has seen what it was for.
+    /// Fits the laws to what has been seen so far: once a minute by itself, and from outside at each turn of a probe. What the open
+    /// blocks hold, ten seconds at most, is not in it.
     pub fn fit(&mut self, tick: &PairTick<'_>) {
         let Some(cores) = tick.primary.limit_cores.filter(|cores| *cores > 0.0) else { return };
         self.fitted_ms = tick.now_ms;

@@ -49,7 +49,7 @@ const BREACHES: u32 = 3;
 /// Ten seconds of a rung that are not judged.
 const SETTLE_MS: u64 = 10_000;
 
-/// A rung that breaches is held as long, so that ten judged seconds of it are learnt from.
+/// A rung that breaches is held until then all the same, so that ten judged seconds of it are learnt from.
 const HELD_MS: u64 = 2 * SETTLE_MS;
 
 /// No probe takes longer than ten minutes.
@@ -248,7 +248,7 @@ impl Probe {
             size,
             share: (FIRST * size / primary).min(share_max),
             rung_ms: now_ms,
-            breaches: 0,
+            breaching_ticks: 0,
             lateness: Lateness::default(),
             judged: 0,
             reached: 0.0,
@@ -262,8 +262,7 @@ impl Probe {
         if on_rung_ms >= SETTLE_MS {
             climb.judge(seen);
         }
-        let broken = climb.breaches >= BREACHES && on_rung_ms >= HELD_MS;
-        let rung_over = broken || on_rung_ms >= self.policy.dwell_ms;
+        let rung_over = on_rung_ms >= if climb.breaches() { HELD_MS } else { self.policy.dwell_ms };
         let stop = if seen.disturbed {
             Some(Stop::Disturbed)
         } else if rung_over {
@@ -271,8 +270,8 @@ impl Probe {
         } else {
             None
         };
-        let late = now_ms.saturating_sub(climb.began_ms) >= PROBE_MS_MAX;
-        match stop.or(late.then_some(Stop::TimeUp)) {
+        let overdue = now_ms.saturating_sub(climb.began_ms) >= PROBE_MS_MAX;
+        match stop.or(overdue.then_some(Stop::TimeUp)) {
             Some(stop) => self.rest(&climb, now_ms, stop),
             None => self.climb = Some(climb),
         }
@@ -284,8 +283,7 @@ impl Probe {
             return Some(Stop::Blind);
         }
         let reached = climb.reached / f64::from(climb.judged);
-        let breached = climb.breaches >= BREACHES;
-        if breached {
+        if climb.breaches() {
             climb.high = Some(climb.high.map_or(reached, |high| high.min(reached)));
         } else {
             climb.low = Some(climb.low.map_or(reached, |low| low.max(reached)));

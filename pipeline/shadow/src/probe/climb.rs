@@ -13,8 +13,9 @@ pub(super) struct Climb {
     pub(super) size: f64,
     pub(super) share: f64,
     pub(super) rung_ms: u64,
-    pub(super) breaches: u32,
-    /// Of the rung.
+    /// Ticks in a row that breach by themselves.
+    pub(super) breaching_ticks: u32,
+    /// Late requests of this rung.
     pub(super) lateness: Lateness,
     /// Ticks that were judged, and the sum of the shadow's utilisations in them.
     pub(super) judged: u32,
@@ -28,8 +29,13 @@ impl Climb {
     /// the average, as a single tick's requests come by chance, and a part of the shadow's CPU may be no request's.
     pub(super) fn step_to(&mut self, utilisation: f64, reached: f64, now_ms: u64, share_max: f64) {
         self.share = (self.share * utilisation / reached).min(share_max);
-        (self.rung_ms, self.breaches, self.judged, self.reached) = (now_ms, 0, 0, 0.0);
+        (self.rung_ms, self.breaching_ticks, self.judged, self.reached) = (now_ms, 0, 0, 0.0);
         self.lateness = Lateness::default();
+    }
+
+    /// Whether the rung is beyond the knee.
+    pub(super) fn breaches(&self) -> bool {
+        self.lateness.is_broken() == Some(true) || self.breaching_ticks >= BREACHES
     }
 
     pub(super) fn judge(&mut self, seen: Seen) {
@@ -39,16 +45,12 @@ impl Climb {
         if let Some([requests, late]) = seen.counts {
             self.lateness.count(requests, late);
         }
-        let broken = self.lateness.is_broken() == Some(true);
-        self.breaches = match (broken, breach) {
-            (true, _) => BREACHES,
-            (_, true) => self.breaches + 1,
-            _ => 0,
-        };
+        self.breaching_ticks = if breach { self.breaching_ticks + 1 } else { 0 };
         let amplified = self.share / self.size * primary;
         // A saturated shadow cannot show how much more it was asked for.
-        let reached =
-            seen.shadow.map_or(amplified, |shadow| if breach || broken { shadow.max(amplified) } else { shadow });
+        let reached = seen
+            .shadow
+            .map_or(amplified, |shadow| if breach || self.breaches() { shadow.max(amplified) } else { shadow });
         if reached > 0.0 {
             self.judged += 1;
             self.reached += reached;

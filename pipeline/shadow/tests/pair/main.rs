@@ -3,7 +3,7 @@
 mod world;
 
 use plant::queueing::demand_cores;
-use schemas::{DemandSource, ProbePolicy, Ratio};
+use schemas::{DemandSource, LatencyLaw, ProbePolicy, Ratio};
 use shadow::{Probe, Setting, Stop};
 use world::{Kind, Plan, World, kinds, true_knee};
 
@@ -33,8 +33,8 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// Medians of the knees' errors, of their bands' widths and of the time that they took; the worst error of a band that is narrow
-/// enough to size by; how many bands cover the truth.
+/// Medians of the knees' errors, of their bands' widths and of the time that they took; the worst error; how many bands cover the
+/// truth.
 #[allow(clippy::print_stdout, reason = "it tells what was measured")]
 fn knees() -> ([f64; 3], f64, usize) {
     let (mut errors, mut widths, mut times, mut covered) = (Vec::new(), Vec::new(), Vec::new(), 0);
@@ -42,6 +42,7 @@ fn knees() -> ([f64; 3], f64, usize) {
         let truth = true_knee(&world.spec, world.cores);
         let sizing = world.learner.sizing(Some(world.spec.slo_latency_seconds));
         let knee = sizing.knee().unwrap_or_else(|| panic!("{name} of {} cores: no knee", world.cores));
+        assert_eq!(knee.law, LatencyLaw::Tail, "{name} of {} cores", world.cores);
         let [found, low, high] = [knee.utilisation, knee.low, knee.high].map(Ratio::get);
         errors.push((found / truth - 1.0).abs());
         widths.push((high - low) / found);
@@ -51,11 +52,10 @@ fn knees() -> ([f64; 3], f64, usize) {
         assert_eq!(bracket.stop, Stop::Found);
         times.push(bracket.took_ms as f64);
     }
-    let narrow = errors.iter().zip(&widths).filter(|(_, width)| **width <= 0.3);
-    let worst = narrow.map(|(error, _)| *error).fold(0.0, f64::max);
+    let worst = errors.iter().copied().fold(0.0, f64::max);
     let medians = [&mut errors, &mut widths, &mut times].map(|values| median(values));
     println!(
-        "medians of error, width, time: {medians:?}; worst of the narrow {worst:.3}; {covered} of {} covered",
+        "medians of error, width, time: {medians:?}; worst error {worst:.3}; {covered} of {} covered",
         errors.len()
     );
     (medians, worst, covered)
@@ -63,11 +63,11 @@ fn knees() -> ([f64; 3], f64, usize) {
 
 #[test]
 fn knees_are_found_within_ten_minutes_and_their_bands_cover_the_truth() {
-    let ([error, width, time_ms], worst_narrow, covered) = knees();
+    let ([error, width, time_ms], worst, covered) = knees();
     // Five minutes to a knee is the goal. The plant's tail is of the form that is fitted, so what is left is chance; a band that
     // covers by being wide would cover nothing.
     assert!(error <= 0.01 && width <= 0.12 && time_ms <= 300_000.0);
-    assert!(worst_narrow <= 0.12 && covered * 100 >= CASES * 95);
+    assert!(worst <= 0.2 && covered * 100 >= CASES * 95);
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn the_same_seconds_teach_the_same() {
     let bytes = run();
     assert_eq!(bytes, run());
     println!("state of {} bytes", bytes.len());
-    // The points' bound, and what else there is.
-    assert!(bytes.len() < 12_000 + 2_000);
+    // Some bins of latency and of late requests; their bounds are 14 and 10 kB.
+    assert!(bytes.len() < 3_500);
 }
 
 #[test]

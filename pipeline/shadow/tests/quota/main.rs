@@ -12,7 +12,7 @@ use shadow::{Host, Learner, PairTick, Probe, Setting, Stop};
 /// A kind of service.
 struct Kind {
     name: &'static str,
-    /// CPU seconds of a request, and of one in four.
+    /// CPU seconds of three requests in four, and of the fourth.
     work: [f64; 2],
     slo: f64,
 }
