@@ -49,11 +49,11 @@ const TURN: Duration = Duration::from_secs(15);
 const REQUESTS: f64 = 1_000.0;
 const STEP_S: [f64; 2] = [15.0, 60.0];
 
-/// Rates at which it does so: the knee lies within an eightieth of what it finds, but for the luck of ten late requests.
+/// Rates at which it does so: the knee lies within a fiftieth of what it finds, but for the luck of ten late requests.
 const STEPS: u32 = 5;
 
-/// Utilisations between which it looks.
-const BETWEEN: [f64; 2] = [0.2, 1.0];
+/// Rates between which it looks, over the most that was answered by a service that had only begun.
+const BETWEEN: [f64; 2] = [0.2, 1.4];
 
 /// Longest wait for a knee: a probe takes ten minutes at most, and begins within a minute.
 const KNEE_MAX: Duration = Duration::from_secs(720);
@@ -92,7 +92,7 @@ fn measure(kind: &Kind, cores: f64) -> f64 {
     let _services = stand.adapter();
     wait_for(stand.primary);
     let most = answered_per_second(&stand.send(stand.primary, saturating(cores), TURN, 0));
-    let truth = load_test(&stand, kind.slo_s, most);
+    let truth = load_test(&stand, cores, kind.slo_s, most);
     let _parts = [stand.start("run", &[]), stand.start("profile", &[]), stand.mirror(None)];
     wait_for(stand.front);
     let began = Instant::now();
@@ -136,19 +136,27 @@ impl Found {
     }
 }
 
-/// The utilisation of its limit at which a primary of full size just keeps its promise.
-fn load_test(stand: &Stand, slo_s: f64, most: f64) -> f64 {
+/// The utilisation of its limit at which a primary of full size just keeps its promise: by the CPU that it uses, since a request
+/// costs less the more of them there are.
+fn load_test(stand: &Stand, cores: f64, slo_s: f64, most: f64) -> f64 {
     let [mut low, mut high] = BETWEEN;
+    let [mut well, mut broken] = [0.0, 1.0];
     for _ in 0..STEPS {
         let middle = f64::midpoint(low, high);
         let rate = middle * most;
         let lasting = Duration::from_secs_f64((REQUESTS / rate).clamp(STEP_S[0], STEP_S[1]));
+        let used = stand.cpu_used(stand.primary);
         let outcome = stand.send(stand.primary, rate, lasting, 0);
+        let used = stand.cpu_used(stand.primary).saturating_sub(used);
+        let utilisation = used.as_secs_f64() / outcome.whole.lasted.as_secs_f64() / cores;
         let latency = outcome.whole.latency(0.99).map_or(f64::INFINITY, |latency| latency.as_secs_f64());
-        let keeps = outcome.failures.total() == 0 && latency <= slo_s;
-        (low, high) = if keeps { (middle, high) } else { (low, middle) };
+        if outcome.failures.total() == 0 && latency <= slo_s {
+            (low, well) = (middle, utilisation);
+        } else {
+            (high, broken) = (middle, utilisation);
+        }
     }
-    f64::midpoint(low, high)
+    f64::midpoint(well, broken)
 }
 
 /// More than any of the services can do with so many cores.

@@ -150,15 +150,19 @@ impl Stand {
     /// Kills the shadow at once; whether there was one.
     #[must_use]
     pub fn kill_shadow(&self) -> bool {
-        let listens = format!("LISTEN={}", self.shadow);
-        let is_own = |pid: &Pid| {
-            let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == listens.as_bytes())
-        };
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
         // The program, and what started it.
-        pids.filter(is_own).filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count() > 0
+        pids_at(self.shadow).filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count() > 0
+    }
+
+    /// CPU that those who listen at an address have used so far.
+    #[must_use]
+    pub fn cpu_used(&self, at: SocketAddr) -> Duration {
+        let tasks = pids_at(at).filter_map(|pid| std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_pid())).ok());
+        let used = tasks.flatten().flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+        });
+        used.sum()
     }
 
     /// A command of the binary.
@@ -193,6 +197,17 @@ impl Stand {
         load.retries_max = retries_max;
         load::run(&load, arrivals(&format!("{rate:.1}"), lasting, 1), |_| {}).expect("threads and sockets")
     }
+}
+
+/// The processes that were started to listen at an address.
+fn pids_at(address: SocketAddr) -> impl Iterator<Item = Pid> {
+    let listens = format!("LISTEN={address}");
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    pids.filter(move |pid| {
+        let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == listens.as_bytes())
+    })
 }
 
 /// Work that is asked for at an address.
