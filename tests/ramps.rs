@@ -1,9 +1,10 @@
 //! Ramps of a real load, with a shadow and without: whether enough is in force before the primary breaks its promise.
 //!
 //! The service's promise breaks at less than half of its limit, as nobody expects who has not seen it: its requests take more than
-//! a third of a period's quota. Before each ramp lies a calm, far below, which is all that there is to learn from:
-//! the primary alone shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as
-//! much. The same seed gives both ways the same arrivals; each part is a process of its own, and latency is what the client sees.
+//! a third of a period's quota. Before each ramp lies a calm, far below, which is all that there is to learn from: the primary alone
+//! shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as much within ten
+//! seconds, of which three pass before a reading is decided on. The same seed gives both ways the same arrivals; each part is a
+//! process of its own, and latency is what the client sees.
 //!
 //! Some eight minutes a ramp, on a machine that does nothing else: `make ramps`, `make ramps RAMPS=3 LASTING=60s`.
 
@@ -57,7 +58,7 @@ fn more_ramps_are_met_with_a_shadow_than_without() {
     let asked =
         |name: &str, usual: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).unwrap_or(usual.into());
     let ramps = asked("RAMPS", "10").parse::<u64>().expect("RAMPS is a number");
-    let lasting = humantime::parse_duration(&asked("LASTING", "40s")).expect("LASTING is a duration, such as 40s");
+    let lasting = humantime::parse_duration(&asked("LASTING", "10s")).expect("LASTING is a duration, such as 10s");
     let mut met = [0, 0];
     for seed in 1..=ramps {
         // One after the other: a machine has one adapter for control groups.
@@ -86,8 +87,8 @@ fn run(seed: u64, lasting: Duration, shadow: bool) -> Ramp {
     wait_for(stand.primary);
     let saturated = stand.send(stand.primary, SATURATING, SATURATED, 0).whole;
     let most = saturated.answered as f64 / saturated.lasted.as_secs_f64();
-    // A request must fit into a period of the shadow's quota, and no two into one of half of the primary's.
-    assert!((20.0..40.0).contains(&most), "{most:.1} requests a second: this machine takes another number of rounds");
+    // Of such a size a request fits into a period or two of the quota of either.
+    assert!((15.0..40.0).contains(&most), "{most:.1} requests a second: this machine takes another number of rounds");
     let _parts = [stand.start("run", &[]), stand.start("profile", &[]), stand.mirror(None)];
     wait_for(stand.front);
     let rates = |loads: &[f64]| loads.iter().map(|load| format!("{:.2}", load * most)).collect::<Vec<_>>();
