@@ -1,6 +1,6 @@
 //! Ramps of a real load, with a shadow and without: whether enough is in force before the primary breaks its promise.
 //!
-//! The service's promise breaks at less than half of its limit, as nobody expects who has not seen it: its requests take more than
+//! The service's promise breaks at about half of its limit, as nobody expects who has not seen it: its requests take more than
 //! a third of a period's quota. Before each ramp lies a calm, far below, which is all that there is to learn from: the primary alone
 //! shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as much within ten
 //! seconds, of which three pass before a reading is decided on. The same seed gives both ways the same arrivals; each part is a

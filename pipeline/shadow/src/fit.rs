@@ -23,7 +23,7 @@ use schemas::{KneeEvidence, LatencyLaw, Ratio, Role};
 use serde::{Deserialize, Serialize};
 
 use self::candidate::{Candidate, Line, best_fit, families};
-use crate::law::{Latency, UTILISATION_MAX};
+use crate::law::{HALVINGS, Latency, UTILISATION_MAX, halve};
 use crate::points::Point;
 use crate::tail::Rarity;
 
@@ -60,13 +60,11 @@ const CAUTION_MAX: f64 = 2.0;
 /// Latency that was seen from this share of the target on shows the crossing.
 const SHOWN: f64 = 0.9;
 
-/// Halvings of a utilisation or an amount: they leave a millionth of it.
-const HALVINGS: u32 = 20;
-
 /// Works at which the headroom is tabulated, over the primary's size.
 const WORKS: [f64; 5] = [0.125, 0.25, 0.5, 1.0, 2.0];
 
-/// What points of latency, or counts of late requests, have shown: where latency crosses the target, and the idle cores that this takes.
+/// What points of latency, or counts of late requests, have shown: where latency crosses the target, and the idle cores that this
+/// takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fitted {
     pub(crate) knee: KneeEvidence,
@@ -148,15 +146,7 @@ impl Aim {
         let latency = self.latency(line);
         let target = self.target(&latency);
         let keeps = |utilisation: f64| latency.at(self.cores, utilisation) <= target;
-        let (mut low, mut high) = (0.0, UTILISATION_MAX);
-        if keeps(high) {
-            return high;
-        }
-        for _ in 0..HALVINGS {
-            let middle = low + (high - low) / 2.0;
-            (low, high) = if keeps(middle) { (middle, high) } else { (low, middle) };
-        }
-        low
+        halve(0.0, UTILISATION_MAX, keeps)
     }
 
     fn fitted(&self, points: &[Point], best: &Judged, half: f64) -> Fitted {

@@ -24,6 +24,9 @@ use serde::{Deserialize, Serialize};
 /// The largest utilisation that a knee may have: beyond it no queue settles.
 pub(crate) const UTILISATION_MAX: f64 = 0.98;
 
+/// Halvings of a utilisation or an amount: they leave a millionth of it.
+pub(crate) const HALVINGS: u32 = 20;
+
 /// Chance to wait below which the 99th percentile of the wait is zero.
 const WAITS_MIN: f64 = 0.01;
 
@@ -139,6 +142,18 @@ pub(crate) fn waiting_chance(cores: f64, utilisation: f64) -> f64 {
     };
     let fewer = of(whole);
     if cores > whole { fewer + (cores - whole) * (of(whole + 1.0) - fewer) } else { fewer }
+}
+
+/// Where, between two figures, what holds below ceases to.
+pub(crate) fn halve(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
+    if holds(high) {
+        return high;
+    }
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        (low, high) = if holds(middle) { (middle, high) } else { (low, middle) };
+    }
+    low
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::RoleTick;
 use crate::lateness::SHARE;
-use crate::law::{UTILISATION_MAX, waiting_chance};
+use crate::law::{UTILISATION_MAX, halve, waiting_chance};
 use crate::points::{SAME_SIZE, STALE_MS};
 
 /// Length of a block; a part of it that an end leaves over counts from half of it on.
@@ -77,9 +77,6 @@ const BAND: f64 = 1.353;
 /// By how much ln κ differs between sizes, and between minutes that have seen few bursts and days that have seen many: with it bands
 /// cover four fifths of the truths of `tests/quota`.
 const MISFIT: f64 = 0.25;
-
-/// Halvings of a utilisation or an amount: they leave a millionth of it.
-const HALVINGS: u32 = 20;
 
 /// Late requests of a role.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -349,18 +346,6 @@ fn constant<'a>(bins: impl Iterator<Item = &'a Bin>) -> f64 {
 fn summit([before, at, after]: [f64; 3]) -> Option<f64> {
     let bend = before - 2.0 * at + after;
     (at >= before.max(after)).then(|| if bend < 0.0 { 0.5 * (before - after) / bend } else { 0.0 })
-}
-
-/// Where, between two figures, what holds below ceases to.
-fn halve(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
-    if holds(high) {
-        return high;
-    }
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        (low, high) = if holds(middle) { (middle, high) } else { (low, middle) };
-    }
-    low
 }
 
 #[cfg(test)]
