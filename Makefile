@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers kills knees outages ramps simulate kafka clean-cache
+.PHONY: help demo test check bench bench-peers kills knees outages ramps saturated simulate kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,10 @@ outages: ## kills mirrors, shadow and pipeline for ten minutes under load: all i
 ramps: ## runs ten real ramps with and without a shadow and compares; RAMPS=N LASTING=60s
 	@deploy/setup test
 	RAMPS=$(RAMPS) LASTING=$(LASTING) cargo test --release --workspace --test ramps -- --ignored --nocapture
+
+saturated: ## finds the demand that a limit hides of a real service; two minutes a case; LOADS=1.5
+	@deploy/setup test
+	LOADS=$(LOADS) cargo test --release --workspace --test saturated -- --ignored --nocapture
 
 simulate: ## runs 10000 simulated worlds of crashes, outages and late data against the oracle; SEEDS=N SEED=S
 	@deploy/setup build

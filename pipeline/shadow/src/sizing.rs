@@ -1,7 +1,8 @@
 //! From work to demand: the least allocation that meets the target, with the shadow's lessons and without.
 //!
-//! The law of late requests tells best, and its band counts in the headroom, so that none is too wide; else a law of latency that has been seen to cross the target, with a band that is narrow
-//! enough ([`BAND_MAX`]); else the headroom that the target takes; else work over the knee.
+//! The law of late requests tells best, and its band counts in the headroom, so that none is too wide; else a law of latency that
+//! has been seen to cross the target, with a band that is narrow enough ([`BAND_MAX`]); else the headroom that the target takes;
+//! else work over the knee.
 //!
 //! **A bad shadow never lowers an allocation.** Both figures are kept, with the shadow's lessons and without; a shadow that is
 //! believed decides by the former, any other by the larger: what it taught that takes more stays until it is outdated, what

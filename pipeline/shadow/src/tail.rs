@@ -103,6 +103,15 @@ pub(crate) struct Rarity {
     pub(crate) error: f64,
 }
 
+/// The likelihood of the counts under rising κ, each with the floor that suits it best.
+struct Ladder<'a> {
+    bins: &'a [&'a Bin],
+    /// Logarithms of the lowest κ and the highest.
+    ends: [f64; 2],
+    /// Likelihoods and floors.
+    rungs: Vec<[f64; 2]>,
+}
+
 /// Sums over seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Block {
@@ -261,36 +270,27 @@ impl Bin {
 impl Rarity {
     /// By the counts of some roles; none while hardly a request was late, or while it is not clear that idle cores make them rare.
     pub(crate) fn of(now_ms: u64, tails: &[Tail]) -> Option<Self> {
-        let bins = || tails.iter().flat_map(move |tail| tail.fresh(now_ms));
-        if bins().map(|bin| bin.late).sum::<f64>() < LATE_MIN {
+        let bins: Vec<&Bin> = tails.iter().flat_map(|tail| tail.fresh(now_ms)).collect();
+        if bins.iter().map(|bin| bin.late).sum::<f64>() < LATE_MIN {
             return None;
         }
-        let late_idle = bins().filter(|bin| bin.late > 0.0).map(Bin::idle_mean);
-        let [least, most] =
-            late_idle.fold([f64::INFINITY, 0.0], |[least, most], idle| [idle.min(least), idle.max(most)]);
-        let (lowest, highest) = (ln(LOWEST / most), ln(HIGHEST / least));
-        let rate_at = |rung: f64| exp(lowest + rung / (RUNGS - 1) as f64 * (highest - lowest));
-        let likelihood_at = |rate: f64, floor: f64| bins().map(|bin| bin.likelihood(rate, floor)).sum::<f64>();
-        let ladder: Vec<[f64; 2]> = (0..RUNGS)
-            .map(|rung| FLOORS.map(|floor| [likelihood_at(rate_at(rung as f64), floor), floor]))
-            .filter_map(|of_floors| of_floors.into_iter().max_by(|a, b| a[0].total_cmp(&b[0])))
-            .collect();
-        let best = (1..RUNGS - 1).max_by(|a, b| ladder[*a][0].total_cmp(&ladder[*b][0]))?;
-        let [reached, floor] = ladder[best];
-        let rate = rate_at(best as f64 + summit([ladder[best - 1][0], reached, ladder[best + 1][0]])?);
-        let reached = reached.max(likelihood_at(rate, floor));
-        let [information, scatter] = bins()
+        let ladder = Ladder::over(&bins);
+        let best = ladder.highest()?;
+        let [reached, floor] = ladder.rungs[best];
+        let rate = ladder.rate(best as f64 + ladder.summit_from(best)?);
+        let reached = reached.max(ladder.likelihood(rate, floor));
+        let [information, scatter] = bins
+            .iter()
             .map(|bin| bin.information(rate, floor))
             .fold([0.0; 2], |sum, bin| [sum[0] + bin[0], sum[1] + bin[1]]);
         let bursts = (scatter / information).max(1.0);
         let margin = BAND * bursts;
+        let of_all = constant(bins.iter().copied());
         let of_roles: f64 = tails.iter().map(|tail| constant(tail.fresh(now_ms))).sum();
-        if reached < constant(bins()) + margin || reached < of_roles - margin {
+        if reached < of_all + margin || reached < of_roles - margin {
             return None;
         }
-        let within = |rung: &usize| ladder[*rung][0] >= reached - margin;
-        let low = rate_at((0..=best).take_while(|rung| !within(rung)).count() as f64 - 1.0);
-        let high = rate_at(best as f64 + (best..RUNGS).take_while(within).count() as f64);
+        let [low, high] = ladder.band(best, reached - margin);
         let misfit = |ratio: f64| exp((ln(ratio) * ln(ratio) + MISFIT * MISFIT).sqrt());
         let [low, high] = [rate / misfit(rate / low), rate * misfit(high / rate)];
         Some(Self { rate, low, high, floor, error: (bursts / information).sqrt() / rate })
@@ -325,6 +325,50 @@ impl Rarity {
     }
 }
 
+impl<'a> Ladder<'a> {
+    fn over(bins: &'a [&'a Bin]) -> Self {
+        let late_idle = bins.iter().filter(|bin| bin.late > 0.0).map(|bin| bin.idle_mean());
+        let [least, most] =
+            late_idle.fold([f64::INFINITY, 0.0], |[least, most], idle| [idle.min(least), idle.max(most)]);
+        let mut ladder = Self { bins, ends: [ln(LOWEST / most), ln(HIGHEST / least)], rungs: Vec::new() };
+        for rung in 0..RUNGS {
+            let rate = ladder.rate(rung as f64);
+            let of_floors = FLOORS.map(|floor| [ladder.likelihood(rate, floor), floor]);
+            ladder.rungs.extend(of_floors.into_iter().max_by(|a, b| a[0].total_cmp(&b[0])));
+        }
+        ladder
+    }
+
+    fn rate(&self, rung: f64) -> f64 {
+        let [lowest, highest] = self.ends;
+        exp(lowest + rung / (RUNGS - 1) as f64 * (highest - lowest))
+    }
+
+    fn likelihood(&self, rate: f64, floor: f64) -> f64 {
+        self.bins.iter().map(|bin| bin.likelihood(rate, floor)).sum()
+    }
+
+    /// The highest rung that is not an end.
+    fn highest(&self) -> Option<usize> {
+        (1..RUNGS - 1).max_by(|a, b| self.rungs[*a][0].total_cmp(&self.rungs[*b][0]))
+    }
+
+    /// Where the summit of a parabola through a rung and its neighbours lies, in rungs from it; none where it is not the highest.
+    fn summit_from(&self, rung: usize) -> Option<f64> {
+        let [before, at, after] = [rung - 1, rung, rung + 1].map(|rung| self.rungs[rung][0]);
+        let bend = before - 2.0 * at + after;
+        (at >= before.max(after)).then(|| if bend < 0.0 { 0.5 * (before - after) / bend } else { 0.0 })
+    }
+
+    /// Between which κ, about this rung, the likelihood stays above the least.
+    fn band(&self, rung: usize, least: f64) -> [f64; 2] {
+        let within = |rung: &usize| self.rungs[*rung][0] >= least;
+        let below = (0..=rung).take_while(|rung| !within(rung)).count() as f64 - 1.0;
+        let above = rung as f64 + (rung..RUNGS).take_while(within).count() as f64;
+        [self.rate(below), self.rate(above)]
+    }
+}
+
 /// How likely it is that so many of the requests are late, as a logarithm.
 fn likelihood(requests: f64, late: f64, share: f64) -> f64 {
     let share = clamped(share);
@@ -340,12 +384,6 @@ fn clamped(share: f64) -> f64 {
 fn constant<'a>(bins: impl Iterator<Item = &'a Bin>) -> f64 {
     let [requests, late] = bins.fold([0.0; 2], |[requests, late], bin| [requests + bin.requests, late + bin.late]);
     if requests > 0.0 { likelihood(requests, late, late / requests) } else { 0.0 }
-}
-
-/// Where the summit of a parabola through a rung and its neighbours lies, in rungs from it; none where it is not the highest.
-fn summit([before, at, after]: [f64; 3]) -> Option<f64> {
-    let bend = before - 2.0 * at + after;
-    (at >= before.max(after)).then(|| if bend < 0.0 { 0.5 * (before - after) / bend } else { 0.0 })
 }
 
 #[cfg(test)]
