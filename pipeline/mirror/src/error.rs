@@ -9,6 +9,9 @@ pub enum Error {
     /// Settings that cannot be used: every fault, with its mend.
     #[error("settings of the mirror: {}", .0.join("; "))]
     Settings(Vec<String>),
+    /// Who would see copies is the primary, or the mirror itself.
+    #[error("{0} is to see copies, and is where {1}: a follower is another server than the one that answers clients")]
+    Follower(SocketAddr, &'static str),
     /// The address cannot be listened on.
     #[error("{address}: {source}; is another program listening there?")]
     Listen {

@@ -47,6 +47,7 @@ impl Mirror {
         if !faults.is_empty() {
             return Err(Error::Settings(faults));
         }
+        stage.check_followers()?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads).enable_all().build()?;
         let listener = {

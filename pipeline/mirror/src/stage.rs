@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use schemas::{InstanceId, Role, TenantId, WorkloadId};
 
+use crate::Error;
+
 /// What a mirror stands before.
 #[derive(Clone, Debug)]
 pub struct Stage {
@@ -64,6 +66,22 @@ impl Stage {
         let instance = InstanceId::new("mirror").expect("a plain name");
         let tenant = TenantId::default();
         Self { workload, tenant, instance, listen, is_replica: false, primary, shadow: None, pair: None }
+    }
+
+    /// Whether everybody who sees copies is somebody else than the primary and the mirror: a copy that came to either would be
+    /// one more request of the primary's, or of the mirror's without end.
+    pub(crate) fn check_followers(&self) -> Result<(), Error> {
+        let canary_and_baseline = self.pair.map(|(canary, baseline)| [canary, baseline]);
+        for follower in self.shadow.into_iter().chain(canary_and_baseline.into_iter().flatten()) {
+            let address = follower.address;
+            if address == self.primary.address {
+                return Err(Error::Follower(address, "the primary listens"));
+            }
+            if address == self.listen {
+                return Err(Error::Follower(address, "the mirror listens"));
+            }
+        }
+        Ok(())
     }
 
     /// Those that see an audience's copies, with their roles; empty where it has none.

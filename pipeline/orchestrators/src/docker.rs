@@ -5,11 +5,12 @@
 //! ```
 //!
 //! A container belongs to a workload by its label `foreshadow.workload=<name>`, and is its shadow, its canary or that one's
-//! baseline where it also has `foreshadow.role=shadow`, `canary` or `baseline`; the latter two keep their size. Whoever owns containers starts them; this adapter resizes what runs. What is in force is read
-//! from the containers' control groups: engines go on telling old limits, or none.
+//! baseline where it also has `foreshadow.role=shadow`, `canary` or `baseline`; the latter two keep their size. Whoever owns
+//! containers starts them; this adapter resizes what runs. What is in force is read from the containers' control groups: engines
+//! go on telling old limits, or none.
 //!
-//! Memory is not lowered below the working set and a tenth. A shadow keeps its share; that it cannot is told, and harms
-//! nothing else.
+//! Memory is not lowered below the working set and a tenth. A shadow keeps its share, and gets the lowest weight with it; that it
+//! cannot is told, and harms nothing else.
 //!
 //! Bound: every call ends after [`engine::CALL_MAX`]. A resize takes two to three calls a container.
 

@@ -3,7 +3,7 @@
 //! | it is | when | after |
 //! |---|---|---|
 //! | silent | it gives no reading while the primary does | [`SILENT_TICKS`] |
-//! | frozen | its readings repeat to the bit while the primary's change | [`FROZEN_TICKS`] |
+//! | frozen | what it uses repeats to the bit while the primary's readings change | [`FROZEN_TICKS`] |
 //! | under another load | its requests are not the mirrored share, by a factor of [`LOAD_FACTOR`], or 2 too few while it has CPU left | [`LOAD_TICKS`] |
 //! | of another cost | a request costs it [`COST_FACTOR`] times as much as the primary, or as little | the mix is known |
 //! | failing | [`FAILING`] more of its requests fail than of the primary's, while it has CPU left | [`REQUESTS_MIN`] requests |
@@ -33,7 +33,7 @@ const LOAD_TICKS: f64 = 30.0;
 /// Ticks of another share that are not counted: an adapter takes some seconds to set it, and the mirror to follow.
 const SETTLE_TICKS: u32 = 10;
 
-/// Ticks that the load's sums remember.
+/// Ticks that sums of requests remember, or as many as hold half as many requests again as are needed.
 const LOAD_MEMORY: f64 = 60.0;
 
 /// Share of its requests that fails beyond the primary's share of failures: what it teaches then is what failing costs.
@@ -130,7 +130,7 @@ impl Trust {
         self.clean_ticks = self.clean_ticks.saturating_add(1);
         let expected = primary.requests.zip(self.share).map(|(requests, share)| requests * share);
         let [of_primary, of_shadow] = self.last;
-        if *shadow != of_shadow {
+        if !stands_still(shadow, &of_shadow) {
             self.frozen_ticks = 0;
         } else if *primary != of_primary && expected.is_none_or(|requests| requests >= BUSY) {
             self.frozen_ticks = self.frozen_ticks.saturating_add(1);
@@ -161,9 +161,19 @@ impl Trust {
     }
 }
 
+/// Whether its readings repeat: what it uses, since its requests are counted by who sends them. At its limit that is the limit.
+fn stands_still(shadow: &RoleTick, before: &RoleTick) -> bool {
+    if shadow.cores.is_some() && !shadow.saturated() { shadow.cores == before.cores } else { shadow == before }
+}
+
+/// What is kept of a sum of requests in a tick of so many.
+fn kept(requests: f64) -> f64 {
+    1.0 - 1.0 / LOAD_MEMORY.max(1.5 * REQUESTS_MIN / requests.max(f64::MIN_POSITIVE))
+}
+
 impl Load {
     fn observe(&mut self, got: f64, expected: f64) {
-        let keep = 1.0 - 1.0 / LOAD_MEMORY;
+        let keep = kept(expected);
         self.ticks += 1.0;
         self.got = self.got * keep + got;
         self.expected = self.expected * keep + expected;
@@ -179,7 +189,7 @@ impl Load {
 impl Failures {
     fn observe(&mut self, role: &RoleTick) {
         let Some((requests, errors)) = role.requests.zip(role.errors) else { return };
-        let keep = 1.0 - 1.0 / LOAD_MEMORY;
+        let keep = kept(requests);
         self.asked = self.asked * keep + requests;
         self.failed = self.failed * keep + errors.min(requests);
     }
@@ -232,6 +242,14 @@ mod tests {
         watched(&mut trust, 100, Some);
         let frozen = pair(3).1;
         assert_eq!(watched(&mut trust, 12, |_| Some(frozen)), ShadowTrust::Frozen);
+        // The mirror goes on counting what it sends.
+        let mut heard_of = Trust::default();
+        for tick in 0..100 {
+            let (primary, own) = pair(tick);
+            let own = RoleTick { cores: frozen.cores, requests: Some(10.0 + f64::from(tick % 3)), ..own };
+            heard_of.observe(&primary, Some(&own), Some(0.1), None);
+        }
+        assert_eq!(heard_of.state(), ShadowTrust::Frozen);
         // Both stand still: then nobody can tell.
         let mut still = Trust::default();
         let (primary, shadow) = pair(0);
@@ -293,6 +311,22 @@ mod tests {
             trust.observe(&primary, Some(&own), Some(share), None);
         }
         assert_eq!(trust.state(), ShadowTrust::OtherLoad);
+    }
+
+    #[test]
+    fn another_load_is_found_where_requests_are_few() {
+        // One request/s is expected, and three come: a hundred are needed to tell.
+        let state_after = |ticks: u32| {
+            let mut trust = Trust::default();
+            for tick in 0..ticks {
+                let (primary, own) = pair(tick);
+                let [primary, own] =
+                    [(primary, 10.0), (own, 3.0)].map(|(role, requests)| RoleTick { requests: Some(requests), ..role });
+                trust.observe(&primary, Some(&own), Some(0.1), None);
+            }
+            trust.state()
+        };
+        assert_eq!([state_after(100), state_after(200)], [ShadowTrust::Trusted, ShadowTrust::OtherLoad]);
     }
 
     #[test]

@@ -128,7 +128,13 @@ impl Outlook {
             // Where nothing is said of what runs, another object is another program, and new code shows by decay.
             generation: record.revision.as_ref().unwrap_or(&record.target),
         };
+        let believed_before = self.learner.trust() == ShadowTrust::Trusted;
         let work = self.learner.observe(&shown);
+        let trust = self.learner.trust();
+        let is_believed = trust == ShadowTrust::Trusted;
+        if believed_before && !is_believed {
+            tracing::warn!(workload = %record.workload, "{trust}");
+        }
         self.trend.observe(tick, work.cores.filter(|_| work.source != Some(DemandSource::Probe)));
         let probe = self.probe(&shown, record);
         if probe.is_some() {
@@ -137,11 +143,16 @@ impl Outlook {
         let sizing = self.learner.sizing(slo);
         let peak = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.peak(metric));
         let mean = |role: Option<RoleTick<'_>>, metric| role.and_then(|role| role.mean(metric));
-        let cpu =
-            Reading { work: work.cores, shadow: mean(shadow, Metric::CpuUsed), limit: mean(primary, Metric::CpuLimit) };
+        // A forecast must not hear of one that is not believed either.
+        let believed = shadow.filter(|_| is_believed);
+        let cpu = Reading {
+            work: work.cores,
+            shadow: mean(believed, Metric::CpuUsed),
+            limit: mean(primary, Metric::CpuLimit),
+        };
         let memory = Reading {
             work: peak(primary, Metric::MemoryWorkingSet),
-            shadow: peak(shadow, Metric::MemoryWorkingSet),
+            shadow: peak(believed, Metric::MemoryWorkingSet),
             limit: mean(primary, Metric::MemoryLimit),
         };
         let (step, window_ms) = ((tick + self.phase_ms) / settings.step.millis(), settings.floor_window.millis());
@@ -221,6 +232,12 @@ impl Outlook {
         let probing = self.probing.get_or_insert_with(|| Box::new(Probing::new(policy, shown.generation)));
         probing.follow(policy, shown.generation);
         probing.observe(now, self.learner.seen(shown))
+    }
+
+    /// What is known of CPU, to the bit.
+    #[cfg(test)]
+    pub(super) fn cpu_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(&self.cpu).expect("state is plain")
     }
 
     /// What calibration aims at.

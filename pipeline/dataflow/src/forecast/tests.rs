@@ -12,8 +12,8 @@ use crate::snapshot::{Snapshots, Stage};
 /// More than ask at once, in two batches of unlike sizes.
 const WORKLOADS: usize = ASK_AT_ONCE + 88;
 
-/// Seconds: 30 steps, half a window of the model.
-const TICKS: u64 = 60;
+/// Seconds: 60 steps, a window of the model. A shadow is believed from the sixtieth on.
+const TICKS: u64 = 120;
 
 fn settings() -> EngineSettings {
     EngineSettings {
@@ -39,8 +39,18 @@ fn record(number: usize) -> Arc<Workload> {
     Arc::new(Workload::from_json(json.as_bytes()).expect("a workload"))
 }
 
-/// A tick of some workloads, each with a load of its own.
+/// A tick of some workloads, each with a load of its own, and a shadow under seven tenths of it.
 fn pairs(tick: u64, workloads: impl Iterator<Item = usize>, records: &[Arc<Workload>]) -> Pairs {
+    pairs_with(tick, workloads, records, |used| Some(0.7 * used))
+}
+
+/// The same with another shadow.
+fn pairs_with(
+    tick: u64,
+    workloads: impl Iterator<Item = usize>,
+    records: &[Arc<Workload>],
+    shadow: impl Fn(f64) -> Option<f64>,
+) -> Pairs {
     let mut pairs = Pairs::default();
     for number in workloads {
         let name = WorkloadId::new(&format!("w{number}")).expect("a name");
@@ -51,7 +61,9 @@ fn pairs(tick: u64, workloads: impl Iterator<Item = usize>, records: &[Arc<Workl
         let used = 1.0 + ((tick / 1_000 * 7 + number as u64 * 13) % 11) as f64 / 10.0;
         pairs.add(Role::Primary, Metric::CpuUsed, times.clone(), [used].into_iter());
         pairs.add(Role::Primary, Metric::MemoryWorkingSet, times.clone(), [1e3 * used].into_iter());
-        pairs.add(Role::Shadow, Metric::CpuUsed, times, [0.7 * used].into_iter());
+        if let Some(used) = shadow(used) {
+            pairs.add(Role::Shadow, Metric::CpuUsed, times, [used].into_iter());
+        }
     }
     pairs
 }
@@ -92,6 +104,23 @@ fn who_asks_beside_does_not_change_an_answer() {
         let mut alone = lived(&[workload], &records);
         assert!(of(&mut alone, workload) == of(&mut all, workload), "workload {workload} alone and beside {WORKLOADS}");
     }
+}
+
+#[test]
+fn a_forecast_does_not_hear_of_a_shadow_that_is_not_believed() {
+    let records = [record(0)];
+    let known = |shadow: fn(f64) -> Option<f64>| {
+        let mut outlooks = outlooks(&settings());
+        for second in 0..TICKS {
+            let tick = second * 1_000;
+            outlooks.observe(tick, &pairs_with(tick, [0].into_iter(), &records, shadow), |_| ());
+            outlooks.look_ahead(usize::MAX);
+        }
+        outlooks.of.of(0).as_ref().expect("it has lived").cpu_bytes()
+    };
+    let [without, frozen, honest] = [known(|_| None), known(|_| Some(0.7)), known(|used| Some(0.7 * used))];
+    assert!(frozen == without, "it is frozen from the tenth tick on, and was not believed before");
+    assert!(honest != without, "one that is believed is heard of");
 }
 
 #[test]

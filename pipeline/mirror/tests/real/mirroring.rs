@@ -13,14 +13,25 @@ fn a_copy_is_the_request_byte_for_byte_less_credentials_and_with_its_mark() {
     let (primary, shadow) = (Witness::start("primary", Manner::Echo), Witness::start("shadow", Manner::Echo));
     let bed = Bed::of(&primary, &shadow, with_search());
     let body: Vec<u8> = (0..200_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let sent = [("authorization", "Bearer 1"), ("cookie", "a=1"), ("x-api-key", "k"), ("x-kind", "large")];
+    let credentials = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-api-key",
+        "x-auth-token",
+        "x-csrf-token",
+        "x-amz-security-token",
+        "x-goog-iap-jwt-assertion",
+    ];
+    let sent: Vec<_> = credentials.iter().map(|&name| (name, "secret")).chain([("x-kind", "large")]).collect();
     Client::http1(bed.mirror.address()).ask("POST", "/search?q=a%20b", &sent, body.clone());
     assert!(bed.comes_to(|counts| counts.answered == 1));
     let (original, copy) = (only(&primary), only(&shadow));
     assert!(copy.body == body && original.body == body);
     assert_eq!((copy.method, copy.target.as_str()), (original.method.clone(), "/search?q=a%20b"));
     let both = |name| (original.header(name), copy.headers.get(name).map(|value| value.to_str().expect("text")));
-    for name in ["authorization", "cookie", "x-api-key"] {
+    for name in credentials {
         assert!(matches!(both(name), (Some(_), None)), "{name}: {:?}", both(name));
     }
     assert_eq!(both("x-foreshadow-role"), (None, Some("shadow")));

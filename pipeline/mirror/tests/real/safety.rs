@@ -50,6 +50,22 @@ fn replicas_share_an_address_and_the_others_take_over_from_one_that_is_gone() {
 }
 
 #[test]
+fn copies_never_go_to_the_primary_or_to_the_mirror() {
+    let (primary, other, listen) = (free_address(), free_address(), free_address());
+    let refused = |of: mirror::Stage| match mirror::Mirror::start(MirrorSettings::default(), of, |_| {}) {
+        Err(mirror::Error::Follower(address, _)) => Some(address),
+        _ => None,
+    };
+    let stage = || mirror::Stage { listen, ..stage(primary.into()) };
+    for wrong in [primary, listen] {
+        assert_eq!(refused(mirror::Stage { shadow: Some(wrong.into()), ..stage() }), Some(wrong));
+        let pair = Some((other.into(), wrong.into()));
+        assert_eq!(refused(mirror::Stage { pair, ..stage() }), Some(wrong));
+    }
+    assert_eq!(refused(mirror::Stage { shadow: Some(other.into()), ..stage() }), None);
+}
+
+#[test]
 fn a_shadows_answer_never_reaches_a_client() {
     let (primary, shadow) = pair_of_witnesses(Manner::Echo);
     let bed = Bed::of(&primary, &shadow, MirrorSettings::default());

@@ -128,6 +128,7 @@ mod tests {
     fn without_room_it_goes_and_its_time_runs_on() {
         let short = |phase, second| next(phase, TURN, Health::Well, Room::Short, at(second));
         let yields = Phase::Yields { until: at(600) };
+        assert_eq!(next(lives(600), TURN, Health::Well, Room::Unknown, at(10)).1, Step::Yield, "missing is not room");
         assert_eq!(short(lives(600), 10), (yields, Step::Yield));
         assert_eq!(short(yields, 20), (yields, Step::Stay));
         assert_eq!(next(yields, TURN, Health::Well, Room::Enough, at(30)), (lives(600), Step::Start));

@@ -22,6 +22,9 @@ pub(super) const WORKLOAD_LABEL: &str = "foreshadow.workload";
 /// The label that says what it is there for; a primary without it.
 const ROLE_LABEL: &str = "foreshadow.role";
 
+/// The least weight that there is, for shadows.
+const SHARES_LEAST: i64 = 2;
+
 /// How long a call may take. Engines answer within some 100 ms, on a machine that is out of CPU within seconds; a decision
 /// is good for a minute.
 pub(super) const CALL_MAX: Duration = Duration::from_secs(10);
@@ -77,7 +80,7 @@ impl Engine {
         Ok(containers?.into_iter().flatten().collect())
     }
 
-    /// Puts limits in force, and reads them back from the kernel.
+    /// Puts limits in force, and reads them back from the kernel; a shadow gets the lowest weight with them.
     ///
     /// # Errors
     /// What the engine says, or what the kernel has instead.
@@ -85,10 +88,12 @@ impl Engine {
         let id = container.id.as_str();
         let (memory, cores) = (limits.memory_bytes as i64, limits.quota_us as f64 / limits.period_us as f64);
         let in_quota = !container.in_processors;
+        let shares = (container.role == Role::Shadow).then_some(SHARES_LEAST);
         let body = ContainerUpdateBody {
             nano_cpus: container.in_processors.then_some((cores * 1e9).round() as i64),
             cpu_quota: in_quota.then_some(limits.quota_us as i64),
             cpu_period: in_quota.then_some(limits.period_us as i64),
+            cpu_shares: shares,
             memory: Some(memory),
             // Memory and swap together: no swap.
             memory_swap: Some(memory),
@@ -98,7 +103,7 @@ impl Engine {
         let updated = self.ask(self.client.update_container(id, body));
         match updated {
             Err(Some(Refusal::DockerResponseServerError { status_code: 404, .. })) => {
-                libpod::update(&self.socket, id, limits, CALL_MAX)?;
+                libpod::update(&self.socket, id, limits, shares, CALL_MAX)?;
             }
             updated => self.told("update", id, updated)?,
         }

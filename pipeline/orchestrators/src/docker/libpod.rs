@@ -14,21 +14,28 @@ use crate::limits::Limits;
 /// What is read of an answer at most: an error's sentence.
 const ANSWER_BYTES_MAX: u64 = 4_096;
 
-/// Sets limits of a container.
+/// Sets limits of a container, and its weight where one is given.
 ///
 /// # Errors
 /// When nobody answers in time, or with what Podman says.
-pub(super) fn update(socket: &Path, id: &str, limits: &Limits, most: Duration) -> Result<(), Error> {
+pub(super) fn update(
+    socket: &Path,
+    id: &str,
+    limits: &Limits,
+    shares: Option<i64>,
+    most: Duration,
+) -> Result<(), Error> {
     let fault = |reason: String| Error::Engine { call: "libpod update", what: id.to_owned(), reason };
-    let answer = exchange(socket, &request(id, limits), most).map_err(|error| fault(error.to_string()))?;
+    let answer = exchange(socket, &request(id, limits, shares), most).map_err(|error| fault(error.to_string()))?;
     let status = answer.split_whitespace().nth(1).unwrap_or_default();
     if status.starts_with('2') { Ok(()) } else { Err(fault(answer)) }
 }
 
-fn request(id: &str, limits: &Limits) -> String {
+fn request(id: &str, limits: &Limits, shares: Option<i64>) -> String {
     let Limits { quota_us, period_us, memory_bytes } = limits;
+    let shares = shares.map(|shares| format!(r#","shares":{shares}"#)).unwrap_or_default();
     let body = format!(
-        r#"{{"cpu":{{"quota":{quota_us},"period":{period_us}}},"memory":{{"limit":{memory_bytes},"swap":{memory_bytes}}}}}"#
+        r#"{{"cpu":{{"quota":{quota_us},"period":{period_us}{shares}}},"memory":{{"limit":{memory_bytes},"swap":{memory_bytes}}}}}"#
     );
     format!(
         "POST /v4.3.0/libpod/containers/{id}/update HTTP/1.1\r\nHost: libpod\r\nContent-Type: application/json\r\n\
@@ -67,7 +74,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).expect("written");
             String::from_utf8_lossy(&asked[..length]).into_owned()
         });
-        let told = update(&path, "abc", &LIMITS, Duration::from_secs(5));
+        let told = update(&path, "abc", &LIMITS, Some(2), Duration::from_secs(5));
         (told, engine.join().expect("answered"))
     }
 
@@ -77,7 +84,9 @@ mod tests {
         told.expect("201");
         assert!(asked.starts_with("POST /v4.3.0/libpod/containers/abc/update HTTP/1.1\r\n"), "{asked}");
         assert!(
-            asked.ends_with(r#"{"cpu":{"quota":60000,"period":100000},"memory":{"limit":1048576,"swap":1048576}}"#),
+            asked.ends_with(
+                r#"{"cpu":{"quota":60000,"period":100000,"shares":2},"memory":{"limit":1048576,"swap":1048576}}"#
+            ),
             "{asked}"
         );
     }
@@ -86,6 +95,6 @@ mod tests {
     fn a_refusal_is_told_in_its_own_words() {
         let (told, _) = answered("HTTP/1.1 404 Not Found\r\n\r\nno such container");
         assert!(told.expect_err("404").to_string().ends_with("no such container"));
-        assert!(update(Path::new("/nowhere/socket"), "abc", &LIMITS, Duration::from_secs(1)).is_err());
+        assert!(update(Path::new("/nowhere/socket"), "abc", &LIMITS, None, Duration::from_secs(1)).is_err());
     }
 }

@@ -33,6 +33,17 @@ fn limits(group: &Group) -> Option<(u64, u64)> {
     group.limits().map(|limits| (limits.quota_us * 100_000 / limits.period_us, limits.memory_bytes >> 20))
 }
 
+/// Whether a group has the lowest weight, as the version of its hierarchy counts it.
+fn is_lightest(group: &Group) -> bool {
+    let folders: Vec<_> = group.doors().filter_map(|door| Some(door.parent()?.to_owned())).collect();
+    let says = |file: &str, least: &str| {
+        folders
+            .iter()
+            .any(|folder| std::fs::read_to_string(folder.join(file)).is_ok_and(|weight| weight.trim() == least))
+    };
+    says("cpu.shares", "2") || says("cpu.weight", "1")
+}
+
 #[test]
 fn containers_are_found_resized_while_they_run_and_read_back() {
     let Some(podman) = Podman::new() else { return };
@@ -56,6 +67,8 @@ fn containers_are_found_resized_while_they_run_and_read_back() {
     assert_eq!(limits(&podman.group(&primary)), Some((125_000, 96)));
     // A quarter of 1.25 cores, and of the 64 MiB above the 32 that are fixed.
     assert_eq!(limits(&podman.group(&shadow)), Some((31_250, 48)));
+
+    assert_eq!((is_lightest(&podman.group(&primary)), is_lightest(&podman.group(&shadow))), (false, true));
 
     let again = Docker::connect(services(&name), &podman.socket).expect("it answers");
     assert_eq!(again.inventory(at(3)).0[0].allocation, raise.granted, "the kernel tells, not the engine");

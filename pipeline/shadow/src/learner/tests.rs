@@ -141,13 +141,12 @@ fn another_image_is_another_workload() {
 
 #[test]
 fn what_a_bad_shadow_says_of_the_knee_lowers_nothing() {
-    // The primary suffers from 0.65 on; a liar shows health at 0.9, and stands still in it.
+    // The primary is well as far as it goes, to the prior of 0.7; a liar shows health at 0.9.
     let feed = |shadow: fn(u64) -> Option<RoleTick>| {
         let mut learner = Learner::new(Ratio::new(0.7));
         for second in 0..400 {
             let utilisation = 0.5 + 0.01 * (second % 20) as f64;
-            let throttled = Some(if utilisation > 0.65 { 0.3 } else { 0.0 });
-            let primary = RoleTick { throttled, ..tick(2.0 * utilisation, 2.0, 40.0 * utilisation) };
+            let primary = tick(2.0 * utilisation, 2.0, 40.0 * utilisation);
             let shadow = shadow(second);
             let mirrored_share = shadow.map(|_| 0.1);
             learner.observe(&PairTick { primary, shadow, mirrored_share, slo_latency: None, ..pair(second) });
@@ -155,12 +154,33 @@ fn what_a_bad_shadow_says_of_the_knee_lowers_nothing() {
         learner
     };
     let without = feed(|_| None);
-    let frozen = feed(|_| Some(tick(0.18, 0.2, 2.4)));
+    let at_nine_tenths =
+        |second: u64, limit: f64| tick(0.9 * limit + 1e-4 * (second % 9) as f64, limit, 20.0 * 0.9 * limit);
+    let frozen = feed(|second| Some(at_nine_tenths(second.min(40), 0.14)));
     assert_eq!(frozen.trust(), ShadowTrust::Frozen);
-    let foreign = feed(|second| Some(tick(0.18 + 1e-4 * (second % 9) as f64, 0.2, 30.0)));
+    let foreign = feed(|second| Some(at_nine_tenths(second, 1.5)));
     assert_eq!(foreign.trust(), ShadowTrust::OtherLoad);
-    for bad in [frozen, foreign] {
-        assert!(bad.sizing(None).demand(1.0) >= without.sizing(None).demand(1.0));
+    let honest = feed(|second| Some(at_nine_tenths(second, 0.14)));
+    assert_eq!(honest.trust(), ShadowTrust::Trusted);
+    let demand = |learner: &Learner| learner.sizing(None).demand(1.0);
+    assert!(demand(&honest) < demand(&without), "one that is believed lowers");
+    assert!(demand(&frozen) >= demand(&without) && demand(&foreign) >= demand(&without));
+}
+
+#[test]
+fn what_a_bad_shadow_says_of_hidden_demand_does_not_count() {
+    // After a while in which it is found out, the primary is saturated: a tenth of it would be 12 requests/s.
+    let mut learner = Learner::new(Ratio::new(0.7));
+    let mut observed = |second: u64, primary| {
+        let shadow = Some(tick(0.6 + 1e-4 * (second % 9) as f64, 1.0, 12.0));
+        let work = learner.observe(&PairTick { primary, shadow, ..pair(second) });
+        (learner.trust(), work)
+    };
+    (0..100).for_each(|second| _ = observed(second, pair(second).primary));
+    for second in 100..120 {
+        let (trust, work) = observed(second, tick(3.9 + 1e-3 * (second % 5) as f64, 4.0, 79.0));
+        assert_eq!((trust, work.censored), (ShadowTrust::OtherLoad, true));
+        assert!(work.cores.is_some_and(|cores| cores < 4.5) && work.cores == work.alone, "{work:?}");
     }
 }
 

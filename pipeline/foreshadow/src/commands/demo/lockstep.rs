@@ -186,3 +186,28 @@ impl Lockstep {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::Allocation;
+    use topics::EmbeddedSettings;
+
+    use super::*;
+    use crate::stop::Stop;
+
+    #[test]
+    fn shadows_are_paid_for() {
+        let log = super::super::log(None, EmbeddedSettings::default()).expect("in memory");
+        let settings = EngineSettings::default();
+        let (mut day, pipeline) = super::super::start(log.as_ref(), settings, 1, &Stop::default()).expect("in memory");
+        day.step().expect("the pipeline answers");
+        pipeline.stop().expect("it runs");
+        // In the first chunk nothing was decided yet: what was in force in its last step was so in all.
+        let price = |of: Allocation| day.list_price.per_hour(&of);
+        let truth: Vec<_> = day.fleet.truth().collect();
+        let primaries: f64 = truth.iter().map(|truth| price(truth.in_force)).sum();
+        let all: f64 = truth.iter().map(|truth| price(truth.in_force.plus(truth.shadow))).sum();
+        let paid = day.scores.total().cost() * 3_600_000.0 / CHUNK_MS as f64;
+        assert!(all > 1.01 * primaries && (paid / all - 1.0).abs() < 1e-9, "{paid} for {primaries} and {all}");
+    }
+}
