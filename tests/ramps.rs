@@ -109,7 +109,7 @@ fn run(most: f64, seed: u64, lasting: Duration, shadow: bool) -> Ramp {
     let [calm, ramp, held] =
         [rates(&CALM_LOADS).join(","), rates(&RAMP_LOADS).join(".."), rates(&RAMP_LOADS[1..]).concat()];
     let ramp = arrivals(&ramp, lasting, seed).map(|due| due + CALM);
-    let held = arrivals(&held, HELD, seed).map(|due| due + CALM + lasting);
+    let held = arrivals(&held, HELD, seed).map(move |due| due + CALM + lasting);
     let due = arrivals(&calm, CALM, seed).chain(ramp).chain(held);
     let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is no longer 1970") + CALM;
     let mut seconds = Vec::new();
