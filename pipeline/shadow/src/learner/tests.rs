@@ -154,8 +154,9 @@ fn what_a_bad_shadow_says_of_the_knee_lowers_nothing() {
         learner
     };
     let without = feed(|_| None);
-    let at_nine_tenths =
-        |second: u64, limit: f64| tick(0.9 * limit + 1e-4 * (second % 9) as f64, limit, 20.0 * 0.9 * limit);
+    fn at_nine_tenths(second: u64, limit: f64) -> RoleTick {
+        tick(0.9 * limit + 1e-4 * (second % 9) as f64, limit, 20.0 * 0.9 * limit)
+    }
     let frozen = feed(|second| Some(at_nine_tenths(second.min(40), 0.14)));
     assert_eq!(frozen.trust(), ShadowTrust::Frozen);
     let foreign = feed(|second| Some(at_nine_tenths(second, 1.5)));
