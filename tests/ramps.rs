@@ -2,7 +2,7 @@
 //!
 //! The service's promise breaks at about half of its limit, as nobody expects who has not seen it: its requests take more than
 //! a third of a period's quota. Before each ramp lies a calm, far below, which is all that there is to learn from: the primary alone
-//! shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as much within twenty
+//! shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as much within ten
 //! seconds, of which three pass before a reading is decided on, and stays there. The same seed gives both ways the same arrivals;
 //! each part is a process of its own, and latency is what the client sees.
 //!
@@ -57,7 +57,7 @@ struct Ramp {
 }
 
 #[test]
-#[ignore = "some eight minutes a ramp, on a machine that does nothing else: make ramps"]
+#[ignore = "some six minutes a ramp, on a machine that does nothing else: make ramps"]
 fn more_ramps_are_met_with_a_shadow_than_without() {
     let asked =
         |name: &str, usual: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).unwrap_or(usual.into());

@@ -133,8 +133,8 @@ fn http2_by_upgrade_is_left_unanswered_since_it_would_go_past_the_mirror() {
 
 #[test]
 fn what_a_reverse_proxy_cannot_do_is_refused() {
-    let shadow = Witness::start("shadow", Manner::Echo);
-    let (_bed, mut client) = before(shadow.address, &shadow);
+    let (primary, shadow) = (Witness::start("primary", Manner::Echo), Witness::start("shadow", Manner::Echo));
+    let (_bed, mut client) = before(primary.address, &shadow);
     write(&mut client, "CONNECT elsewhere:443 HTTP/1.1\r\nhost: elsewhere:443\r\n\r\n");
     let answer = read_until(&mut client, "reverse proxy");
     assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
