@@ -17,8 +17,10 @@ use crate::knee::CEILING;
 /// Widest band of a law of latency, over its knee, by which anything is sized.
 const BAND_MAX: f64 = 0.3;
 
-/// A law whose knee lies lower says that CPU is not what latency waits for.
+/// A law of latency whose knee lies lower says that CPU is not what latency waits for; the law of late requests has been held to
+/// counts that idle cores change.
 const KNEE_MIN: f64 = 0.15;
+const TAIL_KNEE_MIN: f64 = 0.05;
 
 /// From work to demand, as learnt so far: demand is the least allocation that meets the SLO.
 ///
@@ -92,7 +94,7 @@ impl Lessons {
             let KneeEvidence { utilisation, low, high, law, shown, .. } = fitted.knee;
             let [knee, low, high] = [utilisation, low, high].map(Ratio::get);
             match law {
-                LatencyLaw::Tail => knee >= KNEE_MIN,
+                LatencyLaw::Tail => knee >= TAIL_KNEE_MIN,
                 _ => shown && low >= KNEE_MIN && high - low <= BAND_MAX * knee,
             }
         })

@@ -20,9 +20,10 @@
 //! less than as many independent ones would: by how much, the scatter of the blocks tells (the sandwich estimate). The band is where
 //! the likelihood, so weakened, stays within 90 %, and [`MISFIT`].
 //!
-//! **Only where CPU helps.** The law must tell the counts clearly better than one share that is the same at any load, and not clearly
-//! worse than one such share for each role. So a primary under one load alone shows nothing, and it takes a second load of a shadow
-//! to find out one that is late whatever it does: under a single one the law is believed of it.
+//! **Only where CPU helps.** The law must tell the counts clearly better than one share that is the same at any load, and within each
+//! role not much worse than one such share of the role's: by how much roles differ, sizes and chance may be off, so each role's
+//! shares are the law's times a factor there. So a primary under one load alone shows nothing, and it takes a second load of a
+//! shadow to find out one that is late whatever it does: under a single one the law is believed of it.
 //!
 //! State: an open block, and up to [`BINS_MAX`] bins of 80 bytes, mostly a dozen. Cost: some additions a tick. A fit is
 //! [`RUNGS`] times four looks at each bin, and eight bisections of Erlang's formula: some tenths of a millisecond, by estimate.
@@ -73,6 +74,10 @@ const HIGHEST: f64 = 15.0;
 
 /// The loss of logarithmic likelihood at the ends of a band of 90 %: half of 1.645².
 const BAND: f64 = 1.353;
+
+/// Losses of a band's ends by which one share for each role must tell its counts better: few bursts over a narrow range of idle
+/// cores look flat.
+const WORSE: f64 = 3.0;
 
 /// By how much ln κ differs between sizes, and between minutes that have seen few bursts and days that have seen many: with it bands
 /// cover four fifths of the truths of `tests/quota`.
@@ -285,9 +290,14 @@ impl Rarity {
             .fold([0.0; 2], |sum, bin| [sum[0] + bin[0], sum[1] + bin[1]]);
         let bursts = (scatter / information).max(1.0);
         let margin = BAND * bursts;
-        let of_all = constant(bins.iter().copied());
-        let of_roles: f64 = tails.iter().map(|tail| constant(tail.fresh(now_ms))).sum();
-        if reached < of_all + margin || reached < of_roles - margin {
+        let within_roles = tails.iter().map(|tail| {
+            let bins = || tail.fresh(now_ms);
+            in_proportion(bins(), |bin| floor + (1.0 - floor) * bin.share_by_wait(rate))
+                - in_proportion(bins(), |_| 1.0)
+        });
+        if reached < in_proportion(bins.iter().copied(), |_| 1.0) + margin
+            || within_roles.sum::<f64>() < -WORSE * margin
+        {
             return None;
         }
         let [low, high] = ladder.band(best, reached - margin);
@@ -380,10 +390,11 @@ fn clamped(share: f64) -> f64 {
     share.clamp(least, most)
 }
 
-/// The likelihood of counts by a share that is the same at any load.
-fn constant<'a>(bins: impl Iterator<Item = &'a Bin>) -> f64 {
-    let [requests, late] = bins.fold([0.0; 2], |[requests, late], bin| [requests + bin.requests, late + bin.late]);
-    if requests > 0.0 { likelihood(requests, late, late / requests) } else { 0.0 }
+/// The likelihood of counts by shares in proportion to these, as many late requests in all as there were.
+fn in_proportion<'a>(bins: impl Iterator<Item = &'a Bin> + Clone, share: impl Fn(&Bin) -> f64) -> f64 {
+    let sums = bins.clone().fold([0.0; 2], |[late, of], bin| [late + bin.late, of + bin.requests * share(bin)]);
+    let factor = if sums[1] > 0.0 { sums[0] / sums[1] } else { 0.0 };
+    bins.map(|bin| likelihood(bin.requests, bin.late, factor * share(bin))).sum()
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! What probes of a pair find of services under the kernel's CPU quota, request by request, against load tests of full size: a world
-//! that follows no law that is fitted.
+//! What probes of a pair, and a calm beside a fixed shadow, teach of services under the kernel's CPU quota, request by request,
+//! against load tests of full size: a world that follows no law that is fitted.
 
 mod instance;
 
 use elementary::ln;
 use instance::{Instance, Request};
 use plant::noise::uniform;
-use schemas::{ProbePolicy, Ratio};
+use schemas::{LatencyLaw, ProbePolicy, Ratio};
 use shadow::{Host, Learner, PairTick, Probe, Setting, Stop};
 
 /// A kind of service.
@@ -38,6 +38,15 @@ const FITTED_AFTER: u64 = 60;
 const TESTED_REQUESTS: f64 = 100_000.0;
 const TEST_STEPS: u32 = 7;
 
+/// One that needs half of its limit idle, and its load in the calm, half a minute at each share of that.
+const TIGHT: Kind = Kind { name: "tight", work: [0.003_6; 2], slo: 0.04 };
+const TIGHT_CORES: f64 = 0.12;
+const CALM_LOADS: [f64; 10] = [0.1, 0.25, 0.15, 0.25, 0.1, 0.2, 0.15, 0.25, 0.2, 0.15];
+const CALM_STEP: u64 = 30;
+
+/// From when on the calm has taught enough: a minute until the shadow is believed, and one more of it.
+const TAUGHT_AFTER: u64 = 120;
+
 impl Kind {
     fn rate(&self, work_cores: f64) -> f64 {
         work_cores / (0.75 * self.work[0] + 0.25 * self.work[1])
@@ -59,21 +68,36 @@ impl Kind {
         [all, mirrored]
     }
 
-    /// The utilisation at which one request in a hundred is late.
+    /// Whether no more than one request in a hundred is late.
+    fn keeps(&self, cores: f64, work_cores: f64) -> bool {
+        let rate = self.rate(work_cores);
+        let mut instance = Instance::new(cores, self.slo, 0.0);
+        let (mut late, mut requests) = (0.0, 0.0);
+        for second in 0..(TESTED_REQUESTS / rate) as u64 {
+            let [all, _] = self.second(0, second, rate, 0.0);
+            let tick = instance.serve(&all, (second + 1) as f64);
+            late += tick.late.expect("counted");
+            requests += tick.requests.expect("counted");
+        }
+        100.0 * late <= requests
+    }
+
+    /// The largest utilisation that keeps the promise.
     fn knee(&self, cores: f64) -> f64 {
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..TEST_STEPS {
             let middle = f64::midpoint(low, high);
-            let rate = self.rate(middle * cores);
-            let mut instance = Instance::new(cores, self.slo, 0.0);
-            let (mut late, mut requests) = (0.0, 0.0);
-            for second in 0..(TESTED_REQUESTS / rate) as u64 {
-                let [all, _] = self.second(0, second, rate, 0.0);
-                let tick = instance.serve(&all, (second + 1) as f64);
-                late += tick.late.expect("counted");
-                requests += tick.requests.expect("counted");
-            }
-            (low, high) = if 100.0 * late <= requests { (middle, high) } else { (low, middle) };
+            (low, high) = if self.keeps(cores, middle * cores) { (middle, high) } else { (low, middle) };
+        }
+        f64::midpoint(low, high)
+    }
+
+    /// The least cores that do, over the work that they are for.
+    fn least(&self, work_cores: f64) -> f64 {
+        let (mut low, mut high) = (1.0, 4.0);
+        for _ in 0..TEST_STEPS {
+            let middle = f64::midpoint(low, high);
+            (low, high) = if self.keeps(middle * work_cores, work_cores) { (low, middle) } else { (middle, high) };
         }
         f64::midpoint(low, high)
     }
@@ -156,4 +180,44 @@ fn knees_under_a_quota_are_those_of_load_tests() {
     // than it needs.
     assert!(covered * 3 >= cases * 2, "{covered} of {cases}");
     assert!(too_much[0] >= -0.05 && too_much[cases / 2] <= 0.1, "{too_much:?}");
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "it tells what was measured")]
+fn a_calm_beside_a_shadow_of_half_the_size_teaches_what_a_ramp_takes() {
+    // Ten times the work of the calm's least, and none of it was seen.
+    let work = 1.2 * TIGHT_CORES;
+    let truth = TIGHT.least(work);
+    let mut taken = Vec::new();
+    for seed in 1..=10 {
+        let mut learner = Learner::new(Ratio::new(0.7));
+        let mut instances = [1.0, 0.5].map(|size| Instance::new(size * TIGHT_CORES, TIGHT.slo, 0.0));
+        for second in 0..CALM_LOADS.len() as u64 * CALM_STEP {
+            let load = CALM_LOADS[(second / CALM_STEP) as usize];
+            let [all, _] = TIGHT.second(seed, second, TIGHT.rate(load * TIGHT_CORES), 0.0);
+            let [primary, shadow] = instances.each_mut().map(|instance| instance.serve(&all, (second + 1) as f64));
+            let tick = PairTick {
+                now_ms: 1_000 * second,
+                phase_ms: 6_000 * seed,
+                primary,
+                shadow: Some(shadow),
+                mirrored_share: Some(1.0),
+                slo_latency: Some(TIGHT.slo),
+                host: Host::default(),
+                generation: "image",
+            };
+            learner.observe(&tick);
+            if second >= TAUGHT_AFTER {
+                let sizing = learner.sizing(Some(TIGHT.slo));
+                let law = sizing.knee().map(|knee| knee.law);
+                assert_eq!(law, Some(LatencyLaw::Tail), "seed {seed}, after {second} s");
+                taken.push(sizing.demand(work) / work);
+            }
+        }
+    }
+    taken.sort_by(f64::total_cmp);
+    let [least, median, most] = [taken[0], taken[taken.len() / 2], taken[taken.len() - 1]];
+    println!("cores for each of work: {truth:.2} by load test; {least:.2} to {most:.2}, median {median:.2}");
+    // The tail of a small quota falls off faster than the law has it: it errs towards more.
+    assert!(least >= 0.95 * truth && median <= 1.4 * truth && most <= 1.7 * truth, "{truth}: {least} {median} {most}");
 }
