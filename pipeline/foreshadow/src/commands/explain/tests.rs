@@ -1,8 +1,9 @@
 //! A decision, explained: the page is read like code.
 
 use schemas::{
-    Action, Evidence, Mode, Money, Noun, PoolId, PoolLevel, QuantileValue, Ratio, Reason, Remediation, Remedy,
-    Resource, ResourceEvidence, Status, TenantId, V1, WorkloadId,
+    Action, DemandSource, Evidence, KneeEvidence, LatencyLaw, Mode, Money, Noun, PoolId, PoolLevel, QuantileValue,
+    Ratio, Reason, Remediation, Remedy, Resource, ResourceEvidence, ShadowEvidence, ShadowTrust, Status, TenantId, V1,
+    WorkloadId,
 };
 use schemas::{Allocation, DecisionId, EventTime};
 
@@ -138,6 +139,42 @@ Against anomalies
 
 Pool frankfurt";
     assert!(page.contains(expected), "{page}");
+}
+
+#[test]
+fn what_the_shadow_has_taught_is_told_and_what_would_have_been_without_it() {
+    let mut explained = explained();
+    let [utilisation, low, high] = [0.7, 0.62, 0.76].map(Ratio::new);
+    let law = LatencyLaw::Tail;
+    let mut page = |demand_without: f64| {
+        explained.decision.evidence.shadow = Some(ShadowEvidence {
+            trust: ShadowTrust::Trusted,
+            amplification: Some(2.0),
+            knee: Some(KneeEvidence { utilisation, low, high, law, error: 0.05, shown: true }),
+            demand_source: Some(DemandSource::MirroredRequests),
+            demand_error: Some(0.06),
+            demand_without: Some(demand_without),
+            lead_ms: Some(40_000),
+            discarded_ticks: 0,
+        });
+        page::page(&explained)
+    };
+    let less = page(2.2);
+    let taught = "\
+  shadow        the shadow is believed; it runs at 2.00 times the primary's load per core; the knee is 0.70 of the limit (0.62 to \
+                  0.76, seen); demand is from the requests mirrored to the shadow and what one costs, give or take 6 %; without \
+                  the shadow it would be 2.200 cores; it suffers 40s before the primary
+";
+    assert!(less.contains(taught), "{less}");
+    // Of 2.75 cores 0.7 are filled: 1.925, which is 0.875 of 2.2.
+    let expected = "\
+  cpu: without the shadow 2.20 cores would have passed for what this load takes, 0.55 cores less: it would fill 0.88 of them, \
+                    where 0.70 is safe
+";
+    assert!(less.ends_with(expected), "{less}");
+    let more = page(3.0);
+    assert!(more.contains("without the shadow this load would have been given 3.00 cores, 0.25 cores more"), "{more}");
+    assert!(page(2.75).contains("without the shadow this load would have been given 2.75 cores as well"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a decision's own record says about other ways it could have gone: nothing beyond it is assumed.
 
-use schemas::{Decision, QuantileValue, ResourceEvidence};
+use schemas::{Decision, QuantileValue, Resource, ResourceEvidence};
 
 use crate::amount::amount;
 
@@ -9,7 +9,7 @@ const LEVEL_TOLERANCE: f64 = 1e-9;
 /// Relative difference of amounts that are called equal.
 const AMOUNT_TOLERANCE: f64 = 1e-9;
 
-/// The sentences, resource by resource.
+/// The sentences, resource by resource, and that of the shadow.
 pub(super) fn sentences(decision: &Decision) -> Vec<String> {
     let level = decision.evidence.target_level;
     let of_resource = |evidence: &ResourceEvidence| {
@@ -18,7 +18,34 @@ pub(super) fn sentences(decision: &Decision) -> Vec<String> {
         let others = others.filter_map(|other| at_another_level(evidence, level, other));
         std::iter::once(without_forecast(evidence)).chain(others).map(|text| format!("{name}: {text}")).collect()
     };
-    decision.evidence.resources.iter().flat_map(|evidence| -> Vec<String> { of_resource(evidence) }).collect()
+    let of_resources = decision.evidence.resources.iter().flat_map(|evidence| -> Vec<String> { of_resource(evidence) });
+    of_resources.chain(without_shadow(decision)).collect()
+}
+
+/// What the tick's load would have been given without what the shadow has taught; none where there is no shadow, or the demand
+/// is not known.
+fn without_shadow(decision: &Decision) -> Option<String> {
+    let cpu = decision.evidence.resources.iter().find(|evidence| evidence.resource == Resource::Cpu)?;
+    let (with, without) = (cpu.demand?, decision.evidence.shadow.as_ref()?.demand_without?);
+    let safe = decision.evidence.knee.get();
+    let shown = |cores| amount(Resource::Cpu, cores);
+    Some(if above_by_more(with, without) {
+        format!(
+            "cpu: without the shadow {} would have passed for what this load takes, {} less: it would fill {:.2} of them, where \
+             {safe:.2} is safe",
+            shown(without),
+            shown(with - without),
+            safe * with / without
+        )
+    } else if above_by_more(without, with) {
+        format!(
+            "cpu: without the shadow this load would have been given {}, {} more: that it may fill {safe:.2} of less was not known",
+            shown(without),
+            shown(without - with)
+        )
+    } else {
+        format!("cpu: without the shadow this load would have been given {} as well", shown(without))
+    })
 }
 
 /// What the floor alone would have asked for, and what the forecast added.
