@@ -49,6 +49,8 @@ pub struct Bank {
     /// The series folded last, and the buckets of its tick, ascending.
     at_hand: usize,
     buckets: Vec<i32>,
+    /// The tick after the one at which features were last asked for.
+    asked: u64,
 }
 
 /// What a series keeps beside its ticks.
@@ -79,6 +81,7 @@ impl Bank {
             place: grid.place(0),
             at_hand: usize::MAX,
             buckets: Vec::new(),
+            asked: 0,
         })
     }
 
@@ -152,28 +155,37 @@ impl Bank {
     /// If there is no such series.
     pub fn touch(&self, series: impl Iterator<Item = usize> + Clone, tick_start_ms: u64) {
         let place = self.grid.place(tick_start_ms / self.grid.tick_ms);
+        let asked = self.asked >= place.tick;
         let panes = series.clone().fold(0, |all, number| {
-            all ^ Moments::touch((self.ticks.of(number), self.suffixes.of(number)), &self.grid, &place)
-                ^ self.series[number][0].next as u32
+            let (ticks, suffixes) = (self.ticks.of(number), self.suffixes.of(number));
+            let answer = if asked { Moments::touch((ticks, suffixes), &self.grid, &place) } else { 0 };
+            all ^ answer ^ ticks[place.slot].count ^ self.series[number][0].next as u32
         });
-        let counts = series.fold(0, |all, number| all ^ self.series[number][0].counts.touch());
+        let counts = series.fold(0, |all, number| all ^ self.series[number][0].counts.touch(asked));
         // Nobody needs the answer; the compiler must not see that.
         std::hint::black_box(panes ^ counts);
     }
 
     /// What each window of [`WINDOWS_MS`] of a series holds at the end of the tick folded last; `None` for a window without
-    /// values. O(buckets), whatever the windows' length, and less just after the series was folded.
+    /// values. O(buckets), whatever the windows' length, and less just after the series was folded; where the series was not
+    /// asked for a while, O(values since, of the last minute).
     ///
     /// # Panics
     /// If there is no such series.
     #[must_use]
-    pub fn features(&self, series: usize) -> [Option<Features>; WINDOWS_MS.len()] {
-        let panes = (self.ticks.of(series), self.suffixes.of(series));
+    pub fn features(&mut self, series: usize) -> [Option<Features>; WINDOWS_MS.len()] {
         let newest = (self.at_hand == series && self.grid.second == 1).then_some(self.buckets.as_slice());
-        let series = &self.series[series][0];
+        let mut panes = Panes {
+            ticks: self.ticks.of_mut(series),
+            suffixes: self.suffixes.of_mut(series),
+            minutes: &mut self.minutes[series],
+        };
+        let series = &mut self.series[series][0];
         let Some(tick) = series.next.checked_sub(1) else { return [None; WINDOWS_MS.len()] };
+        self.asked = tick + 1;
         let place = if self.place.tick == tick { self.place } else { self.grid.place(tick) };
-        let slid = series.moments.slide(panes, &self.grid, &place);
+        let slid = series.moments.slide(&mut panes, &self.grid, &place);
+        series.counts.follow(&self.grid);
         let ewmas = series.ewmas.means();
         std::array::from_fn(|window| {
             let summary = &slid.summaries[window];
@@ -239,12 +251,13 @@ impl Series {
             self.next = tick;
         }
         for skipped in self.next..tick {
-            self.moments.open(panes, grid, &grid.place(skipped));
-            self.counts.open(grid, skipped);
+            let place = grid.place(skipped);
+            self.moments.open(panes, &place);
+            self.counts.open(grid, &place);
             self.counts.add(grid, &[]);
         }
-        self.moments.open(panes, grid, place);
-        self.counts.open(grid, tick);
+        self.moments.open(panes, place);
+        self.counts.open(grid, place);
         self.next = tick + 1;
     }
 }

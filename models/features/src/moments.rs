@@ -10,8 +10,8 @@
 //!        └ suffix of a ───────┘ └ prefix         long: minutes and blocks before block g             15 min
 //! ```
 //!
-//! So an answer costs one merge and a tick one more; what is kept falls due at the edge of a block, for all series in the
-//! same tick: about 25 merges. Which merges are made depends on tick numbers only: a stream that starts with the oldest pane
+//! So an answer costs one merge and a tick one more; what is kept is worked out with the first answer in a block: about 25
+//! merges. Which merges are made depends on tick numbers only: a stream that starts with the oldest pane
 //! of a window gives the same bits as one that started a year before (van Herk 1992; Gil and Werman 1993).
 //!
 //! Times are told from the start of the stretch that a pane stands for.
@@ -40,6 +40,8 @@ pub(crate) struct Moments {
     quarter: Pane,
     /// The last blocks, by number modulo their count.
     blocks: [Pane; BLOCKS - 1],
+    /// The block for which what lies before it was worked out: once it is asked for.
+    looked_back: u64,
 }
 
 /// The panes of [`Moments`] that do not follow from others: prefix, minute, quarter, blocks.
@@ -79,14 +81,14 @@ impl Moments {
         newest_minute: Pane::EMPTY,
         quarter: Pane::EMPTY,
         blocks: [Pane::EMPTY; BLOCKS - 1],
+        looked_back: u64::MAX,
     };
 
-    /// Opens the next tick. O(1) amortised; about `2 × block` merges where a block begins.
-    pub(crate) fn open(&mut self, panes: &mut Panes<'_>, grid: &Grid, place: &Place) {
+    /// Opens the next tick. O(1).
+    pub(crate) fn open(&mut self, panes: &mut Panes<'_>, place: &Place) {
         if place.position == 0 && place.tick > 0 {
             self.end_block(panes.minutes, place.block - 1);
             self.prefix = Pane::EMPTY;
-            self.look_back(panes, grid, place.block);
         }
         panes.ticks[place.slot] = Pane::EMPTY;
     }
@@ -99,13 +101,14 @@ impl Moments {
         self.prefix = Pane::of(&self.prefix.summary(0.0).merge(&pane.summary(0.0)));
     }
 
-    /// Every window as it ends with the open tick. Three merges, and a search for the oldest pane that holds values.
-    pub(crate) fn slide(
-        &self,
-        (ticks, suffixes): (Strip<'_, Pane>, Strip<'_, Pane>),
-        grid: &Grid,
-        place: &Place,
-    ) -> Slid {
+    /// Every window as it ends with the open tick. Three merges, and a search for the oldest pane that holds values; about
+    /// `2 × block` merges for the first answer in a block.
+    pub(crate) fn slide(&mut self, panes: &mut Panes<'_>, grid: &Grid, place: &Place) -> Slid {
+        if self.looked_back != place.block {
+            self.looked_back = place.block;
+            self.look_back(panes, grid, place.block);
+        }
+        let (ticks, suffixes) = (panes.ticks.shared(), panes.suffixes.shared());
         let prefix = self.prefix.summary(0.0);
         let (mut before, mut middle) = (Summary::EMPTY, self.middle.summary(-MINUTE));
         if place.position + 1 < grid.block {
@@ -131,10 +134,10 @@ impl Moments {
         }
     }
 
-    /// Loads what the next tick will touch.
+    /// Loads what an answer at the next tick will touch.
     pub(crate) fn touch((ticks, suffixes): (Strip<'_, Pane>, Strip<'_, Pane>), grid: &Grid, place: &Place) -> u32 {
         let suffixes = suffixes[place.position].count ^ suffixes[grid.block + place.position].count;
-        ticks[place.slot].count ^ ticks[place.minute_ago].count ^ ticks[place.block_ago].count ^ suffixes
+        ticks[place.minute_ago].count ^ ticks[place.block_ago].count ^ suffixes
     }
 
     /// The panes of a series from which the others follow.
@@ -151,7 +154,7 @@ impl Moments {
 
     /// Fills the panes of a new series with what was kept when the tick at `place` was the newest, and works out the rest:
     /// the same merges of the same panes, hence the same bits.
-    pub(crate) fn restored(kept: &[Pane], panes: &mut Panes<'_>, grid: &Grid, place: &Place) -> Self {
+    pub(crate) fn restored(kept: &[Pane], panes: &mut Panes<'_>, place: &Place) -> Self {
         let (own, kept) = kept.split_first_chunk::<OWN>().expect("as many were taken as are kept");
         let [prefix, minute, quarter, blocks @ ..] = *own;
         let (minutes, ticks) = kept.split_at(MINUTES);
@@ -161,7 +164,6 @@ impl Moments {
         let mut moments = Self { prefix, minute, quarter, blocks, ..Self::EMPTY };
         keep_minute_suffixes(panes.minutes);
         moments.find_ends(panes.minutes, place.block / BLOCKS as u64);
-        moments.look_back(panes, grid, place.block);
         moments
     }
 

@@ -64,6 +64,11 @@ impl<T: Copy + Default> Strips<T> {
 }
 
 impl<T: Copy> StripMut<'_, T> {
+    /// The same, to be read.
+    pub(crate) fn shared(&self) -> Strip<'_, T> {
+        Strip { chunk: self.chunk, series: self.series }
+    }
+
     /// Puts the same thing everywhere.
     pub(crate) fn fill(&mut self, thing: T) {
         self.chunk.iter_mut().skip(self.series).step_by(CHUNK).for_each(|held| *held = thing);

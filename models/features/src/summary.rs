@@ -61,11 +61,13 @@ impl Summary {
             return Self::EMPTY;
         };
         let n = values.len() as f64;
+        // By way of a signed number, which processors turn into a float in one step.
+        let offset = |time_ms: u64| (time_ms - first_ms) as i64 as f64;
         let (mut rises, mut offsets) = (0.0, 0.0);
         let (mut min, mut max) = (first, first);
         for (&value, &time_ms) in values.iter().zip(times_ms) {
             rises += value - first;
-            offsets += (time_ms - first_ms) as f64;
+            offsets += offset(time_ms);
             min = if value < min { value } else { min };
             max = if value > max { value } else { max };
         }
@@ -73,7 +75,7 @@ impl Summary {
         let (mut m2, mut time_m2, mut co_moment) = (0.0, 0.0, 0.0);
         for (&value, &time_ms) in values.iter().zip(times_ms) {
             let dx = value - first - mean_rise;
-            let dt = (time_ms - first_ms) as f64 - mean_offset;
+            let dt = offset(time_ms) - mean_offset;
             m2 += dx * dx;
             time_m2 += dt * dt;
             co_moment += dx * dt;

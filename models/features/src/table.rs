@@ -39,7 +39,8 @@ count!(u16, u32);
 /// The blocks in which values lie.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table<C> {
-    // Invariant: ascending by number, no lane of the longest window is all zeros.
+    // Invariant: ascending by number. Of blocks that hold nothing in the longest window those are left that were emptied since
+    // they were last dropped.
     blocks: Vec<Block<C>>,
 }
 
@@ -51,19 +52,47 @@ struct Block<C> {
 }
 
 impl<C: Count> Table<C> {
-    /// Counts ascending buckets in every window.
-    pub(crate) fn count(&mut self, buckets: &[i32]) {
-        for &bucket in buckets {
-            let (number, slot) = place(bucket);
-            let at = self.find(number).unwrap_or_else(|at| {
-                self.blocks.reserve_exact(1);
-                self.blocks.insert(at, Block { number, lanes: [[C::default(); BLOCK]; SLIDING + 1] });
-                at
-            });
-            for lane in &mut self.blocks[at].lanes {
-                lane[slot].add(1);
-            }
+    /// Counts ascending runs in every window.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, runs: impl Iterator<Item = (i32, u32)>) {
+        for (bucket, count) in runs {
+            let (block, slot) = self.block_of(bucket);
+            block.lanes.iter_mut().for_each(|lane| lane[slot].add(count));
         }
+    }
+
+    /// Counts ascending runs in one window.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, lane: usize, runs: impl Iterator<Item = (i32, u32)>) {
+        for (bucket, count) in runs {
+            let (block, slot) = self.block_of(bucket);
+            block.lanes[lane][slot].add(count);
+        }
+    }
+
+    /// Counts in one window what another holds.
+    pub(crate) fn add_lane(&mut self, from: usize, to: usize) {
+        for block in &mut self.blocks {
+            let counted = block.lanes[from];
+            block.lanes[to].iter_mut().zip(counted).for_each(|(count, more)| count.add(more.into()));
+        }
+    }
+
+    /// Empties one window.
+    pub(crate) fn clear(&mut self, lane: usize) {
+        self.blocks.iter_mut().for_each(|block| block.lanes[lane] = Default::default());
+    }
+
+    /// The block of a bucket, there or made, and the bucket's slot in it.
+    #[inline(always)]
+    fn block_of(&mut self, bucket: i32) -> (&mut Block<C>, usize) {
+        let (number, slot) = place(bucket);
+        let at = self.find(number).unwrap_or_else(|at| {
+            self.blocks.reserve_exact(1);
+            self.blocks.insert(at, Block { number, lanes: [[C::default(); BLOCK]; SLIDING + 1] });
+            at
+        });
+        (&mut self.blocks[at], slot)
     }
 
     /// Takes ascending runs, which were counted, off a window.

@@ -30,7 +30,7 @@ use crate::slots::Slots;
 use crate::snapshot::{Cutter, Pieces};
 use crate::stash::Stash;
 use block::Block;
-use gather::Gather;
+use gather::{Columns, Gather};
 use roster::Roster;
 
 /// Samples of one workload that one tick takes: 1000 instances at 10 Hz with ticks of a second.
@@ -263,8 +263,8 @@ impl Known {
     /// Folds one turn of an open tick into columns, workload by workload in the order of their names, from the first that was
     /// not folded yet.
     fn fold(&mut self, tick: u64, blocks: &[Block], workloads: &mut usize) -> Vec<Paired> {
-        let (mut folded, mut columns) = (Vec::new(), self.columns());
-        let pairs = Rc::get_mut(&mut columns).expect("nobody else holds columns that are new or were let go");
+        let (mut folded, mut fresh, columns) = (Vec::new(), self.fresh(), Columns::of(blocks));
+        let pairs = Rc::get_mut(&mut fresh).expect("nobody else holds columns that are new or were let go");
         for &slot in &self.roster.by_name()[*workloads..] {
             if pairs.readings_held() >= READINGS_PER_TURN {
                 break;
@@ -288,17 +288,17 @@ impl Known {
                     "no record of this workload: it gets features but no decisions; write one to the workloads topic";
                 folded.push(Err(reject(tick, &pair.workload, RejectReason::UnknownWorkload, detail.to_owned())));
             }
-            self.gather.fold(pair, blocks, &self.roster, pairs);
+            self.gather.fold(pair, &columns, &self.roster, pairs);
         }
         if self.handed_on.len() < COLUMNS_KEPT_MAX {
-            self.handed_on.push_back(Rc::clone(&columns));
+            self.handed_on.push_back(Rc::clone(&fresh));
         }
-        folded.push(Ok(columns));
+        folded.push(Ok(fresh));
         folded
     }
 
-    /// Columns to fill: the oldest that were handed on, once all stages behind have let go of them.
-    fn columns(&mut self) -> Rc<Pairs> {
+    /// Pairs to fill: the oldest that were handed on, once all stages behind have let go of them.
+    fn fresh(&mut self) -> Rc<Pairs> {
         let free = self.handed_on.front_mut().and_then(Rc::get_mut).map(Pairs::clear).is_some();
         if free { self.handed_on.pop_front() } else { None }.unwrap_or_default()
     }

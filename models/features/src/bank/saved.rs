@@ -4,7 +4,7 @@
 //! |---|---|
 //! | length of a tick in ms, next tick, newest tick of the EWMAs, their weights and means | 11 × 8 |
 //! | panes: the open block, minute and quarter, five blocks, 15 minutes, the ticks of a minute | 33 each, 9 for a pane of one value, next to none for panes without values |
-//! | counts: where windows begin, blocks of buckets, ticks, minutes | 36, 52 or 100 each, as they are |
+//! | counts: where windows begin, blocks of buckets, ticks, minutes | 92, 52 or 100 each, as they are |
 //! | checksum of all that | 4 |
 //!
 //! A third of all panes follow from these and are worked out again, in a few dozen merges. Everything is kept by its bits, so
@@ -82,7 +82,7 @@ impl Bank {
             minutes: &mut self.minutes[number],
         };
         let place = self.grid.place(saved.next.saturating_sub(1));
-        let moments = Moments::restored(&kept, &mut panes, &self.grid, &place);
+        let moments = Moments::restored(&kept, &mut panes, &place);
         self.series[number][0] = Series { moments, ..saved };
         Ok(number)
     }

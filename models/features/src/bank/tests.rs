@@ -100,6 +100,18 @@ proptest! {
     }
 
     #[test]
+    fn asking_changes_no_answer((tick_ms, ticks) in streams(), asked in prop::collection::vec(any::<bool>(), 60)) {
+        let mut streamed = windows(tick_ms);
+        for ((start_ms, values), asked) in ticks.into_iter().zip(asked) {
+            fold(&mut streamed, start_ms, &values);
+            let answer = at(&streamed, start_ms);
+            if asked {
+                prop_assert_eq!(streamed.features(0), answer);
+            }
+        }
+    }
+
+    #[test]
     fn a_replay_from_the_windows_start_gives_the_same_bits((tick_ms, ticks) in streams()) {
         let mut whole = windows(tick_ms);
         for (start_ms, values) in &ticks {

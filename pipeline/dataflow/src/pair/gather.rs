@@ -19,6 +19,9 @@ pub(super) struct Gather {
     readings: Vec<Reading>,
 }
 
+/// The columns of a tick's blocks, by metric: of those that any of them has.
+pub(super) struct Columns<'a>(Vec<(Metric, Vec<Option<&'a [f64]>>)>);
+
 /// One row of the workload at hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Reading {
@@ -87,14 +90,14 @@ impl Gather {
         beyond
     }
 
-    /// Adds the workload at hand to the tick's columns.
-    pub(super) fn fold(&self, pair: Pair, blocks: &[Block], roster: &Roster, into: &mut Pairs) {
+    /// Adds the workload at hand to the tick's pairs.
+    pub(super) fn fold(&self, pair: Pair, columns: &Columns<'_>, roster: &Roster, into: &mut Pairs) {
         into.begin(pair);
         for own in self.readings.chunk_by(|a, b| a.role == b.role) {
             if own.iter().all(|reading| reading.member == own[0].member) {
-                fold_one(own, blocks, into);
+                fold_one(own, columns, into);
             } else {
-                fold_many(own, blocks, roster, into);
+                fold_many(own, columns, roster, into);
             }
         }
     }
@@ -115,29 +118,39 @@ impl Gather {
     }
 }
 
-/// A reading of a metric; `None` when it was not taken.
-fn reading(of: &Reading, metric: Metric, blocks: &[Block]) -> Option<f64> {
-    let column = blocks[of.block as usize].samples().column(metric)?;
-    Some(column[of.row as usize]).filter(|value| !value.is_nan())
+impl<'a> Columns<'a> {
+    pub(super) fn of(blocks: &'a [Block]) -> Self {
+        let of_metric = |&metric: &Metric| (metric, blocks.iter().map(|of| of.samples().column(metric)).collect());
+        let all = Metric::ALL.iter().map(of_metric);
+        Self(all.filter(|(_, columns): &(_, Vec<_>)| columns.iter().any(Option::is_some)).collect())
+    }
+}
+
+/// A reading of a metric, of which these are the blocks' columns; `None` when it was not taken.
+#[inline]
+fn taken(of: &Reading, columns: &[Option<&[f64]>]) -> Option<f64> {
+    columns[of.block as usize].map(|column| column[of.row as usize]).filter(|value| !value.is_nan())
 }
 
 fn bits<'a>(of: &'a Reading, blocks: &'a [Block]) -> impl Iterator<Item = Option<u64>> + use<'a> {
-    Metric::ALL.iter().map(|&metric| reading(of, metric, blocks).map(f64::to_bits))
+    let column = |metric| blocks[of.block as usize].samples().column(metric);
+    let reading = move |metric| Some(column(metric)?[of.row as usize]).filter(|value| !value.is_nan());
+    Metric::ALL.iter().map(move |&metric| reading(metric).map(f64::to_bits))
 }
 
 /// One instance: its readings are the role's. Rows that lie one after the other are taken over as they are.
-fn fold_one(own: &[Reading], blocks: &[Block], into: &mut Pairs) {
+fn fold_one(own: &[Reading], columns: &Columns<'_>, into: &mut Pairs) {
     let (role, times) = (own[0].role, into.add_times(own.iter().map(|reading| reading.time_ms)));
     let together = own.iter().all(|reading| reading.block == own[0].block);
     let first = own[0].row as usize;
     let in_a_row = together && (first..).zip(own).all(|(row, of)| of.row as usize == row);
-    for &metric in Metric::ALL {
+    for &(metric, ref columns) in &columns.0 {
         if !together {
-            let values = own.iter().map(|of| reading(of, metric, blocks).unwrap_or(f64::NAN));
+            let values = own.iter().map(|of| taken(of, columns).unwrap_or(f64::NAN));
             into.add(role, metric, times.clone(), values);
             continue;
         }
-        let Some(column) = blocks[own[0].block as usize].samples().column(metric) else { continue };
+        let Some(column) = columns[own[0].block as usize] else { continue };
         if in_a_row {
             into.add(role, metric, times.clone(), column[first..first + own.len()].iter().copied());
         } else {
@@ -147,11 +160,10 @@ fn fold_one(own: &[Reading], blocks: &[Block], into: &mut Pairs) {
 }
 
 /// Many instances: at each reading, the total over them as last known within the tick.
-fn fold_many(own: &[Reading], blocks: &[Block], roster: &Roster, into: &mut Pairs) {
+fn fold_many(own: &[Reading], columns: &Columns<'_>, roster: &Roster, into: &mut Pairs) {
     let instance = |of: &Reading| roster.member(of.member).identity.instance_name();
-    for &metric in Metric::ALL {
-        let taken: Vec<(&Reading, f64)> =
-            own.iter().filter_map(|of| Some((of, reading(of, metric, blocks)?))).collect();
+    for &(metric, ref columns) in &columns.0 {
+        let taken: Vec<(&Reading, f64)> = own.iter().filter_map(|of| Some((of, taken(of, columns)?))).collect();
         // Instances that have not been read yet in this tick count with their first reading of it.
         let mut last: BTreeMap<&str, f64> = taken.iter().rev().map(|(of, value)| (instance(of), *value)).collect();
         let times_ms = into.add_times(taken.iter().map(|(of, _)| of.time_ms));
