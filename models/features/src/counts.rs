@@ -7,7 +7,7 @@
 //! is written down for the 15 min window. The window of 1 s is read from the ticks themselves.
 //!
 //! *Space.* 52 bytes for every eighth of a doubling in which values of the last 15 min lie, twice that for a series with
-//! many values a tick, and about one byte a value for 70 to 100 s. *Cost.* Asked at every tick, a value is counted three times
+//! many values a tick, and about one byte a value for 70 to 90 s. *Cost.* Asked at every tick, a value is counted three times
 //! and taken off three times; one block serves all windows, so that is one or two cache lines. Asked once a minute, it is
 //! counted twice, and between the blocks are not touched. The newest second is read from the buckets at hand where the series
 //! was folded just before.
@@ -19,7 +19,7 @@ use crate::table::{LONGEST, SLIDING, Table};
 use crate::words::Word;
 
 /// Where the runs of ticks are cut off: once so many blocks more are held than windows may ask for.
-const SURPLUS_BLOCKS: usize = 3;
+const SURPLUS_BLOCKS: usize = 2;
 
 /// By how much room for runs grows: a vector of its own accord would double.
 const ROOM_BYTES: usize = 64;

@@ -28,14 +28,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use scaling::Signals;
-use schemas::{Anomaly, ForecastRecord, Workload};
+use schemas::{Anomaly, ForecastRecord, ShadowTrust, Workload, WorkloadId};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
-use self::outlook::Outlook;
+use self::outlook::{Outlook, Seen};
 use self::serving::Serving;
 use crate::EngineSettings;
 use crate::alert::Alert;
@@ -48,6 +48,9 @@ use crate::stash::Stash;
 /// Workloads that ask together: bounds what questions take, 2 kB each of two resources, to half a megabyte, and how long
 /// anything more urgent waits for the answers, to some ten milliseconds.
 const ASK_AT_ONCE: usize = 128;
+
+/// Between two lines about shadows that are no longer believed, in milliseconds of event time.
+const TELL_EVERY_MS: u64 = 10_000;
 
 /// Why a workload that is owed an outlook has one.
 const OWED: &str = "its step has closed";
@@ -147,7 +150,16 @@ pub(crate) struct Outlooks {
     /// Whose step has closed and who have not looked ahead since, and the tick it closed with.
     owed: VecDeque<(usize, Arc<Workload>)>,
     owed_since: u64,
+    distrust: Distrust,
     settings: EngineSettings,
+}
+
+/// Shadows that are no longer believed, until it is told.
+#[derive(Default)]
+struct Distrust {
+    count: u64,
+    newest: Option<(WorkloadId, ShadowTrust)>,
+    told: u64,
 }
 
 impl Outlooks {
@@ -160,6 +172,7 @@ impl Outlooks {
             settled: Vec::new(),
             owed: VecDeque::new(),
             owed_since: 0,
+            distrust: Distrust::default(),
             settings: settings.clone(),
         }
     }
@@ -206,15 +219,21 @@ impl Outlooks {
 
     /// Learns a tick of some pairs and says what is known of them.
     fn observe(&mut self, tick: u64, pairs: &Pairs, mut give: impl FnMut(Ahead)) {
-        let Self { of, settings, owed, .. } = self;
+        let Self { of, settings, owed, distrust, .. } = self;
         self.owed_since = tick;
         for pair in &pairs.pairs {
             let Some(record) = &pair.record else { continue };
             let outlook = of.of(pair.slot).get_or_insert_with(|| Outlook::new(record, settings));
-            if outlook.observe(tick, (pairs, pair, record), settings, &mut give) {
+            let Seen { closed, distrusted } = outlook.observe(tick, (pairs, pair, record), settings, &mut give);
+            if closed {
                 owed.push_back((pair.slot, Arc::clone(record)));
             }
+            if let Some(trust) = distrusted {
+                distrust.count += 1;
+                distrust.newest = Some((record.workload.clone(), trust));
+            }
         }
+        distrust.tell(tick);
     }
 
     /// Looks ahead for at most so many of those whose step has closed.
@@ -231,6 +250,19 @@ impl Outlooks {
             for ((slot, record), asked) in some.into_iter().zip(asked) {
                 of.of(slot).as_mut().expect(OWED).look_ahead(&record, asked, &mut answers);
             }
+        }
+    }
+}
+
+impl Distrust {
+    /// Says how many there were since it was last said, and of one of them what it is.
+    fn tell(&mut self, tick: u64) {
+        if tick < self.told + TELL_EVERY_MS {
+            return;
+        }
+        if let Some((workload, trust)) = self.newest.take() {
+            tracing::warn!(shadows = self.count, %workload, "shadows are no longer believed; of the newest: {trust}");
+            (self.count, self.told) = (0, tick);
         }
     }
 }

@@ -44,8 +44,8 @@ impl fmt::Display for RestoreError {
 impl std::error::Error for RestoreError {}
 
 impl Bank {
-    /// Appends a series, to be kept: at ticks of 1 s and one sample a second 2 to 6 KiB, settled, by the spread of its values;
-    /// 4 to 14 KiB at ten samples a second. A series without values takes about a hundred bytes.
+    /// Appends a series, to be kept: at ticks of 1 s and one sample a second 2.2 to 6 KiB, settled, by the spread of its values;
+    /// 4.2 to 14 KiB at ten samples a second. A series without values takes some two hundred bytes.
     ///
     /// # Panics
     /// If there is no such series.

@@ -53,8 +53,16 @@ struct Learnt {
     working_set: Option<f64>,
     /// What its shadow is to be, where that is something else than before.
     probe: Option<ProbeTurn>,
-    /// Whether a step has closed with it.
-    closed: bool,
+    seen: Seen,
+}
+
+/// What came of a tick beside what it gives.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    /// Whether a step has closed with it, of which the experts are yet to hear.
+    pub(super) closed: bool,
+    /// What the shadow is since it is no longer believed.
+    pub(super) distrusted: Option<ShadowTrust>,
 }
 
 impl Outlook {
@@ -74,19 +82,18 @@ impl Outlook {
         }
     }
 
-    /// Takes in a tick and says what is known at its end; true when a step has closed with it, of which the experts are yet
-    /// to hear.
+    /// Takes in a tick and says what is known at its end.
     pub(super) fn observe(
         &mut self,
         tick: u64,
         (pairs, pair, record): (&Pairs, &Pair, &Arc<Workload>),
         settings: &EngineSettings,
         mut give: impl FnMut(Ahead),
-    ) -> bool {
+    ) -> Seen {
         let mut learnt = self.learn(tick, (pairs, pair, record), settings);
         self.tell_missed((tick, pair), settings, &mut give);
         self.tell(tick, (pairs, pair, record), &mut learnt, settings, give);
-        learnt.closed
+        learnt.seen
     }
 
     /// Lets the experts hear of the step that has closed, and asks the global model, where one serves; how many questions
@@ -132,9 +139,6 @@ impl Outlook {
         let work = self.learner.observe(&shown);
         let trust = self.learner.trust();
         let is_believed = trust == ShadowTrust::Trusted;
-        if believed_before && !is_believed {
-            tracing::warn!(workload = %record.workload, "{trust}");
-        }
         self.trend.observe(tick, work.cores.filter(|_| work.source != Some(DemandSource::Probe)));
         let probe = self.probe(&shown, record);
         if probe.is_some() {
@@ -159,7 +163,8 @@ impl Outlook {
         // Both are shown every tick, so their steps close together.
         let closed = self.cpu.observe(tick, step, cpu, window_ms) & self.memory.observe(tick, step, memory, window_ms);
         let shadow = self.learner.evidence(&work, &sizing);
-        Learnt { work, sizing, shadow, working_set: memory.work, probe, closed }
+        let distrusted = (believed_before && !is_believed).then_some(trust);
+        Learnt { work, sizing, shadow, working_set: memory.work, probe, seen: Seen { closed, distrusted } }
     }
 
     /// Says what is known: forecasts for those who read them, and the signals of the tick.
