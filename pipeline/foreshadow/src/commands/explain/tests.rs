@@ -159,16 +159,16 @@ fn what_the_shadow_has_taught_is_told_and_what_would_have_been_without_it() {
         });
         page::page(&explained)
     };
-    let less = page(2.2);
+    let less = page(2.25);
     let taught = "\
   shadow        the shadow is believed; it runs at 2.00 times the primary's load per core; the knee is 0.70 of the limit (0.62 to \
                   0.76, seen); demand is from the requests mirrored to the shadow and what one costs, give or take 6 %; without \
-                  the shadow it would be 2.200 cores; it suffers 40s before the primary
+                  the shadow it would be 2.250 cores; it suffers 40s before the primary
 ";
     assert!(less.contains(taught), "{less}");
-    // Of 2.75 cores 0.7 are filled: 1.925, which is 0.875 of 2.2.
+    // Of 2.75 cores 0.7 are filled: 1.925, which is 0.856 of 2.25.
     let expected = "\
-  cpu: without the shadow 2.20 cores would have passed for what this load takes, 0.55 cores less: it would fill 0.88 of them, \
+  cpu: without the shadow 2.25 cores would have passed for what this load takes, 0.50 cores less: it would fill 0.86 of them, \
                     where 0.70 is safe
 ";
     assert!(less.ends_with(expected), "{less}");
