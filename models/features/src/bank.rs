@@ -207,7 +207,7 @@ impl Bank {
     /// |---|---|---|
     /// | 1 Hz, 1 s | 5 | 9 |
     /// | 10 Hz, 1 s | 6 | 15 |
-    /// | 10 Hz, 100 ms | 31 | 39 |
+    /// | 10 Hz, 100 ms | 31 | 40 |
     ///
     /// # Panics
     /// If there is no such series.
