@@ -2,7 +2,7 @@
 //!
 //! The service's promise breaks at about half of its limit, as nobody expects who has not seen it: its requests take more than
 //! a third of a period's quota. Before each ramp lies a calm, far below, which is all that there is to learn from: the primary alone
-//! shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as much within ten
+//! shows little in it, and its shadow, at twice its load, a good deal. Then the load climbs to eight times as much within twenty
 //! seconds, of which three pass before a reading is decided on, and stays there. The same seed gives both ways the same arrivals;
 //! each part is a process of its own, and latency is what the client sees.
 //!
@@ -62,7 +62,7 @@ fn more_ramps_are_met_with_a_shadow_than_without() {
     let asked =
         |name: &str, usual: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).unwrap_or(usual.into());
     let ramps = asked("RAMPS", "10").parse::<u64>().expect("RAMPS is a number");
-    let lasting = humantime::parse_duration(&asked("LASTING", "10s")).expect("LASTING is a duration, such as 10s");
+    let lasting = humantime::parse_duration(&asked("LASTING", "20s")).expect("LASTING is a duration, such as 20s");
     let most = most();
     let mut met = [0, 0];
     for seed in 1..=ramps {
