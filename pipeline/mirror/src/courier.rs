@@ -67,6 +67,7 @@ impl Follower {
         let error = ended.is_err() || head.is_none_or(|(_, status)| fails(status));
         // What was given up after so long took at least that: to leave it out would make a role that hangs look fast.
         let given_up = matches!(ended, Err(Fate::TimedOut)).then(|| began.elapsed());
+        self.gauge.count();
         self.gauge.record(head.map(|(latency, _)| latency).or(given_up), error);
         ended?;
         let (latency, status) = head.ok_or(Fate::Broken)?;

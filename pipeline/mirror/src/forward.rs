@@ -76,6 +76,7 @@ impl Proxy {
         if request.method() == Method::CONNECT {
             return Ok(ours(StatusCode::NOT_IMPLEMENTED, "CONNECT is not served here: this is a reverse proxy"));
         }
+        self.gauge.count();
         // A client that leaves before its answer ends this here.
         let mut left = Unanswered(Some(&self.gauge));
         let answer = self.forward(client, request, began).await;

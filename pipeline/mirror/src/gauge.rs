@@ -1,5 +1,7 @@
 //! Requests, errors, lateness and latency of one role, interval by interval.
 //!
+//! Requests of the primary count when they come: that is its load, also while it falls behind. Copies count when they end.
+//!
 //! Latency runs until the head of the answer is there, for every role alike: so it does not depend on how fast a client
 //! reads, and a copy, whose answer nobody reads, can be compared. An error is an answer of 5xx, or none.
 
@@ -39,10 +41,14 @@ impl Gauge {
         Self(Mutex::new(Reading { requests: 0, errors: 0, latency_us }))
     }
 
-    /// Takes in a request that ended; without a latency where no answer came.
+    /// Takes in a request that has come.
+    pub(crate) fn count(&self) {
+        self.lock().requests += 1;
+    }
+
+    /// Takes in how one ended that was counted; without a latency where no answer came.
     pub(crate) fn record(&self, latency: Option<Duration>, error: bool) {
         let mut reading = self.lock();
-        reading.requests += 1;
         reading.errors += u64::from(error);
         if let Some(latency) = latency {
             reading.latency_us.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
@@ -91,6 +97,7 @@ mod tests {
     fn an_interval_tells_of_its_own_requests_only() {
         let gauge = Gauge::new();
         // 98 requests of 1 ms and two of 10 ms: the 99th of 100 in order is one of 10 ms. Without an answer: one more.
+        (0..101).for_each(|_| gauge.count());
         (0..98).for_each(|_| gauge.record(Some(Duration::from_millis(1)), false));
         (0..2).for_each(|_| gauge.record(Some(Duration::from_millis(10)), true));
         gauge.record(None, true);
@@ -100,6 +107,16 @@ mod tests {
         // Three digits of the histogram.
         assert!((p99.expect("answers") - 0.010).abs() < 0.000_01);
         assert_eq!(take(&gauge), (Some(0.0), Some(0.0), None), "missing is not zero");
+    }
+
+    #[test]
+    fn a_request_without_its_answer_is_load_and_nothing_else() {
+        let gauge = Gauge::new();
+        gauge.count();
+        assert_eq!(take(&gauge), (Some(2.0), Some(0.0), None));
+        gauge.record(Some(Duration::from_millis(600)), false);
+        let (requests, _, p99) = take(&gauge);
+        assert!(requests == Some(0.0) && p99.is_some_and(|p99| (p99 - 0.6).abs() < 1e-3), "{requests:?} {p99:?}");
     }
 
     #[test]

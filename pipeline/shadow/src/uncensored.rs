@@ -9,7 +9,7 @@
 //! The source with the least error counts. A saturated primary may count only what it completes; the mirror samples what
 //! arrives. So where the mirrored requests say clearly more than the primary's, the primary's say nothing. The shadow's usage
 //! counts only while the shadow is itself not saturated. Readings of the shadow are means over the last [`MEMORY`] ticks, for
-//! a small share of few requests is noisy.
+//! a small share of few requests is noisy; they begin anew with a tick whose requests chance does not explain.
 //!
 //! State: six numbers, and how long ago they were read; requests are forgotten by themselves.
 
@@ -27,7 +27,7 @@ const SAMPLES: f64 = 19.0;
 /// Error of scaling a small copy's usage up when its usual cost is known, and when it is not.
 const SCALING_ERROR: [f64; 2] = [0.05, 0.15];
 
-/// Standard errors by which the mirrored requests must exceed the primary's to put them aside.
+/// Standard errors by which the mirrored requests must exceed the primary's to put them aside, or a tick's those before.
 const CLEARLY: f64 = 3.0;
 
 /// A figure of the work, and where it is from.
@@ -75,6 +75,9 @@ impl Carried {
         self.unread = 0.0;
         self.unasked = if shadow.requests.is_some() { 0.0 } else { self.unasked + 1.0 };
         if let Some(requests) = shadow.requests {
+            if self.requests.is_left_by(requests) {
+                (self.requests, self.cores) = (Recent::default(), Recent::default());
+            }
             self.requests.observe(requests);
         } else if self.unasked > MEMORY {
             // It may be mirrored to no longer: what it uses is then no share of anything.
@@ -130,6 +133,13 @@ impl Recent {
         self.mean += (value - self.mean) / self.ticks.min(MEMORY);
     }
 
+    /// Whether a count is clearly another one than the mean has it, as arrivals by chance have it.
+    fn is_left_by(&self, count: f64) -> bool {
+        let off = count - self.mean;
+        let variance = self.mean.max(1.0) * (1.0 + 1.0 / self.ticks.clamp(1.0, MEMORY));
+        self.ticks > 0.0 && off * off > CLEARLY * CLEARLY * variance
+    }
+
     fn known(&self) -> Option<f64> {
         (self.ticks > 0.0).then_some(self.mean)
     }
@@ -179,6 +189,18 @@ mod tests {
         // 15 % of scaling and 1/√950 of chance: 15.3 %.
         assert!((scaled.error - 0.1534).abs() < 1e-3, "{}", scaled.error);
         assert_eq!(carried(50.0, 0.99, 1.0, 0.1).estimate(&unknown, Some(500.0), None), None);
+    }
+
+    #[test]
+    fn a_load_that_leaps_is_told_at_once() {
+        // Of a tenth of 500 requests/s come 50, and then of a thousand 100: 7 in a tick, or 1 in 44, are chance.
+        let mut carried = carried(50.0, 0.6, 2.0, 0.1);
+        let told = |carried: &Carried| carried.mirrored(&curve()).expect("known").cores;
+        let tick = |requests: f64| RoleTick { requests: Some(requests), cores: Some(1.1), ..RoleTick::default() };
+        carried.observe(&tick(57.0), 0.1);
+        assert!((told(&carried) - 5.17).abs() < 1e-6, "{}", told(&carried));
+        carried.observe(&tick(100.0), 0.1);
+        assert!((told(&carried) - 10.1).abs() < 1e-6, "{}", told(&carried));
     }
 
     #[test]
