@@ -19,7 +19,7 @@ const CORES: [f64; 2] = [0.2, 0.9];
 
 /// Loads over the most that the service can do at first: before, and at once.
 const CALM_LOAD: f64 = 0.5;
-const LOADS: &str = "1.3,1.6,2,2.5";
+const LOADS: &str = "1.3,1.6,2";
 
 /// For what a request costs to be learnt.
 const CALM: Duration = Duration::from_secs(60);
