@@ -41,6 +41,7 @@ fn a_decision_knows_the_demand_that_a_limit_hides() {
     let loads = std::env::var("LOADS").ok().filter(|text| !text.is_empty()).unwrap_or(LOADS.to_owned());
     let mut errors: Vec<f64> =
         loads.split(',').flat_map(|load| measure(load.parse().expect("LOADS are numbers"))).collect();
+    assert!(!errors.is_empty(), "no decision was about a saturated primary");
     errors.sort_by(f64::total_cmp);
     let median = errors[errors.len() / 2];
     println!("{} decisions about a saturated primary, median error {:.1} %", errors.len(), 100.0 * median);

@@ -2,7 +2,7 @@
 //!
 //! All series are folded at the same tick, one after the other, and each then touches the same few of its panes. So what a
 //! tick touches lies in a few long runs, which the processor loads ahead; were a series' own panes side by side, each would
-//! be waited for. The price is paid where one series' panes are gone through: at the edge of a block.
+//! be waited for. The price is paid where one series' panes are gone through: with the first answer in a block.
 
 use std::ops::{Index, IndexMut};
 

@@ -316,7 +316,8 @@ impl Learner {
             self.points.observe(tick.now_ms, Role::Primary, &shown);
         }
         self.tails[0].observe(tick.now_ms, primary, 1.0);
-        if let (false, Some(requests), Some(cores)) = (primary.saturated(), primary.requests, primary.cores) {
+        // While a backlog drains more is worked off than comes.
+        if let (true, Some(requests), Some(cores)) = (self.calm[0].is_settled(), primary.requests, primary.cores) {
             self.curve.observe(requests, cores);
         }
     }
@@ -374,12 +375,17 @@ impl Learner {
 }
 
 impl Calm {
+    /// Whether no backlog is left to speak of.
+    const fn is_settled(self) -> bool {
+        self.0 > CALM_AFTER
+    }
+
     /// What a tick shows whose queue is in balance: while a backlog drains, latency is the backlog's.
     fn shown(&mut self, tick: &RoleTick) -> Option<Shown> {
         self.0 = if tick.saturated() { 0 } else { self.0.saturating_add(1) };
         let (limit, cores) = (tick.limit_cores?, tick.cores?);
         let requests = tick.requests.unwrap_or_default();
-        (self.0 > CALM_AFTER && limit > cores).then_some(Shown { limit, cores, latency: tick.latency?, requests })
+        (self.is_settled() && limit > cores).then_some(Shown { limit, cores, latency: tick.latency?, requests })
     }
 }
 

@@ -13,6 +13,7 @@ fn a_copy_is_the_request_byte_for_byte_less_credentials_and_with_its_mark() {
     let (primary, shadow) = (Witness::start("primary", Manner::Echo), Witness::start("shadow", Manner::Echo));
     let bed = Bed::of(&primary, &shadow, with_search());
     let body: Vec<u8> = (0..200_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    // By name: whoever takes one out of the settings' list finds it here.
     let credentials = [
         "authorization",
         "proxy-authorization",
