@@ -5,7 +5,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers kills knees outages ramps saturated simulate kafka clean-cache
+.PHONY: help demo test check bench bench-peers canaries kills knees outages overhead ramps resizes saturated simulate soak \
+	kafka clean-cache
 
 help: ## lists the recipes
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +31,10 @@ bench: ## measures what the profiler costs on this machine, in CPU time a sample
 	@deploy/setup build
 	cargo test --release -p profiler --test cost -- --ignored --nocapture --test-threads 1
 
+canaries: ## counts false alarms of 1000 canaries, and requests until changes are found; a quarter of an hour
+	@deploy/setup build
+	cargo test --release --workspace --test canary -- --ignored --nocapture
+
 kills: ## kills the pipeline 200 times at random instants and compares its outputs; KILLS=N SEED=S
 	@deploy/setup test
 	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) \
@@ -43,9 +48,17 @@ outages: ## kills mirrors, shadow and pipeline for ten minutes under load: all i
 	@deploy/setup test
 	SECONDS=$(SECONDS) SEED=$(SEED) cargo test --release --workspace --test outages -- --ignored --nocapture
 
+overhead: ## measures what the mirror adds to latency, beside nginx as a plain proxy where it is installed
+	@deploy/setup build
+	cargo run --release -p mirror --example overhead
+
 ramps: ## runs ten real ramps with and without a shadow and compares; RAMPS=N LASTING=60s
 	@deploy/setup test
 	RAMPS=$(RAMPS) LASTING=$(LASTING) cargo test --release --workspace --test ramps -- --ignored --nocapture
+
+resizes: ## measures how soon the adapter for control groups carries a decision out; as root
+	@deploy/setup build
+	cargo run --release -p orchestrators --example resize
 
 saturated: ## finds the demand that a limit hides of a real service; two minutes a case; LOADS=1.5
 	@deploy/setup test
@@ -55,6 +68,10 @@ simulate: ## runs 10000 simulated worlds of crashes, outages and late data again
 	@deploy/setup build
 	SEEDS=$(or $(SEEDS),10000) SEED=$(or $(SEED),1) \
 		cargo test --release --workspace --test simulation no_world -- --nocapture
+
+soak: ## sends a million requests through the mirror and compares each answer
+	@deploy/setup build
+	cargo test --release --workspace --test real -- --ignored --nocapture
 
 bench-peers: ## runs the same windows in Flink and Bytewax and compares; ARGS="--help" lists what it takes
 	@deploy/setup test

@@ -102,6 +102,7 @@ readings! {
     Requests, requests_per_second: PerSecond, ("foreshadow.server.requests", None);
     Errors, errors_per_second: PerSecond, ("foreshadow.server.errors", None);
     Late, late_per_second: PerSecond, ("foreshadow.server.late", None);
+    Mirrorable, mirrorable_per_second: PerSecond, ("foreshadow.server.mirrorable", None);
     LatencyP99, latency_p99_seconds: Seconds, ("foreshadow.server.latency.p99", None);
     HostCpuUsed, host_cpu_used_ratio: Ratio, ("foreshadow.host.cpu.used", None);
     HostCpuStolen, host_cpu_stolen_ratio: Ratio, ("system.cpu.utilization", Some(("cpu.mode", "steal")));

@@ -115,6 +115,9 @@ pub struct Sample {
     /// requests a second can be judged as well as many. Whoever counts them tells the percentile of the same requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_per_second: Option<PerSecond>,
+    /// Requests that might have been mirrored, whatever the share: those of routes that are, and no larger than a copy may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrorable_per_second: Option<PerSecond>,
     /// The 99th percentile of the latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_p99_seconds: Option<Seconds>,
@@ -152,6 +155,7 @@ impl Sample {
             requests_per_second: None,
             errors_per_second: None,
             late_per_second: None,
+            mirrorable_per_second: None,
             latency_p99_seconds: None,
             host_cpu_used_ratio: None,
             host_cpu_stolen_ratio: None,

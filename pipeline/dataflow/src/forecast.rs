@@ -49,7 +49,7 @@ use crate::stash::Stash;
 /// anything more urgent waits for the answers, to some ten milliseconds.
 const ASK_AT_ONCE: usize = 128;
 
-/// Between two lines about shadows that are no longer believed, in milliseconds of event time.
+/// Between two lines about shadows that are not believed, in milliseconds of event time.
 const TELL_EVERY_MS: u64 = 10_000;
 
 /// Why a workload that is owed an outlook has one.
@@ -154,7 +154,7 @@ pub(crate) struct Outlooks {
     settings: EngineSettings,
 }
 
-/// Shadows that are no longer believed, until it is told.
+/// Shadows that have turned out to be something else, until it is told.
 #[derive(Default)]
 struct Distrust {
     count: u64,
@@ -261,7 +261,7 @@ impl Distrust {
             return;
         }
         if let Some((workload, trust)) = self.newest.take() {
-            tracing::warn!(shadows = self.count, %workload, "shadows are no longer believed; of the newest: {trust}");
+            tracing::warn!(shadows = self.count, %workload, "shadows are not believed; of the newest: {trust}");
             (self.count, self.told) = (0, tick);
         }
     }

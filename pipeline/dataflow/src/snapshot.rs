@@ -24,7 +24,7 @@ use timely::progress::frontier::MutableAntichain;
 use crate::keys::RANGES;
 
 /// The version of what the pieces hold: raised whenever a stage's state changes its form.
-pub const FORMAT: u32 = 12;
+pub const FORMAT: u32 = 13;
 
 /// How often a worker that waits for the keeper looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

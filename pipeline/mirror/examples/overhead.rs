@@ -1,4 +1,4 @@
-//! What a mirror adds to latency beside nginx as a plain proxy: `cargo run --release -p mirror --example overhead`.
+//! What a mirror adds to latency beside nginx as a plain proxy: `make overhead`.
 //!
 //! The same open load, at equal distances, goes to a service directly, through nginx, through a mirror of nothing and
 //! through a mirror of everything, in turn, so that what else the machine does meets all alike. Told is the median over

@@ -139,6 +139,7 @@ impl Proxy {
             self.lines.iter().for_each(|line| line.counters.add(fate));
             return None;
         }
+        self.gauge.count_mirrorable();
         // A body of unknown length may grow to the bound.
         let bytes = size.upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(body_max).min(body_max);
         let point = self.sampling.point(&parts.headers);

@@ -21,6 +21,7 @@ pub(crate) struct Gauge(Mutex<Reading>);
 #[derive(Debug)]
 struct Reading {
     requests: u64,
+    mirrorable: u64,
     errors: u64,
     latency_us: Histogram<u64>,
 }
@@ -38,12 +39,22 @@ impl Gauge {
     pub(crate) fn new() -> Self {
         // Three digits: p99 to 0.1 %, 150 kB.
         let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds are in order");
-        Self(Mutex::new(Reading { requests: 0, errors: 0, latency_us }))
+        Self(Mutex::new(Reading { requests: 0, mirrorable: 0, errors: 0, latency_us }))
     }
 
     /// Takes in a request that has come.
     pub(crate) fn count(&self) {
         self.lock().requests += 1;
+    }
+
+    /// Takes in that it might be mirrored.
+    pub(crate) fn count_mirrorable(&self) {
+        self.lock().mirrorable += 1;
+    }
+
+    /// The requests a second that might have been mirrored in an interval of this length, which they begin anew.
+    pub(crate) fn take_mirrorable(&self, interval: Duration) -> PerSecond {
+        PerSecond::new(std::mem::take(&mut self.lock().mirrorable) as f64 / interval.as_secs_f64())
     }
 
     /// Takes in how one ended that was counted; without a latency where no answer came.

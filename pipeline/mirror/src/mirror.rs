@@ -150,7 +150,10 @@ impl Proxy {
             let asked = gauge.take(interval, promise, &mut sample);
             (sample, asked)
         };
-        let mut report = Report { samples: vec![sample(Role::Primary, &self.gauge).0], pairs: Vec::new() };
+        let mut primary = sample(Role::Primary, &self.gauge).0;
+        // Where nobody is there to mirror to, it is nobody's question.
+        primary.mirrorable_per_second = (!self.lines.is_empty()).then(|| self.gauge.take_mirrorable(interval));
+        let mut report = Report { samples: vec![primary], pairs: Vec::new() };
         for line in &self.lines {
             // A follower that nothing is mirrored to has no readings: none is not zero.
             let mirrors = line.dial.share(now) > 0.0;

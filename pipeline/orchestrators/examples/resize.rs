@@ -1,7 +1,7 @@
 //! How long a decision takes to be in force: the time from handing it to the adapter until its limits have been read back
 //! from the kernel, over a thousand resizes of a busy workload of two instances and its shadow.
 //!
-//! `cargo run --release -p orchestrators --example resize`, as root.
+//! `make resizes`, as root.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a program that measures and tells")]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,7 @@ use schemas::{
 const SERVICES: &str = r#"
 [[service]]
 command = ["/bin/sh", "-c", "while :; do :; done"]
+shadow_environment = { PORT = "9080" }
 instances = 2
 [service.workload]
 workload = "spin"

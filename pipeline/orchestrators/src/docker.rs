@@ -9,10 +9,11 @@
 //! containers starts them; this adapter resizes what runs. What is in force is read from the containers' control groups: engines
 //! go on telling old limits, or none.
 //!
-//! Memory is not lowered below the working set and a tenth. A shadow keeps its share, and gets the lowest weight with it; that it
-//! cannot is told, and harms nothing else.
+//! Memory is not lowered below the working set and a tenth. A shadow gets its share and the lowest weight as soon as it is seen, and
+//! keeps them; that it cannot is told, and harms nothing else. Containers are looked at every ten seconds: one that was made anew gets
+//! what was in force, and its image is what runs from then on.
 //!
-//! Bound: every call ends after [`engine::CALL_MAX`]. A resize takes two to three calls a container.
+//! Bound: every call ends after [`engine::CALL_MAX`]. A look takes a call and one a container, a resize two to three a container.
 
 mod engine;
 mod libpod;
@@ -30,6 +31,9 @@ use engine::{Container, Engine, WORKLOAD_LABEL};
 /// What workloads call this orchestrator.
 pub(crate) const NAME: &str = "docker";
 
+/// Between two looks at the containers of a workload.
+const LOOK_EVERY_MS: u64 = 10_000;
+
 /// The containers of an engine on this machine.
 #[derive(Debug)]
 pub struct Docker {
@@ -45,6 +49,11 @@ struct Run {
     in_force: Allocation,
     /// Whether the kernel told so.
     is_read: bool,
+    /// Whether a decision has.
+    is_decided: bool,
+    /// When its containers were last looked at, and the ids of its primaries and its shadows by then.
+    looked: Option<EventTime>,
+    known: [Vec<String>; 2],
     /// The control group of its primary, where that is one container, and the image that it ran, when it was last looked at.
     group: Option<String>,
     image: Option<String>,
@@ -71,7 +80,7 @@ impl Docker {
         let found = self.runs.iter_mut().find(known);
         let may_be =
             |run: &&mut Run| !run.is_read && run.policy().objection(&outcome.in_force, &outcome.in_force).is_none();
-        found.filter(may_be).map(|run| run.in_force = outcome.in_force).is_some()
+        found.filter(may_be).map(|run| (run.in_force, run.is_decided) = (outcome.in_force, true)).is_some()
     }
 }
 
@@ -98,7 +107,11 @@ impl Adapter for Docker {
         Some(answer.told)
     }
 
-    fn poll(&mut self, _now: EventTime) -> Vec<Outcome> {
+    fn poll(&mut self, now: EventTime) -> Vec<Outcome> {
+        // One at a time: decisions wait meanwhile.
+        if let Some(run) = self.runs.iter_mut().find(|run| run.is_to_be_looked_at(now)) {
+            run.look(&self.engine, now);
+        }
         self.runs.iter_mut().filter_map(|run| run.landed.take()).collect()
     }
 }
@@ -116,7 +129,36 @@ impl Run {
         let is_read = found.is_some();
         let in_force = found.unwrap_or(service.workload.allocation);
         let (group, image) = (group(&primaries), image(&primaries));
-        Ok(Self { service, in_force, is_read, group, image, landed: None })
+        let (is_decided, looked, known) = (false, None, Default::default());
+        Ok(Self { service, in_force, is_read, is_decided, looked, known, group, image, landed: None })
+    }
+
+    fn is_to_be_looked_at(&self, now: EventTime) -> bool {
+        self.looked.is_none_or(|looked| looked.plus(LOOK_EVERY_MS) <= now)
+    }
+
+    /// Sees whether containers were made anew, and gives them what is theirs.
+    fn look(&mut self, engine: &Engine, now: EventTime) {
+        let is_first = self.looked.replace(now).is_none();
+        let name = self.service.name();
+        let containers = match engine.containers(name) {
+            Ok(containers) => containers,
+            Err(error) => return tracing::warn!(workload = name, %error, "its containers cannot be looked at"),
+        };
+        let of_roles = [Role::Primary, Role::Shadow].map(|role| of_role(&containers, role));
+        let ids = of_roles.each_ref().map(|of_role| of_role.iter().map(|container| container.id.clone()).collect());
+        let before = std::mem::replace(&mut self.known, ids);
+        let [has_other_primaries, has_other_shadows] = [0, 1].map(|role| before[role] != self.known[role]);
+        let [primaries, shadows] = of_roles;
+        (self.group, self.image) = (group(&primaries), image(&primaries));
+        if has_other_primaries && !is_first && self.is_decided && !primaries.is_empty() {
+            let in_force = self.in_force;
+            if let Err((_, reason)) = self.resize(engine, &in_force) {
+                tracing::warn!(workload = self.service.name(), reason, "what was made anew keeps its own limits");
+            }
+        } else if has_other_shadows {
+            self.resize_shadows(engine, &shadows, &self.in_force);
+        }
     }
 
     fn policy(&self) -> LocalPolicy {
@@ -156,7 +198,7 @@ impl Run {
             let put_back = known.map(set).filter_map(Result::err).map(|error| format!("; not put back: {error}"));
             return Err((Status::Failed, format!("{error}{}", put_back.collect::<String>())));
         }
-        self.in_force = *granted;
+        (self.in_force, self.is_decided) = (*granted, true);
         self.resize_shadows(engine, &shadows, granted);
         Ok(())
     }

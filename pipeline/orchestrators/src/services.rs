@@ -160,6 +160,12 @@ impl ServiceSpec {
             workload.probe.is_none() || needs_program,
             "workload.probe is for cgroup services: nobody here starts or ends a container",
         );
+        let has_shadow = workload.shadow.is_some() || workload.probe.is_some();
+        demand(
+            !needs_program || !has_shadow || !self.shadow_environment.is_empty(),
+            "shadow_environment must tell a shadow where it listens, or as whom it consumes: at the primary's own place it would \
+             serve clients",
+        );
         demand(self.shadow_lives.millis() > 0, "shadow_lives must be above zero: leave out workload.shadow for none");
         faults.iter().map(|fault| format!("{name}: {fault}")).collect()
     }
@@ -199,6 +205,7 @@ pub(crate) mod tests {
             r#"
             [[service]]
             command = ["/bin/sh", "-c", "{command}"]
+            shadow_environment = {{ PORT = "9080" }}
             {more}
             [service.workload]
             workload = "{name}"
@@ -262,6 +269,9 @@ pub(crate) mod tests {
             "web: orchestrator must be \"cgroup\" here",
         ];
         assert_eq!(faults, expected);
+        let everywhere = text("web", "true", "").replace("PORT = \"9080\"", "");
+        let faults = Services::parse(&everywhere, "cgroup").expect_err("it would listen where the primary does");
+        assert!(faults.len() == 1 && faults[0].contains("shadow_environment"), "{faults:?}");
         let unknown = Services::parse(&text("web", "true", "comand = 1"), "cgroup").expect_err("unknown");
         assert!(unknown[0].contains("comand"), "{unknown:?}");
     }

@@ -82,6 +82,11 @@ impl Headroom {
         }
     }
 
+    /// Forgets what the shadow has shown.
+    pub fn forget_shadow(&mut self) {
+        self.shadow = Line::default();
+    }
+
     /// Takes in a tick of the shadow without a backlog.
     pub fn observe_shadow(&mut self, headroom: f64, latency: f64) {
         self.shadow.observe(1.0 / headroom, latency);

@@ -277,9 +277,26 @@ impl Learner {
         if let Some(shadow) = shadow.filter(|_| tick.host.dirt().is_none()) {
             self.compare(shadow);
         }
+        let was_another = self.trust.is_another();
         let trust = self.trust.observe(&tick.primary, shadow, tick.mirrored_share, self.mix.usual());
+        if self.trust.is_another() && !was_another {
+            self.forget_shadow();
+        }
         let hopeful = matches!(trust, ShadowTrust::Trusted | ShadowTrust::Unproven);
         tick.shadow.filter(|shadow| hopeful && shadow.is_alive())
+    }
+
+    /// What was taken for the shadow is another workload's: what it taught was never true here.
+    fn forget_shadow(&mut self) {
+        // What the primary taught is in both.
+        self.knees[1] = self.knees[0].clone();
+        self.fitted[1] = self.fitted[0];
+        self.tails[1] = Tail::default();
+        self.headroom.forget_shadow();
+        self.points.forget(Role::Shadow);
+        self.amplification = Amplification::default();
+        self.carried = Carried::default();
+        self.lead = Lead::default();
     }
 
     /// What a request costs the shadow, over what it costs the primary.
@@ -332,6 +349,9 @@ impl Learner {
         }
         if let Some(share) = tick.mirrored_share.filter(|share| *share > 0.0) {
             self.carried.observe(&shadow, share);
+            if let Some(part) = tick.primary.mirrorable_part() {
+                self.carried.observe_part(part);
+            }
             self.tails[1].observe(tick.now_ms, &shadow, share);
         }
         self.amplification.observe(&tick.primary, &shadow);

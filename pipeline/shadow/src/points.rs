@@ -114,6 +114,11 @@ impl Points {
         size.bins[at].observe(now_ms, shown);
     }
 
+    /// Forgets what a role has shown.
+    pub(crate) fn forget(&mut self, role: Role) {
+        self.sizes.retain(|size| size.role != role);
+    }
+
     /// The points of now of these roles, size by size, by utilisation.
     pub(crate) fn of(&self, now_ms: u64, roles: &[Role]) -> Vec<Point> {
         let rest = self.least();

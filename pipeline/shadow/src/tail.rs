@@ -13,10 +13,10 @@
 //! up over any number of ticks.
 //!
 //! **Counts.** Ticks are taken together to blocks of ten seconds, since a tick of few requests has as much load as it has by chance.
-//! A block beyond [`SETTLED_MAX`] is of no equilibrium, nor is the one after it, or the first after a disturbance or of another
+//! A block beyond .98 of its limit is of no equilibrium, nor is the one after it, or the first after a disturbance or of another
 //! size: a backlog drains in them. What is left falls into bins by idle cores, six to the octave, whose sums fade so that drift shows.
 //!
-//! **κ** is that of the greatest likelihood, over a ladder and the few [`FLOORS`]. Late requests come in bursts, so the counts say
+//! **κ** is that of the greatest likelihood, over a ladder and a few floors. Late requests come in bursts, so the counts say
 //! less than as many independent ones would: by how much, the scatter of the blocks tells (the sandwich estimate). The band is where
 //! the likelihood, so weakened, stays within 90 %, and [`MISFIT`].
 //!
@@ -25,52 +25,22 @@
 //! shares are the law's times a factor there. So a primary under one load alone shows nothing, and it takes a second load of a
 //! shadow to find out one that is late whatever it does: under a single one the law is believed of it.
 //!
-//! State: an open block, and up to [`BINS_MAX`] bins of 80 bytes, mostly a dozen. Cost: some additions a tick. A fit is
-//! [`RUNGS`] times four looks at each bin, and eight bisections of Erlang's formula: some tenths of a millisecond, by estimate.
+//! State: an open block, and up to sixty bins of 80 bytes, mostly a dozen. Cost: some additions a tick. A fit is sixty times four
+//! looks at each bin, and eight bisections of Erlang's formula: some tenths of a millisecond, by estimate.
+
+mod counts;
+mod ladder;
 
 use elementary::{exp, ln};
-use serde::{Deserialize, Serialize};
 
-use crate::RoleTick;
+use self::counts::Bin;
+pub(crate) use self::counts::Tail;
+use self::ladder::{Ladder, in_proportion};
 use crate::lateness::SHARE;
 use crate::law::{UTILISATION_MAX, halve, waiting_chance};
-use crate::points::{SAME_SIZE, STALE_MS};
-
-/// Length of a block; a part of it that an end leaves over counts from half of it on.
-const BLOCK_S: f64 = 10.0;
-
-/// Ticks this far apart have others between them that were not read.
-const GAP_MS: u64 = 10_000;
-
-/// Utilisation from which a block is of no equilibrium.
-const SETTLED_MAX: f64 = 0.98;
-
-/// Bins to the octave of idle cores: each an eighth wider than the one before.
-const BINS_PER_OCTAVE: f64 = 6.0;
-
-/// Ten octaves: the least lately seen bin makes room.
-const BINS_MAX: usize = 60;
-
-/// Blocks that a bin remembers: twenty minutes.
-const MEMORY: f64 = 120.0;
 
 /// Fewer late requests tell no share: that of three is known to six tenths of it.
 const LATE_MIN: f64 = 3.0;
-
-/// Bounds of a share whose logarithm is taken: beyond the upper one late requests tell only of a backlog; zero has none.
-const SHARES: [f64; 2] = [1e-300, 0.99];
-
-/// The shares that are tried for requests that are late for other reasons: none, and up to a third of what may be late.
-const FLOORS: [f64; 4] = [0.0, 0.000_3, 0.001, 0.003];
-
-/// Rungs of the ladder of κ.
-const RUNGS: usize = 60;
-
-/// Its lowest rung, times the most idle cores at which any request was late: nearly all that wait are late there.
-const LOWEST: f64 = 0.05;
-
-/// Its highest, times the least idle cores: e⁻¹⁵ of those that wait, which is none.
-const HIGHEST: f64 = 15.0;
 
 /// The loss of logarithmic likelihood at the ends of a band of 90 %: half of 1.645².
 const BAND: f64 = 1.353;
@@ -83,18 +53,6 @@ const WORSE: f64 = 3.0;
 /// cover four fifths of the truths of `tests/quota`.
 const MISFIT: f64 = 0.25;
 
-/// Late requests of a role.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Tail {
-    open: Block,
-    /// What the open block began with: the limit in cores, and the mirrored share.
-    setting: [f64; 2],
-    seen_ms: u64,
-    /// Whether the block before this one was in equilibrium at this size.
-    settled: bool,
-    bins: Vec<Bin>,
-}
-
 /// How fast late requests become rare.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rarity {
@@ -106,170 +64,6 @@ pub(crate) struct Rarity {
     pub(crate) floor: f64,
     /// Relative standard error of κ.
     pub(crate) error: f64,
-}
-
-/// The likelihood of the counts under rising κ, each with the floor that suits it best.
-struct Ladder<'a> {
-    bins: &'a [&'a Bin],
-    /// Logarithms of the lowest κ and the highest.
-    ends: [f64; 2],
-    /// Likelihoods and floors.
-    rungs: Vec<[f64; 2]>,
-}
-
-/// Sums over seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Block {
-    seconds: f64,
-    limit: f64,
-    cores: f64,
-    requests: f64,
-    late: f64,
-}
-
-/// Fading sums over blocks with nearly the same idle cores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Bin {
-    place: i32,
-    seen_ms: u64,
-    blocks: f64,
-    requests: f64,
-    late: f64,
-    /// Idle cores and chances to wait, each times its requests.
-    idle: f64,
-    waits: f64,
-    /// Squares of requests, products of both, squares of late ones.
-    squares: [f64; 3],
-}
-
-impl Tail {
-    /// A tick that was disturbed, or not read: it is in no block, and what it delayed is not in the next one.
-    pub(crate) fn begin_anew(&mut self, now_ms: u64) {
-        (self.open, self.settled, self.seen_ms) = (Block::default(), false, now_ms);
-    }
-
-    /// The instance is no more, or another one: what it has shown counts.
-    pub(crate) fn end(&mut self, now_ms: u64) {
-        self.close(now_ms);
-        self.settled = false;
-    }
-
-    /// Takes in a tick under this mirrored share.
-    pub(crate) fn observe(&mut self, now_ms: u64, tick: &RoleTick, mirrored_share: f64) {
-        let past_ms = now_ms.saturating_sub(self.seen_ms);
-        self.seen_ms = now_ms;
-        let RoleTick {
-            limit_cores: Some(limit), cores: Some(cores), requests: Some(requests), late: Some(late), ..
-        } = *tick
-        else {
-            return self.begin_anew(now_ms);
-        };
-        if past_ms > GAP_MS {
-            // From here on time is told, of which this tick is none.
-            return self.begin_anew(now_ms);
-        }
-        let [limit_before, share_before] = self.setting;
-        if (limit - limit_before).abs() > SAME_SIZE * limit_before {
-            self.end(now_ms);
-        } else if mirrored_share != share_before {
-            self.close(now_ms);
-        }
-        if self.open.seconds == 0.0 {
-            self.setting = [limit, mirrored_share];
-        }
-        self.open.add(past_ms as f64 / 1e3, [limit, cores, requests, late.min(requests)]);
-        if self.open.seconds >= BLOCK_S {
-            self.close(now_ms);
-        }
-    }
-
-    fn close(&mut self, now_ms: u64) {
-        let block = std::mem::take(&mut self.open);
-        if block.seconds == 0.0 {
-            return;
-        }
-        let in_equilibrium = block.cores < SETTLED_MAX * block.limit;
-        let is_long = block.seconds >= BLOCK_S / 2.0;
-        if is_long && in_equilibrium && self.settled && block.requests > 0.0 && block.cores > 0.0 {
-            self.count(now_ms, &block);
-        }
-        self.settled = in_equilibrium && (is_long || self.settled);
-    }
-
-    fn count(&mut self, now_ms: u64, block: &Block) {
-        let place = (BINS_PER_OCTAVE / std::f64::consts::LN_2 * ln(block.idle())).floor() as i32;
-        let at = self.bins.partition_point(|bin| bin.place < place);
-        if self.bins.get(at).is_none_or(|bin| bin.place != place) {
-            self.bins.insert(at, Bin { place, ..Bin::default() });
-        }
-        self.bins[at].count(now_ms, block);
-        if self.bins.len() > BINS_MAX {
-            let oldest = (0..self.bins.len()).min_by_key(|at| self.bins[*at].seen_ms);
-            oldest.map(|at| self.bins.remove(at));
-        }
-    }
-
-    fn fresh(&self, now_ms: u64) -> impl Iterator<Item = &Bin> + Clone {
-        self.bins.iter().filter(move |bin| now_ms.saturating_sub(bin.seen_ms) < STALE_MS)
-    }
-}
-
-impl Block {
-    fn add(&mut self, seconds: f64, [limit, cores, requests, late]: [f64; 4]) {
-        self.seconds += seconds;
-        self.limit += seconds * limit;
-        self.cores += seconds * cores;
-        self.requests += seconds * requests;
-        self.late += seconds * late;
-    }
-
-    fn idle(&self) -> f64 {
-        (self.limit - self.cores) / self.seconds
-    }
-
-    fn waits(&self) -> f64 {
-        waiting_chance(self.limit / self.seconds, self.cores / self.limit)
-    }
-}
-
-impl Bin {
-    fn count(&mut self, now_ms: u64, block: &Block) {
-        let Block { requests, late, .. } = *block;
-        let keep = match self.blocks {
-            _ if now_ms.saturating_sub(self.seen_ms) >= STALE_MS => 0.0,
-            blocks if blocks >= MEMORY => 1.0 - 1.0 / MEMORY,
-            _ => 1.0,
-        };
-        self.seen_ms = now_ms;
-        let adds = [1.0, requests, late, requests * block.idle(), requests * block.waits()];
-        let sums = [&mut self.blocks, &mut self.requests, &mut self.late, &mut self.idle, &mut self.waits];
-        sums.into_iter().zip(adds).for_each(|(sum, add)| *sum = *sum * keep + add);
-        let adds = [requests * requests, requests * late, late * late];
-        self.squares.iter_mut().zip(adds).for_each(|(sum, add)| *sum = *sum * keep * keep + add);
-    }
-
-    fn idle_mean(&self) -> f64 {
-        self.idle / self.requests
-    }
-
-    /// The share of requests that waits long enough, for want of idle cores.
-    fn share_by_wait(&self, rate: f64) -> f64 {
-        self.waits / self.requests * exp(-rate * self.idle_mean())
-    }
-
-    fn likelihood(&self, rate: f64, floor: f64) -> f64 {
-        likelihood(self.requests, self.late, floor + (1.0 - floor) * self.share_by_wait(rate))
-    }
-
-    /// By how much its likelihood tells κ, and by how much its blocks scatter, in the same measure.
-    fn information(&self, rate: f64, floor: f64) -> [f64; 2] {
-        let by_wait = (1.0 - floor) * self.share_by_wait(rate);
-        let share = clamped(floor + by_wait);
-        let [all, both, late] = self.squares;
-        let scatter = (late - 2.0 * share * both + share * share * all).max(0.0);
-        let slope = self.idle_mean() * by_wait / (share * (1.0 - share));
-        [slope * slope * self.requests * share * (1.0 - share), slope * slope * scatter]
-    }
 }
 
 impl Rarity {
@@ -335,71 +129,12 @@ impl Rarity {
     }
 }
 
-impl<'a> Ladder<'a> {
-    fn over(bins: &'a [&'a Bin]) -> Self {
-        let late_idle = bins.iter().filter(|bin| bin.late > 0.0).map(|bin| bin.idle_mean());
-        let [least, most] =
-            late_idle.fold([f64::INFINITY, 0.0], |[least, most], idle| [idle.min(least), idle.max(most)]);
-        let mut ladder = Self { bins, ends: [ln(LOWEST / most), ln(HIGHEST / least)], rungs: Vec::new() };
-        for rung in 0..RUNGS {
-            let rate = ladder.rate(rung as f64);
-            let of_floors = FLOORS.map(|floor| [ladder.likelihood(rate, floor), floor]);
-            ladder.rungs.extend(of_floors.into_iter().max_by(|a, b| a[0].total_cmp(&b[0])));
-        }
-        ladder
-    }
-
-    fn rate(&self, rung: f64) -> f64 {
-        let [lowest, highest] = self.ends;
-        exp(lowest + rung / (RUNGS - 1) as f64 * (highest - lowest))
-    }
-
-    fn likelihood(&self, rate: f64, floor: f64) -> f64 {
-        self.bins.iter().map(|bin| bin.likelihood(rate, floor)).sum()
-    }
-
-    /// The highest rung that is not an end.
-    fn highest(&self) -> Option<usize> {
-        (1..RUNGS - 1).max_by(|a, b| self.rungs[*a][0].total_cmp(&self.rungs[*b][0]))
-    }
-
-    /// Where the summit of a parabola through a rung and its neighbours lies, in rungs from it; none where it is not the highest.
-    fn summit_from(&self, rung: usize) -> Option<f64> {
-        let [before, at, after] = [rung - 1, rung, rung + 1].map(|rung| self.rungs[rung][0]);
-        let bend = before - 2.0 * at + after;
-        (at >= before.max(after)).then(|| if bend < 0.0 { 0.5 * (before - after) / bend } else { 0.0 })
-    }
-
-    /// Between which κ, about this rung, the likelihood stays above the least.
-    fn band(&self, rung: usize, least: f64) -> [f64; 2] {
-        let within = |rung: &usize| self.rungs[*rung][0] >= least;
-        let below = (0..=rung).take_while(|rung| !within(rung)).count() as f64 - 1.0;
-        let above = rung as f64 + (rung..RUNGS).take_while(within).count() as f64;
-        [self.rate(below), self.rate(above)]
-    }
-}
-
-/// How likely it is that so many of the requests are late, as a logarithm.
-fn likelihood(requests: f64, late: f64, share: f64) -> f64 {
-    let share = clamped(share);
-    late * ln(share) + (requests - late) * ln(1.0 - share)
-}
-
-fn clamped(share: f64) -> f64 {
-    let [least, most] = SHARES;
-    share.clamp(least, most)
-}
-
-/// The likelihood of counts by shares in proportion to these, as many late requests in all as there were.
-fn in_proportion<'a>(bins: impl Iterator<Item = &'a Bin> + Clone, share: impl Fn(&Bin) -> f64) -> f64 {
-    let sums = bins.clone().fold([0.0; 2], |[late, of], bin| [late + bin.late, of + bin.requests * share(bin)]);
-    let factor = if sums[1] > 0.0 { sums[0] / sums[1] } else { 0.0 };
-    bins.map(|bin| likelihood(bin.requests, bin.late, factor * share(bin))).sum()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::counts::BINS_MAX;
     use super::*;
+    use crate::RoleTick;
+    use crate::points::STALE_MS;
 
     const RATE: f64 = 4.0;
 

@@ -25,6 +25,8 @@ pub struct RoleTick {
     pub errors: Option<f64>,
     /// Requests per second that took longer than the promise.
     pub late: Option<f64>,
+    /// Requests per second that might have been mirrored, whatever the share.
+    pub mirrorable: Option<f64>,
     /// The 99th percentile of latency, seconds.
     pub latency: Option<f64>,
 }
@@ -70,6 +72,17 @@ impl RoleTick {
     pub(crate) fn late_share(&self) -> Option<f64> {
         let requests = self.requests.filter(|requests| *requests > 0.0)?;
         Some((self.late? / requests).min(1.0))
+    }
+
+    /// The requests per second of which a share is mirrored: all, where nobody tells.
+    pub(crate) fn offered(&self) -> Option<f64> {
+        self.mirrorable.or(self.requests)
+    }
+
+    /// What part of its requests might have been mirrored; none where that is not told, or there were none.
+    pub(crate) fn mirrorable_part(&self) -> Option<f64> {
+        let part = self.mirrorable? / self.requests?;
+        (part > 0.0).then(|| part.min(1.0))
     }
 
     /// Whether so many quota periods were cut short that it suffers.

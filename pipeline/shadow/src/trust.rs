@@ -9,7 +9,8 @@
 //! | failing | [`FAILING`] more of its requests fail than of the primary's, while it has CPU left | [`REQUESTS_MIN`] requests |
 //!
 //! Anything of these is believed at once; belief takes [`PROVEN_TICKS`] clean ticks in a row. A distrusted shadow
-//! teaches nothing, and what it has taught no longer lowers anything (see [`Sizing`](crate::Sizing)).
+//! teaches nothing, and what it has taught no longer lowers anything (see [`Sizing`](crate::Sizing)). Under more load than is
+//! mirrored, or of another cost, it was another workload all along, and what it has taught is forgotten.
 //!
 //! State: some twenty numbers.
 
@@ -119,6 +120,15 @@ impl Trust {
         self.state
     }
 
+    /// Whether it was never a copy of this workload under its requests.
+    pub(crate) fn is_another(&self) -> bool {
+        match self.state {
+            ShadowTrust::OtherCost => true,
+            ShadowTrust::OtherLoad => self.load.is_too_much(),
+            _ => false,
+        }
+    }
+
     /// What was expected is counted under the share of its tick, so that the sums hold under another one too.
     fn follow_share(&mut self, share: Option<f64>) {
         self.settling_ticks = if share == self.share { self.settling_ticks.saturating_sub(1) } else { SETTLE_TICKS };
@@ -128,7 +138,7 @@ impl Trust {
     fn hear(&mut self, primary: &RoleTick, shadow: &RoleTick) {
         self.silent_ticks = 0;
         self.clean_ticks = self.clean_ticks.saturating_add(1);
-        let expected = primary.requests.zip(self.share).map(|(requests, share)| requests * share);
+        let expected = primary.offered().zip(self.share).map(|(requests, share)| requests * share);
         let [of_primary, of_shadow] = self.last;
         if !stands_still(shadow, &of_shadow) {
             self.frozen_ticks = 0;
@@ -182,7 +192,11 @@ impl Load {
     /// A saturated shadow answers fewer than it was sent, which is no lie.
     fn is_other(&self, saturated: bool) -> bool {
         let judged = self.ticks >= LOAD_TICKS && self.expected >= REQUESTS_MIN;
-        judged && (self.got > LOAD_FACTOR * self.expected || (!saturated && self.got < LOAD_LEAST * self.expected))
+        judged && (self.is_too_much() || (!saturated && self.got < LOAD_LEAST * self.expected))
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.got > LOAD_FACTOR * self.expected
     }
 }
 

@@ -11,7 +11,7 @@
 //! counts only while the shadow is itself not saturated. Readings of the shadow are means over the last [`MEMORY`] ticks, for
 //! a small share of few requests is noisy; they begin anew with a tick whose requests chance does not explain.
 //!
-//! State: six numbers, and how long ago they were read; requests are forgotten by themselves.
+//! State: eight numbers, and how long ago they were read; requests are forgotten by themselves.
 
 use schemas::DemandSource;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub(crate) struct Carried {
     requests: Recent,
     cores: Recent,
     share: f64,
+    /// The part of the primary's requests that might have been mirrored.
+    part: Recent,
     /// Ticks since it was read, and since its requests were.
     unread: f64,
     unasked: f64,
@@ -90,12 +92,22 @@ impl Carried {
         }
     }
 
+    /// Takes in what part of the primary's requests might have been mirrored in the same tick.
+    pub(crate) fn observe_part(&mut self, part: f64) {
+        self.part.observe(part);
+    }
+
+    /// The share of all requests that is mirrored.
+    fn share_of_all(&self) -> f64 {
+        self.share * self.part.known().unwrap_or(1.0)
+    }
+
     /// The best figure of the work under `requests` requests/s; `cost` is what a request usually costs the shadow, over what
     /// the curve says.
     pub(crate) fn estimate(&self, curve: &Curve, requests: Option<f64>, cost: Option<f64>) -> Option<Estimate> {
         let mirrored = self.mirrored(curve);
         let chance = self.chance().unwrap_or_default();
-        let offered = self.requests.known().map(|sampled| sampled / self.share);
+        let offered = self.requests.known().map(|sampled| sampled / self.share_of_all());
         let told = requests.filter(|told| offered.is_none_or(|offered| offered <= told * (1.0 + CLEARLY * chance)));
         let own = told.and_then(|requests| curve.cost(requests)).map(|cost| Estimate {
             cores: cost.cores,
@@ -107,7 +119,7 @@ impl Carried {
     }
 
     fn mirrored(&self, curve: &Curve) -> Option<Estimate> {
-        let cost = curve.cost(self.requests.known()? / self.share)?;
+        let cost = curve.cost(self.requests.known()? / self.share_of_all())?;
         let error = (cost.error * cost.error + self.chance()? * self.chance()?).sqrt();
         Some(Estimate { cores: cost.cores, source: DemandSource::MirroredRequests, error })
     }
@@ -117,7 +129,7 @@ impl Carried {
         let fixed = curve.fixed().unwrap_or(0.0).min(used);
         let scaling = SCALING_ERROR[usize::from(cost.is_none())];
         let error = (scaling * scaling + self.chance()? * self.chance()?).sqrt();
-        Some(Estimate { cores: fixed + (used - fixed) / self.share, source: DemandSource::ShadowUsage, error })
+        Some(Estimate { cores: fixed + (used - fixed) / self.share_of_all(), source: DemandSource::ShadowUsage, error })
     }
 
     /// Relative error of a count of the requests sampled, as arrivals by chance have it.
@@ -201,6 +213,18 @@ mod tests {
         assert!((told(&carried) - 5.17).abs() < 1e-6, "{}", told(&carried));
         carried.observe(&tick(100.0), 0.1);
         assert!((told(&carried) - 10.1).abs() < 1e-6, "{}", told(&carried));
+    }
+
+    #[test]
+    fn requests_that_may_not_be_mirrored_are_load_too() {
+        // A tenth of the 400 requests/s that may be is 40; with the 100 that may not, the load is 500.
+        let mut carried = carried(40.0, 0.5, 1.0, 0.1);
+        (0..30).for_each(|_| carried.observe_part(0.8));
+        let told = carried.mirrored(&curve()).expect("known").cores;
+        assert!((told - 5.1).abs() < 1e-6, "{told}");
+        // The primary counts all of them, which is no less than the mirror says.
+        let best = carried.estimate(&curve(), Some(500.0), None).expect("known");
+        assert_eq!(best.source, DemandSource::Requests);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The canary's promises over many seeded worlds: false alarms, and requests until a regression is found, beside the test of
 //! Mann and Whitney. A few worlds in each run of the tests; `the_full_figures` has as many as a claim needs:
-//!
-//!     cargo test --release -p shadow --test canary -- --ignored --nocapture
+//! `make canaries`.
 
 #[path = "canary/mann_whitney.rs"]
 mod mann_whitney;
@@ -9,8 +8,8 @@ mod mann_whitney;
 mod world;
 
 use schemas::Verdict;
-use shadow::{Answer, Canary, CanarySettings, Design};
-use world::{Case, REQUESTS, SAME, World, seconds_to_regress};
+use shadow::{Answer, Canary, CanarySettings, Design, RolloutSettings};
+use world::{Case, REQUESTS, SAME, Step, World, seconds_to_regress, step, step_of_samples};
 
 const HUNGRY: Case = Case { cpu: 1.2, ..SAME };
 const HUNGRY_IN_A_MIX: Case = Case { mix: 0.15, ..HUNGRY };
@@ -44,9 +43,18 @@ fn alarms_are_rare_among_canaries_that_do_not_differ() {
 #[test]
 fn each_change_is_found() {
     for (name, case, _) in CASES {
-        let found = (0..4).filter(|seed| seconds_to_regress(*seed, case, CanarySettings::default(), 300).is_some());
+        let found = (0..4).filter(|seed| seconds_to_regress(*seed, case, by_answers(), 300).is_some());
         assert_eq!(found.count(), 4, "{name}");
     }
+}
+
+#[test]
+fn more_cpu_and_more_errors_are_found_by_samples_too() {
+    for (name, case) in [("cpu", HUNGRY), ("errors", ERRING)] {
+        let found = (0..4).filter(|seed| seconds_to_regress(*seed, case, by_samples(), 600).is_some());
+        assert_eq!(found.count(), 4, "{name}");
+    }
+    assert!((0..10).all(|seed| seconds_to_regress(seed, SAME, by_samples(), 600).is_none()));
 }
 
 #[test]
@@ -54,7 +62,7 @@ fn a_canary_that_does_not_differ_passes() {
     let mut world = World::new(1, SAME, Design::Mirrored);
     let mut canary = Canary::new(CanarySettings::default());
     let passed = (0..1_200).any(|_| {
-        world::step(&mut canary, &mut world);
+        step(&mut canary, &mut world);
         canary.verdict() == Verdict::Pass
     });
     assert!(passed, "{}", canary.report().because);
@@ -69,6 +77,9 @@ fn the_full_figures() {
         println!("{name}: {alarms} false alarms of 1000 in an hour of seconds (seeds 0 to 999)");
         assert!(alarms <= 50);
     }
+    let alarms = (0..1_000).filter(|seed| seconds_to_regress(*seed, SAME, by_samples(), 3_600).is_some()).count();
+    println!("a step of a roll-out, by samples: {alarms} false alarms of 1000 in an hour of seconds");
+    assert!(alarms <= 10, "a fifth of the chance for each of five steps");
 }
 
 /// Requests until each change is found: median and the ninth tenth of 400 worlds, and the sizes at which Mann and Whitney
@@ -80,14 +91,16 @@ fn the_requests_that_are_needed() {
         for (name, design) in DESIGNS {
             let settings = CanarySettings { design, ..CanarySettings::default() };
             let found: Vec<Option<u64>> =
-                (0..400).map(|seed| seconds_to_regress(seed, case, settings, 3_600)).collect();
+                (0..400).map(|seed| seconds_to_regress(seed, case, (settings, step), 3_600)).collect();
             println!("{case_name}, {name}: {}", tenths(found));
         }
+        let found = (0..400).map(|seed| seconds_to_regress(seed, case, by_samples(), 3_600)).collect();
+        println!("{case_name}, mirrored, a step of a roll-out, by samples: {}", tenths(found));
         for (level, z) in [("5 %", 1.645), ("5 % over six metrics", 2.394)] {
             println!("{case_name}, Mann and Whitney at {level}: {}", rival(case, shown, z));
         }
     }
-    let leak = (0..100).map(|seed| seconds_to_regress(seed, LEAKING, CanarySettings::default(), 7_200)).collect();
+    let leak = (0..100).map(|seed| seconds_to_regress(seed, LEAKING, by_answers(), 7_200)).collect();
     println!("leak of 50 % an hour: {}", tenths(leak));
     let passes = (0..200).map(|seed| seconds_to_pass(seed, 7_200)).collect();
     println!("no change, until it passes: {}", tenths(passes));
@@ -97,14 +110,26 @@ const DESIGNS: [(&str, Design); 2] = [("mirrored", Design::Mirrored), ("split", 
 
 fn alarmed(seed: u64, design: Design, seconds: u64) -> bool {
     let settings = CanarySettings { design, ..CanarySettings::default() };
-    seconds_to_regress(seed, SAME, settings, seconds).is_some()
+    seconds_to_regress(seed, SAME, (settings, step), seconds).is_some()
+}
+
+/// Where each answer is known.
+fn by_answers() -> (CanarySettings, Step) {
+    (CanarySettings::default(), step)
+}
+
+/// As the pipeline judges a step of a roll-out.
+fn by_samples() -> (CanarySettings, Step) {
+    let settings = CanarySettings::of_samples();
+    let alpha = RolloutSettings::default().alpha_per_step(settings.alpha);
+    (CanarySettings { alpha, ..settings }, step_of_samples)
 }
 
 fn seconds_to_pass(seed: u64, seconds: u64) -> Option<u64> {
     let mut world = World::new(seed, SAME, Design::Mirrored);
     let mut canary = Canary::new(CanarySettings::default());
     (1..=seconds).find(|_| {
-        world::step(&mut canary, &mut world);
+        step(&mut canary, &mut world);
         canary.verdict() == Verdict::Pass
     })
 }

@@ -61,7 +61,7 @@ struct Learnt {
 pub(super) struct Seen {
     /// Whether a step has closed with it, of which the experts are yet to hear.
     pub(super) closed: bool,
-    /// What the shadow is since it is no longer believed.
+    /// What the shadow is since it is not believed.
     pub(super) distrusted: Option<ShadowTrust>,
 }
 
@@ -135,7 +135,7 @@ impl Outlook {
             // Where nothing is said of what runs, another object is another program, and new code shows by decay.
             generation: record.revision.as_ref().unwrap_or(&record.target),
         };
-        let believed_before = self.learner.trust() == ShadowTrust::Trusted;
+        let trust_before = self.learner.trust();
         let work = self.learner.observe(&shown);
         let trust = self.learner.trust();
         let is_believed = trust == ShadowTrust::Trusted;
@@ -163,7 +163,8 @@ impl Outlook {
         // Both are shown every tick, so their steps close together.
         let closed = self.cpu.observe(tick, step, cpu, window_ms) & self.memory.observe(tick, step, memory, window_ms);
         let shadow = self.learner.evidence(&work, &sizing);
-        let distrusted = (believed_before && !is_believed).then_some(trust);
+        let is_fault = !matches!(trust, ShadowTrust::Trusted | ShadowTrust::Unproven);
+        let distrusted = (is_fault && trust != trust_before).then_some(trust);
         Learnt { work, sizing, shadow, working_set: memory.work, probe, seen: Seen { closed, distrusted } }
     }
 
@@ -203,7 +204,7 @@ impl Outlook {
             cpu,
             memory: Signal { usage: *working_set, demand: working_set.map(bytes), ..self.memory.signal(bytes) },
             remedies: alarm::in_force(&mut self.remedies, tick),
-            rollout: self.try_out(tick, (pairs, pair), settings),
+            rollout: self.try_out(tick, (pairs, pair, record), settings),
             probe: probe.take(),
             shadow: shadow.clone(),
         })));
@@ -220,7 +221,15 @@ impl Outlook {
     }
 
     /// What is to be done about a new version, where one runs beside its baseline.
-    fn try_out(&mut self, tick: u64, (pairs, pair): (&Pairs, &Pair), settings: &EngineSettings) -> Option<RolloutTurn> {
+    fn try_out(
+        &mut self,
+        tick: u64,
+        (pairs, pair, record): (&Pairs, &Pair, &Workload),
+        settings: &EngineSettings,
+    ) -> Option<RolloutTurn> {
+        if record.mode != Mode::Act {
+            return self.trial.take()?.end(EventTime::from_millis(tick));
+        }
         let roles = (pairs.role(pair, Role::Canary), pairs.role(pair, Role::Baseline));
         if roles.0.is_some() && roles.1.is_some() {
             self.trial.get_or_insert_with(|| Box::new(Trial::new()));
@@ -294,6 +303,7 @@ fn role_tick(role: RoleTick<'_>) -> shadow::RoleTick {
         requests: role.mean(Metric::Requests),
         errors: role.mean(Metric::Errors),
         late: role.mean(Metric::Late),
+        mirrorable: role.mean(Metric::Mirrorable),
         latency: role.mean(Metric::LatencyP99),
     }
 }

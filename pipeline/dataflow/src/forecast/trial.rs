@@ -19,12 +19,19 @@ pub(super) struct Trial {
     rollout: Rollout,
     canary: Option<Canary>,
     read: EventTime,
+    /// Whether the pair that is there was refused, which has been told.
+    is_refused: bool,
 }
 
 impl Trial {
     /// A workload of which no new version was seen yet.
     pub(super) fn new() -> Self {
-        Self { rollout: Rollout::new(RolloutSettings::default()), canary: None, read: EventTime::default() }
+        Self {
+            rollout: Rollout::new(RolloutSettings::default()),
+            canary: None,
+            read: EventTime::default(),
+            is_refused: false,
+        }
     }
 
     /// Takes in a tick that starts at `now`; what there is to do, if anything. Those of them that were not read are none.
@@ -44,10 +51,19 @@ impl Trial {
                 return None;
             }
             None if both => {
+                let turn = self.rollout.start(now);
+                let was_refused = std::mem::replace(&mut self.is_refused, turn.action == RolloutAction::Refuse);
+                if self.is_refused {
+                    // Until it may begin.
+                    return (!was_refused).then_some(turn);
+                }
                 self.canary = Some(fresh(tick_ms));
-                self.rollout.start(now)
+                turn
             }
-            None => return None,
+            None => {
+                self.is_refused &= !gone;
+                return None;
+            }
             Some(on) => {
                 let side = |role: Option<RoleTick<'_>>| role.map(|role| side(role, tick_ms)).unwrap_or_default();
                 on.close(side(baseline), side(canary));
@@ -58,6 +74,11 @@ impl Trial {
             self.canary = Some(fresh(tick_ms));
         }
         (turn.action != RolloutAction::Hold).then_some(turn)
+    }
+
+    /// Ends a roll-out that is under way, since nobody would act on it any more.
+    pub(super) fn end(mut self, now: EventTime) -> Option<RolloutTurn> {
+        self.rollout.end(now, "the workload's mode is no longer act")
     }
 }
 
@@ -94,28 +115,30 @@ mod tests {
     /// The same where the canary has so many errors a second.
     fn turns_with_errors(factor: f64, errors: f64, until: u64) -> Vec<(u64, RolloutAction)> {
         let mut trial = Trial::new();
-        let tick = |second: u64| {
-            let mut pairs = Pairs::default();
-            pairs.begin(Pair::new(0, TenantId::default(), WorkloadId::new("web").expect("a plain name")));
-            // Load and cost wander together, as they do under mirrored requests.
-            let wave = 1.0 + 0.1 * ((second % 7) as f64 - 3.0) / 3.0;
-            let own = |phase: u64| 1.0 + 0.02 * (((second + phase) % 11) as f64 - 5.0) / 5.0;
-            for (role, factor, phase) in [(Role::Canary, factor, 0), (Role::Baseline, 1.0, 4)] {
-                let mut add = |metric, value| {
-                    let times = pairs.add_times([second * 1_000].into_iter());
-                    pairs.add(role, metric, times, [value].into_iter());
-                };
-                add(Metric::CpuUsed, 0.5 * wave * factor * own(phase));
-                add(Metric::MemoryWorkingSet, 1e8);
-                add(Metric::Requests, 100.0);
-                add(Metric::Errors, if role == Role::Canary { errors } else { 0.0 });
-                add(Metric::LatencyP99, 0.05 * wave * own(phase + 1));
-            }
-            let read = second < until;
-            let role = |role| pairs.role(&pairs.pairs[0], role).filter(|_| read);
-            trial.observe(EventTime::from_millis(second * 1_000), 1_000, (role(Role::Canary), role(Role::Baseline)))
-        };
-        (0..3_600).map(tick).enumerate().filter_map(|(second, turn)| Some((second as u64, turn?.action))).collect()
+        let turn = |second| Some((second, observe(&mut trial, second, factor, errors, second < until)?.action));
+        (0..3_600).filter_map(turn).collect()
+    }
+
+    /// A tick of both, where they are read.
+    fn observe(trial: &mut Trial, second: u64, factor: f64, errors: f64, read: bool) -> Option<RolloutTurn> {
+        let mut pairs = Pairs::default();
+        pairs.begin(Pair::new(0, TenantId::default(), WorkloadId::new("web").expect("a plain name")));
+        // Load and cost wander together, as they do under mirrored requests.
+        let wave = 1.0 + 0.1 * ((second % 7) as f64 - 3.0) / 3.0;
+        let own = |phase: u64| 1.0 + 0.02 * (((second + phase) % 11) as f64 - 5.0) / 5.0;
+        for (role, factor, phase) in [(Role::Canary, factor, 0), (Role::Baseline, 1.0, 4)] {
+            let mut add = |metric, value| {
+                let times = pairs.add_times([second * 1_000].into_iter());
+                pairs.add(role, metric, times, [value].into_iter());
+            };
+            add(Metric::CpuUsed, 0.5 * wave * factor * own(phase));
+            add(Metric::MemoryWorkingSet, 1e8);
+            add(Metric::Requests, 100.0);
+            add(Metric::Errors, if role == Role::Canary { errors } else { 0.0 });
+            add(Metric::LatencyP99, 0.05 * wave * own(phase + 1));
+        }
+        let role = |role| pairs.role(&pairs.pairs[0], role).filter(|_| read);
+        trial.observe(EventTime::from_millis(second * 1_000), 1_000, (role(Role::Canary), role(Role::Baseline)))
     }
 
     #[test]
@@ -142,6 +165,25 @@ mod tests {
         let errors = canary.report().findings.into_iter().find(|finding| finding.criterion == Criterion::Errors);
         let effect = errors.and_then(|errors| errors.effect).expect("errors were read");
         assert!((effect - 0.02).abs() < 0.002, "{effect}");
+    }
+
+    #[test]
+    fn a_pair_that_comes_too_soon_is_refused_once_and_begins_after_the_cooldown() {
+        // Rolled back within a minute, and gone for ten; then one that is no worse, 45 minutes before the cooldown ends.
+        let mut trial = Trial::new();
+        let mut turns = Vec::new();
+        for second in 0..5_000 {
+            let gone = (60..900).contains(&second);
+            let factor = if second < 60 { 1.5 } else { 1.0 };
+            let turn = observe(&mut trial, second, factor, 0.0, !gone);
+            turns.extend(turn.map(|turn| (second, turn.action)));
+        }
+        let of = |action: RolloutAction| turns.iter().filter(move |(_, turned)| *turned == action);
+        let refused: Vec<_> = of(RolloutAction::Refuse).collect();
+        assert!(matches!(refused[..], [(900, _)]), "{turns:?}");
+        let rolled_back = of(RolloutAction::RollBack).next().expect("half as much again").0;
+        let starts: Vec<u64> = of(RolloutAction::Start).map(|(second, _)| *second).collect();
+        assert_eq!(starts, [0, rolled_back + 3_600], "{turns:?}");
     }
 
     #[test]

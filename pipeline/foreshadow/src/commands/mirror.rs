@@ -94,7 +94,7 @@ struct Serving {
 
 impl Serving {
     fn start(arguments: &Arguments, log: &dyn Log, settings: &Settings) -> anyhow::Result<Self> {
-        let share = Share::read(log, arguments.workload.clone())?;
+        let share = Share::read(log, arguments.workload.clone(), arguments.canary.is_some(), instant::now())?;
         let name = arguments.replica.as_ref().map(|replica| format!("-{replica}")).unwrap_or_default();
         let source = SourceId::new(&format!("mirror-{}{name}", arguments.workload))
             .context("the name of the samples' source")?;

@@ -135,6 +135,24 @@ fn readings_are_told_by_role_and_only_of_roles_that_see_requests() {
 }
 
 #[test]
+fn requests_that_might_be_mirrored_are_told_apart() {
+    let (primary, shadow) = (Witness::start("primary", Manner::Echo), Witness::start("shadow", Manner::Echo));
+    let bed = Bed::of(&primary, &shadow, MirrorSettings { interval: Span::from_secs(10), ..MirrorSettings::default() });
+    bed.share(Audience::Shadow, 0.0);
+    let mut client = Client::http1(bed.mirror.address());
+    (0..6).for_each(|_| assert_eq!(client.get("/").witness(), "primary"));
+    (0..4).for_each(|_| assert_eq!(client.ask("POST", "/buy", &[], "").witness(), "primary"));
+    let Bed { mirror, reports, .. } = bed;
+    mirror.finish();
+    let reports = reports.lock().expect("no panic");
+    let of: Vec<&Sample> = reports.iter().flat_map(|report| &report.samples).collect();
+    let [sample] = of[..] else { panic!("one interval: {of:?}") };
+    let [mirrorable, all] =
+        [sample.mirrorable_per_second, sample.requests_per_second].map(|rate| rate.expect("counted").get());
+    assert!((mirrorable / all - 0.6).abs() < 1e-9, "{mirrorable} of {all}");
+}
+
+#[test]
 fn a_shadow_that_nothing_is_mirrored_to_has_no_readings() {
     let (primary, shadow) = (Witness::start("primary", Manner::Echo), Witness::start("shadow", Manner::Echo));
     let bed = Bed::of(&primary, &shadow, MirrorSettings::default());

@@ -41,7 +41,7 @@ pub(super) struct Engine {
 /// A container that runs.
 #[derive(Debug)]
 pub(super) struct Container {
-    id: String,
+    pub(super) id: String,
     pub(super) role: Role,
     pub(super) group: Group,
     /// The path of its group below the controllers' roots.

@@ -58,6 +58,11 @@ fn containers_are_found_resized_while_they_run_and_read_back() {
     assert!(found.selector.cgroup.expect("one container").contains("libpod"));
     assert!(found.revision.is_some_and(|image| image.len() >= 64), "its image's digest");
 
+    // A shadow is in nobody's way from the first look on: a quarter of half a core, and of the 32 MiB above those that are fixed.
+    assert!(adapter.poll(at(0)).is_empty());
+    assert_eq!(limits(&podman.group(&shadow)), Some((12_500, 40)));
+    assert!(is_lightest(&podman.group(&shadow)));
+
     let raise = granted(&name, 1, 1.25, 96.0);
     let accepted = adapter.apply(&raise, at(1)).expect("reported");
     assert_eq!((accepted.status, accepted.message.as_str()), (Status::Accepted, ""));
@@ -72,6 +77,15 @@ fn containers_are_found_resized_while_they_run_and_read_back() {
 
     let again = Docker::connect(services(&name), &podman.socket).expect("it answers");
     assert_eq!(again.inventory(at(3)).0[0].allocation, raise.granted, "the kernel tells, not the engine");
+
+    podman.remove(&primary);
+    let anew = podman.run(&name, "primary", "0.5", &["sleep", "300"]);
+    adapter.poll(at(9));
+    assert_eq!(limits(&podman.group(&anew)), Some((50_000, 64)), "it was not looked at yet");
+    adapter.poll(at(11));
+    assert_eq!(limits(&podman.group(&anew)), Some((125_000, 96)));
+    let group = adapter.inventory(at(11)).0.remove(0).selector.cgroup.expect("one container");
+    assert!(group.contains(&anew), "{group}");
 }
 
 #[test]

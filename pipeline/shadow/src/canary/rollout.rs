@@ -145,6 +145,11 @@ impl Rollout {
         RolloutTurn { verdict: Some(report.verdict), findings: report.findings.clone(), ..turn }
     }
 
+    /// Ends what is under way, if anything is.
+    pub fn end(&mut self, now: EventTime, why: &str) -> Option<RolloutTurn> {
+        self.is_running().then(|| self.roll_back(now, why.to_owned()))
+    }
+
     fn judge(&mut self, now: EventTime, verdict: Verdict, sentence: &str) -> RolloutTurn {
         let Stage::Running { step, since, heard } = &mut self.stage else {
             return self.turn(RolloutAction::Hold, "no roll-out is under way".to_owned());

@@ -169,6 +169,48 @@ fn what_a_bad_shadow_says_of_the_knee_lowers_nothing() {
 }
 
 #[test]
+fn what_another_workload_has_taught_is_forgotten_before_a_shadow_is_believed_again() {
+    let mut learner = Learner::new(Ratio::new(0.7));
+    let mut watch = |seconds: std::ops::Range<u64>, utilisation: f64, requests: f64| {
+        for second in seconds {
+            let own = 0.5 + 0.01 * (second % 20) as f64;
+            let (primary, used) = (tick(2.0 * own, 2.0, 40.0 * own), utilisation * 0.14 + 1e-4 * (second % 9) as f64);
+            let shadow = Some(tick(used, 0.14, requests));
+            learner.observe(&PairTick {
+                primary,
+                shadow,
+                mirrored_share: Some(0.1),
+                slo_latency: None,
+                ..pair(second)
+            });
+        }
+        (learner.trust(), learner.knees[1].safe().utilisation.get())
+    };
+    // Health at nine tenths is learnt until it is found out: six requests a second, where two and a half are mirrored.
+    assert_eq!(watch(0..40, 0.9, 6.0).0, ShadowTrust::Unproven);
+    assert_eq!(watch(40..100, 0.9, 6.0), (ShadowTrust::OtherLoad, 0.7));
+    // Its own shadow, which shows nothing above a half.
+    assert_eq!(watch(100..400, 0.5, 2.4), (ShadowTrust::Trusted, 0.7));
+}
+
+#[test]
+fn a_load_of_which_half_may_not_be_mirrored_is_no_other_load() {
+    let mut learner = Learner::new(Ratio::new(0.7));
+    for second in 0..200 {
+        let PairTick { primary, .. } = pair(second);
+        let requests = primary.requests.expect("a pair");
+        let (mirrorable, got) = (0.4 * requests, 0.04 * requests);
+        let shadow = Some(tick(0.05 * got, 0.4, got));
+        learner.observe(&PairTick {
+            primary: RoleTick { mirrorable: Some(mirrorable), ..primary },
+            shadow,
+            ..pair(second)
+        });
+    }
+    assert_eq!(learner.trust(), ShadowTrust::Trusted);
+}
+
+#[test]
 fn what_a_bad_shadow_says_of_hidden_demand_does_not_count() {
     // After a while in which it is found out, the primary is saturated: a tenth of it would be 12 requests/s.
     let mut learner = Learner::new(Ratio::new(0.7));

@@ -122,8 +122,32 @@ pub(crate) fn step(canary: &mut Canary, world: &mut World) {
     canary.close(baseline.tick, new.tick);
 }
 
+/// The same where only samples are known, as in the pipeline: how many answered, how many failed, and the 99th percentile.
+pub(crate) fn step_of_samples(canary: &mut Canary, world: &mut World) {
+    let sides = world.second();
+    let [baseline, new] = [sides.0, sides.1].map(|second| {
+        let served = |answer: &Answer| if let Answer::Served(latency) = answer { Some(*latency) } else { None };
+        let mut latencies: Vec<f64> = second.answers.iter().filter_map(served).collect();
+        latencies.sort_by(f64::total_cmp);
+        let (all, failed) = (second.answers.len(), second.answers.len() - latencies.len());
+        let slowest = latencies.len().checked_sub(latencies.len() / 100 + 1);
+        SideTick {
+            requests: Some(all as f64),
+            errors: Some(failed as f64),
+            latency_p99: slowest.map(|at| latencies[at]),
+            ..second.tick
+        }
+    });
+    canary.close(baseline, new);
+}
+
 /// Seconds until a canary that is looked at each second says regress; none within so many.
-pub(crate) fn seconds_to_regress(seed: u64, case: Case, settings: CanarySettings, seconds: u64) -> Option<u64> {
+pub(crate) fn seconds_to_regress(
+    seed: u64,
+    case: Case,
+    (settings, step): (CanarySettings, Step),
+    seconds: u64,
+) -> Option<u64> {
     let mut world = World::new(seed, case, settings.design);
     let mut canary = Canary::new(settings);
     (1..=seconds).find(|_| {
@@ -131,6 +155,9 @@ pub(crate) fn seconds_to_regress(seed: u64, case: Case, settings: CanarySettings
         canary.verdict() == Verdict::Regress
     })
 }
+
+/// Feeds a canary with one second of a world.
+pub(crate) type Step = fn(&mut Canary, &mut World);
 
 /// A stream of pseudo-random numbers (splitmix64).
 struct Noise(u64);

@@ -110,6 +110,7 @@ impl World {
                 requests: Some(if completed { served } else { reading.requests_per_second }),
                 errors: None,
                 late: Some(reading.late_per_second),
+                mirrorable: None,
                 latency: reading.latency_p99_seconds,
             }
         };

@@ -71,6 +71,7 @@ impl Instance {
             requests: Some(latencies.len() as f64 / lasted),
             errors: None,
             late: Some(late as f64 / lasted),
+            mirrorable: None,
             latency: slowest.map(|at| latencies[at]),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{Decision, EventTime, Ratio, Seconds, TenantId, Workload, WorkloadId};
+use schemas::{Decision, EventTime, Mode, Ratio, RolloutAction, RolloutTurn, Seconds, TenantId, Workload, WorkloadId};
 use topics::{Log, Start};
 
 use crate::following::{Followed, Following};
@@ -13,6 +13,7 @@ pub(crate) struct Share {
     decisions: Following<Decision>,
     workload: WorkloadId,
     newest: Option<Newest>,
+    began: EventTime,
     /// When the newest turn of a roll-out was decided, and the share that it gives.
     turn: Option<(EventTime, Ratio)>,
     /// When the newest turn of a probe was decided, and until when it holds.
@@ -33,14 +34,19 @@ struct Newest {
 }
 
 impl Share {
-    /// Reads what is there.
-    pub(crate) fn read(log: &dyn Log, workload: WorkloadId) -> anyhow::Result<Self> {
+    /// Reads what is there. A roll-out that is under way goes on, where there is a new version to mirror to.
+    pub(crate) fn read(
+        log: &dyn Log,
+        workload: WorkloadId,
+        has_canary: bool,
+        began: EventTime,
+    ) -> anyhow::Result<Self> {
         let mut topic = Following::new(log, Start::Earliest)?;
         let mut newest = None;
         topic.catch_up(|followed| replace(&mut newest, &workload, followed))?;
-        // A roll-out before this command began is not this one's: its canary sees requests from now on.
-        let decisions = Following::new(log, Start::Latest)?;
-        Ok(Self { topic, decisions, workload, newest, turn: None, probe: None })
+        let from = if has_canary { Start::Time(began.minus(STEP_MS_MAX)) } else { Start::Latest };
+        let decisions = Following::new(log, from)?;
+        Ok(Self { topic, decisions, workload, newest, began, turn: None, probe: None })
     }
 
     /// Takes in what has come since, without waiting.
@@ -48,19 +54,33 @@ impl Share {
         for followed in self.topic.poll(Duration::ZERO)? {
             replace(&mut self.newest, &self.workload, followed);
         }
-        for (_, decision) in self.decisions.poll(Duration::ZERO)? {
-            let Some(decision) = decision.filter(|decision| decision.workload == self.workload) else { continue };
-            let is_newer = self.turn.is_none_or(|(at, _)| at <= decision.time);
-            if let Some(turn) = decision.rollout.filter(|_| is_newer) {
-                tracing::info!(workload = %self.workload, share = turn.share.get(), "the roll-out: {}", turn.because);
-                self.turn = Some((decision.time, turn.share));
+        loop {
+            let decided = self.decisions.poll(Duration::ZERO)?;
+            if decided.is_empty() {
+                return Ok(());
             }
-            let is_newer = self.probe.is_none_or(|(at, _)| at <= decision.time);
-            if let Some(turn) = decision.probe.filter(|_| is_newer) {
-                self.probe = Some((decision.time, turn.until));
-            }
+            let own = decided.into_iter().filter_map(|(_, decision)| decision);
+            own.filter(|decision| decision.workload == self.workload).for_each(|decision| self.follow(&decision));
         }
-        Ok(())
+    }
+
+    fn follow(&mut self, decision: &Decision) {
+        let at = decision.time;
+        if let Some(turn) = decision.rollout.as_ref().filter(|_| self.turn.is_none_or(|(newest, _)| newest <= at)) {
+            let share = if self.is_to_follow(decision, turn) { turn.share } else { Ratio::new(0.0) };
+            tracing::info!(workload = %self.workload, share = share.get(), "the roll-out: {}", turn.because);
+            self.turn = Some((at, share));
+        }
+        if let Some(turn) = decision.probe.filter(|_| self.probe.is_none_or(|(newest, _)| newest <= at)) {
+            self.probe = Some((at, turn.until));
+        }
+    }
+
+    /// Whether a turn's share is this command's to give: not one that is only recorded, nor what a roll-out came to that was over
+    /// when it began, whose version was another.
+    fn is_to_follow(&self, decision: &Decision, turn: &RolloutTurn) -> bool {
+        let goes_on = matches!(turn.action, RolloutAction::Start | RolloutAction::Advance);
+        decision.mode == Mode::Act && (goes_on || decision.time >= self.began)
     }
 
     /// The share; none where there is no record, its workload has no shadow, or only that of a probe that is over: its adapter
@@ -118,12 +138,44 @@ mod tests {
         Workload { shadow, ..workload }
     }
 
+    fn read(log: &dyn Log, began: EventTime) -> Share {
+        Share::read(log, WorkloadId::new("web").expect("a plain name"), true, began).expect("in memory")
+    }
+
+    /// A decision about the workload at a second, with this beside it.
+    fn decided(second: u64, mode: &str, turn: (&str, &str)) -> Decision {
+        let golden = include_str!("../../../../../schemas/golden/decisions.v1.json");
+        let mut decision: serde_json::Value = serde_json::from_str(golden).expect("JSON");
+        (decision["workload"], decision["time"], decision["mode"]) =
+            ("web".into(), (second * 1_000).into(), mode.into());
+        decision[turn.0] = serde_json::from_str(turn.1).expect("JSON");
+        serde_json::from_value(decision).expect("a decision")
+    }
+
+    #[test]
+    fn a_roll_out_that_is_under_way_goes_on_and_one_that_is_over_or_imagined_does_not() {
+        // A mirror that begins at second 1000.
+        let found = |second: u64, mode: &str, action: &str| {
+            let log = Embedded::in_memory(EmbeddedSettings::default());
+            log.ensure(&[Topic::Workloads, Topic::Decisions], 1).expect("new topics");
+            let turn = format!(r#"{{"action": "{action}", "share": 0.25, "because": "it passed"}}"#);
+            let mut writer = log.writer(Delivery::Idempotent).expect("a writer");
+            writer.append(&[Outgoing::of(&decided(second, mode, ("rollout", &turn)))]).expect("in memory");
+            let mut share = read(&log, EventTime::from_millis(1_000_000));
+            share.refresh().expect("in memory");
+            share.on_trial(EventTime::from_millis(1_001_000)).map(Ratio::get)
+        };
+        assert_eq!(found(900, "act", "advance"), Some(0.25));
+        assert_eq!([found(900, "act", "finish"), found(1_000, "act", "finish")], [Some(0.0), Some(0.25)]);
+        assert_eq!([found(1_000, "observe", "start"), found(1_000, "recommend", "start")], [Some(0.0); 2]);
+    }
+
     #[test]
     fn the_newest_record_of_the_workload_counts() {
         let log = Embedded::in_memory(EmbeddedSettings::default());
         log.ensure(&[Topic::Workloads, Topic::Decisions], 2).expect("a new topic");
         let mut writer = log.writer(Delivery::Idempotent).expect("a writer");
-        let mut share = Share::read(&log, WorkloadId::new("web").expect("a plain name")).expect("in memory");
+        let mut share = read(&log, EventTime::default());
         let mut after = |record: Outgoing| {
             writer.append(&[record]).expect("in memory");
             share.refresh().expect("in memory");
@@ -136,12 +188,13 @@ mod tests {
         assert_eq!(after(Outgoing::of(&workload("web", Some(0.4)))), Some(0.4));
         assert_eq!(after(Outgoing::tombstone::<Workload>("web", EventTime::from_millis(1))), None);
     }
+
     #[test]
     fn the_share_of_a_probe_ends_with_it_whoever_is_gone() {
         let log = Embedded::in_memory(EmbeddedSettings::default());
         log.ensure(&[Topic::Workloads, Topic::Decisions], 1).expect("new topics");
         let mut writer = log.writer(Delivery::Idempotent).expect("a writer");
-        let mut share = Share::read(&log, WorkloadId::new("web").expect("a plain name")).expect("in memory");
+        let mut share = read(&log, EventTime::default());
         let at = |second: u64| EventTime::from_millis(second * 1_000);
         let probed = Workload { probe: Some(ProbePolicy::default()), time: at(1_000), ..workload("web", Some(0.4)) };
         writer.append(&[Outgoing::of(&probed)]).expect("in memory");
@@ -149,13 +202,7 @@ mod tests {
         let ratio = |share: &Share, second| share.ratio(at(second)).map(Ratio::get);
         assert_eq!((ratio(&share, 1_599), ratio(&share, 1_600)), (Some(0.4), None), "nobody has told of a turn");
         let turn = r#"{"mirrored_share": 0.4, "size_ratio": 0.25, "until": 1060000, "because": "it looks"}"#;
-        let golden = include_str!("../../../../../schemas/golden/decisions.v1.json");
-        let mut decision: serde_json::Value = serde_json::from_str(golden).expect("JSON");
-        decision["workload"] = "web".into();
-        decision["time"] = 1_000_000.into();
-        decision["probe"] = serde_json::from_str(turn).expect("JSON");
-        let decision: Decision = serde_json::from_value(decision).expect("a decision");
-        writer.append(&[Outgoing::of(&decision)]).expect("in memory");
+        writer.append(&[Outgoing::of(&decided(1_000, "act", ("probe", turn)))]).expect("in memory");
         share.refresh().expect("in memory");
         assert_eq!((ratio(&share, 1_059), ratio(&share, 1_060)), (Some(0.4), None));
     }

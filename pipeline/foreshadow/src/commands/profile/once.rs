@@ -58,7 +58,12 @@ fn meaning(metric: Metric) -> Option<&'static str> {
         Metric::MemoryPressure => "time in which some task waited for memory",
         Metric::IoPressure => "time in which some task waited for a disk",
         Metric::HostCpuStolen => "CPU time that the hypervisor gave to other machines",
-        Metric::Requests | Metric::Errors | Metric::Late | Metric::LatencyP99 | Metric::HostCpuUsed => return None,
+        Metric::Requests
+        | Metric::Errors
+        | Metric::Late
+        | Metric::Mirrorable
+        | Metric::LatencyP99
+        | Metric::HostCpuUsed => return None,
     })
 }
 

@@ -37,6 +37,7 @@ impl Essence for Sample {
         push(Metric::Requests, &|rate| format!("{rate:.1} requests/s"));
         push(Metric::Errors, &|rate| format!("{rate:.1} errors/s"));
         push(Metric::Late, &|rate| format!("{rate:.1} late/s"));
+        push(Metric::Mirrorable, &|rate| format!("{rate:.1} mirrorable/s"));
         push(Metric::LatencyP99, &|seconds| format!("p99 {:.1} ms", seconds * 1000.0));
         push(Metric::HostCpuUsed, &percent("host cpu"));
         push(Metric::HostCpuStolen, &percent("stolen"));
