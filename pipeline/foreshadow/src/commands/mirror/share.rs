@@ -59,8 +59,11 @@ impl Share {
             if decided.is_empty() {
                 return Ok(());
             }
-            let own = decided.into_iter().filter_map(|(_, decision)| decision);
-            own.filter(|decision| decision.workload == self.workload).for_each(|decision| self.follow(&decision));
+            for decision in decided.into_iter().filter_map(|(_, decision)| decision) {
+                if decision.workload == self.workload {
+                    self.follow(&decision);
+                }
+            }
         }
     }
 
@@ -71,7 +74,7 @@ impl Share {
             tracing::info!(workload = %self.workload, share = share.get(), "the roll-out: {}", turn.because);
             self.turn = Some((at, share));
         }
-        if let Some(turn) = decision.probe.filter(|_| self.probe.is_none_or(|(newest, _)| newest <= at)) {
+        if let Some(turn) = decision.probe.as_ref().filter(|_| self.probe.is_none_or(|(newest, _)| newest <= at)) {
             self.probe = Some((at, turn.until));
         }
     }
