@@ -6,11 +6,10 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use schemas::{Role, Sample};
+use schemas::{EventTime, Role, Sample};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
 
 use crate::courier;
 use crate::error::Error;
@@ -120,28 +119,36 @@ fn serve(
     mut on_report: impl FnMut(Report),
 ) {
     let mut since = Instant::now();
-    let mut report = || on_report(proxy.report(std::mem::replace(&mut since, Instant::now()).elapsed()));
+    let mut report = |time| {
+        let interval = std::mem::replace(&mut since, Instant::now()).elapsed();
+        on_report(proxy.report(time, interval));
+    };
     runtime.block_on(async {
         let serving = tokio::spawn(server::serve(listener, Arc::clone(proxy), stop));
         tokio::pin!(serving);
-        let mut intervals = tokio::time::interval(proxy.settings.interval.duration());
-        intervals.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        intervals.tick().await;
         loop {
+            let now = event_time();
+            let end = interval_end(now, proxy.settings.interval.millis());
             tokio::select! {
                 _ = &mut serving => break,
-                _ = intervals.tick() => report(),
+                () = tokio::time::sleep(Duration::from_millis(end.millis() - now.millis())) => report(end.minus(1)),
             }
         }
     });
-    report();
+    report(event_time());
     runtime.shutdown_background();
 }
 
+/// When the interval ends that is under way. Intervals end with the clock's, as ticks do, and are told as of their last
+/// millisecond: what a tick is told is then what it held, as it is with the CPU that is read beside it.
+fn interval_end(now: EventTime, interval_ms: u64) -> EventTime {
+    now.tick(interval_ms).plus(interval_ms)
+}
+
 impl Proxy {
-    /// The readings of an interval of this length that ends now.
-    fn report(&self, interval: Duration) -> Report {
-        let (time, now) = (event_time(), Instant::now());
+    /// The readings of an interval of this length that ends now, told as of this time.
+    fn report(&self, time: EventTime, interval: Duration) -> Report {
+        let now = Instant::now();
         let promise = *self.promise.lock().unwrap_or_else(PoisonError::into_inner);
         let sample = |role: Role, gauge: &Gauge| {
             let mut sample = Sample::new(time, self.stage.workload.clone());

@@ -50,7 +50,7 @@ pub struct MirrorSettings {
     pub connections_max: usize,
     /// How long requests under way may take to end when the mirror is stopped. Default 10s. Safe range 0s to 5m.
     pub drain_max: Span,
-    /// How often readings are published. Default 1s, the tick. Safe range 100ms to 1m.
+    /// How often readings are published, at whole multiples of it by the clock. Default 1s, the tick. Safe range 100ms to 1m.
     pub interval: Span,
     /// Threads that serve the primary; copies have one of their own. Default 2. 1 to 64.
     pub threads: usize,
