@@ -31,7 +31,7 @@ bench: ## measures what the profiler costs on this machine, in CPU time a sample
 	@deploy/setup build
 	cargo test --release -p profiler --test cost -- --ignored --nocapture --test-threads 1
 
-canaries: ## counts false alarms of 1000 canaries, and requests until changes are found; a quarter of an hour
+canaries: ## counts false alarms of 1000 canaries, and requests until changes are found; some seven minutes
 	@deploy/setup build
 	cargo test --release --workspace --test canary -- --ignored --nocapture
 

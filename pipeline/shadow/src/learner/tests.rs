@@ -194,7 +194,7 @@ fn what_another_workload_has_taught_is_forgotten_before_a_shadow_is_believed_aga
 }
 
 #[test]
-fn a_load_of_which_half_may_not_be_mirrored_is_no_other_load() {
+fn a_load_that_may_mostly_not_be_mirrored_is_no_other_load() {
     let mut learner = Learner::new(Ratio::new(0.7));
     for second in 0..200 {
         let PairTick { primary, .. } = pair(second);
