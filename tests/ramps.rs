@@ -54,6 +54,8 @@ struct Ramp {
     /// The knee that the first decision of the ramp rests on, and what it says.
     knee: Option<KneeEvidence>,
     because: String,
+    /// What `explain` says of the first raise and the shadow.
+    explained: Vec<String>,
 }
 
 #[test]
@@ -71,6 +73,7 @@ fn more_ramps_are_met_with_a_shadow_than_without() {
             let ramp = run(most, seed, lasting, with == 1);
             *met += u64::from(ramp.broke.is_none());
             println!("seed {seed}, {}: {ramp}", ["without a shadow", "with a shadow"][with]);
+            ramp.explained.iter().for_each(|line| println!("    {line}"));
         }
     }
     println!("of {ramps} ramps over {lasting:?}: {} met without a shadow, {} with one", met[0], met[1]);
@@ -132,7 +135,15 @@ fn run(most: f64, seed: u64, lasting: Duration, shadow: bool) -> Ramp {
         cores: decisions.last().map_or(CORES[0], |decision| cores(&decision.granted)),
         knee: of_ramp.and_then(|decision| decision.evidence.shadow.as_ref()?.knee),
         because: of_ramp.map(|decision| decision.because.clone()).unwrap_or_default(),
+        explained: raise.filter(|_| shadow).map(|raise| of_the_shadow(&stand, raise)).unwrap_or_default(),
     }
+}
+
+/// What `explain` says of the knee, k, and what would have been without the shadow.
+fn of_the_shadow(stand: &Stand, raise: &Decision) -> Vec<String> {
+    let page = stand.said("explain", &[&raise.decision.to_string()]);
+    let lines = page.lines().map(str::trim).filter(|line| line.starts_with("knee ") || line.contains("the shadow "));
+    lines.map(str::to_owned).collect()
 }
 
 /// Whether more than a hundredth of the last answers were late, or failed.

@@ -7,6 +7,7 @@
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -168,13 +169,26 @@ impl Stand {
     /// A command of the binary.
     #[must_use]
     pub fn start(&self, command: &str, arguments: &[&str]) -> Process {
-        let folder = self.folder.path();
+        let mut part = self.command(command, arguments);
+        part.env("FORESHADOW_TRACE", "info");
+        Process::start(part, &self.folder.path().join(format!("{command}.txt")))
+    }
+
+    /// What a command of the binary prints, once it has ended.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn said(&self, command: &str, arguments: &[&str]) -> String {
+        let output = self.command(command, arguments).output().expect("the binary is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    fn command(&self, command: &str, arguments: &[&str]) -> Command {
         let mut part = binary::foreshadow();
-        part.current_dir(folder)
-            .env("FORESHADOW_TRACE", "info")
-            .args(["--settings", "settings.toml", command])
-            .args(arguments);
-        Process::start(part, &folder.join(format!("{command}.txt")))
+        part.current_dir(self.folder.path()).args(["--settings", "settings.toml", command]).args(arguments);
+        part
     }
 
     /// What has been written to its log of one kind.
