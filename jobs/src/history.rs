@@ -3,7 +3,7 @@
 //! A workload's readings in a step are the mean of each of its instances', summed over them; those of its shadow stand beside
 //! those of its primary. A step in which nothing was read is `None`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use arrow::array::{Array, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -21,6 +21,10 @@ const COLUMNS: [(&str, Measure, Option<&str>); 5] = [
     ("requests_per_second", Measure::Rate, None),
 ];
 
+/// The workloads whose newest record keeps their learning to themselves.
+const OWN: &str = "SELECT arrow_cast(workload, 'Utf8') FROM (SELECT workload, learning, \
+    row_number() OVER (PARTITION BY workload ORDER BY time DESC) AS nth FROM workloads) WHERE nth = 1 AND learning = 'own'";
+
 /// The source of all of them; the reading follows.
 const TRACE: &str = "history";
 
@@ -35,9 +39,30 @@ pub const STEP_MS: u64 = 10_000;
 /// # Errors
 /// A folder that holds no history, or a file of it that cannot be read.
 pub async fn read(folder: &Path, step_ms: u64) -> Result<Vec<Series>, query::Error> {
+    read_from(&session(folder).await?, step_ms).await
+}
+
+/// Reads the series that a model of all workloads may learn from: those of workloads that keep their learning to themselves
+/// are left out, from their first reading on.
+///
+/// # Errors
+/// A folder that holds no history, or a file of it that cannot be read.
+pub async fn read_shared(folder: &Path, step_ms: u64) -> Result<Vec<Series>, query::Error> {
+    let session = session(folder).await?;
+    let rows = session.sql(OWN).await?;
+    let own: BTreeSet<&str> = rows.iter().flat_map(|batch| column::<StringArray>(batch, 0).iter().flatten()).collect();
+    let mut series = read_from(&session, step_ms).await?;
+    series.retain(|series| !own.contains(series.name.as_str()));
+    Ok(series)
+}
+
+async fn session(folder: &Path) -> Result<Session, query::Error> {
     let catalog =
         Catalog { history: Some(folder.to_owned()), memory_bytes_max: MEMORY_BYTES_MAX, ..Catalog::default() };
-    let session = Session::new(catalog).await?;
+    Session::new(catalog).await
+}
+
+async fn read_from(session: &Session, step_ms: u64) -> Result<Vec<Series>, query::Error> {
     let mut all = Vec::new();
     for (column, measure, limit) in COLUMNS {
         let rows = session.sql(&statement(column, limit, step_ms)).await?;
@@ -133,6 +158,9 @@ fn series(mut series: Series, steps: &BTreeMap<u64, Step>) -> Series {
 
 #[cfg(test)]
 mod tests {
+    use query::{History, HistorySettings, Value, batch_of};
+    use schemas::{EventTime, Topic};
+
     use super::*;
 
     #[test]
@@ -143,5 +171,36 @@ mod tests {
         assert_eq!((series.first_step, series.limit), (5, Some(2.0)));
         assert_eq!(series.values, [Some(1.0), None, Some(3.0)]);
         assert_eq!(series.shadow, [None, None, Some(0.5)]);
+    }
+
+    #[tokio::test]
+    async fn who_keeps_its_learning_to_itself_teaches_nobody() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut history = History::open(folder.path(), &HistorySettings::default()).expect("a writable folder");
+        let mut keep = |topic, text: &str| {
+            let value = Value { bytes: text.as_bytes(), content_type: None, log_time: EventTime::from_millis(1) };
+            let (rows, unread) = batch_of(topic, [value]);
+            assert_eq!(unread, 0, "{text}");
+            history.append(topic, &rows);
+        };
+        let amounts = r#"{"cpu_cores":1,"memory_bytes":1}"#;
+        let mut record = |workload: &str, time: u64, more: &str| {
+            let text = format!(
+                r#"{{"time":{time},"workload":"{workload}","orchestrator":"simulated","pool":"p","allocation":{amounts},
+                "min":{amounts},"max":{amounts},"step":{amounts},"unmet_cost":9,"idle_cost":1{more}}}"#
+            );
+            keep(Topic::Workloads, &text);
+        };
+        record("open", 1_000, r#","learning":"own""#);
+        record("open", 2_000, "");
+        record("shy", 1_000, "");
+        record("shy", 2_000, r#","learning":"own""#);
+        for workload in ["open", "shy", "unknown"] {
+            keep(Topic::Samples, &format!(r#"{{"time":1500,"workload":"{workload}","cpu_used_cores":0.5}}"#));
+        }
+        history.finish().expect("a writable folder");
+        let names = |series: Vec<Series>| series.into_iter().map(|series| series.name).collect::<Vec<_>>();
+        assert_eq!(names(read(folder.path(), STEP_MS).await.expect("history")), ["open", "shy", "unknown"]);
+        assert_eq!(names(read_shared(folder.path(), STEP_MS).await.expect("history")), ["open", "unknown"]);
     }
 }

@@ -76,4 +76,4 @@ pub use span::Span;
 pub use topic::{Cleanup, Topic};
 pub use units::{Bytes, BytesPerSecond, Cores, EventTime, Money, PerSecond, Ratio, Seconds};
 pub use version::V1;
-pub use workload::{Mode, Pause, Profile, Selector, ShadowSettings, Workload};
+pub use workload::{Learning, Mode, Pause, Profile, Selector, ShadowSettings, Workload};

@@ -89,6 +89,17 @@ impl ShadowSettings {
     }
 }
 
+/// Whose readings a workload's forecasts rest on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Learning {
+    /// It teaches the model of all workloads, and is forecast with it.
+    #[default]
+    Shared,
+    /// Its own alone: the model of all workloads is neither trained on it nor asked about it.
+    Own,
+}
+
 /// Stops one direction of scaling, or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +180,9 @@ pub struct Workload {
     /// What may be done about its anomalies.
     #[serde(default)]
     pub remediation: RemediationPolicy,
+    /// Whose readings its forecasts rest on.
+    #[serde(default)]
+    pub learning: Learning,
 }
 
 /// Longest name of a workload that is decided about: a decision's name has its tick behind an `@` too.
@@ -279,6 +293,8 @@ impl Noun for Workload {
                     ("remediation_restart", Column::Flag, false),
                     ("remediation_hold_down", Column::Flag, false),
                     ("remediation_hold_up", Column::Flag, false),
+                    // Not in history of before there was a choice.
+                    ("learning", Column::Text, true),
                     ("version", Column::Count, false),
                 ],
             )

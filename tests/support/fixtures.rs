@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemas::{
-    Allocation, EventTime, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
+    Allocation, EventTime, Learning, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
     Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
 };
 
@@ -55,6 +55,7 @@ pub fn workload(number: u64, time: EventTime) -> Workload {
         mode: Mode::Recommend,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),
+        learning: Learning::default(),
     }
 }
 

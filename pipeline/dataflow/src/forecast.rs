@@ -28,7 +28,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use scaling::Signals;
-use schemas::{Anomaly, ForecastRecord, ShadowTrust, Workload, WorkloadId};
+use schemas::{Anomaly, ForecastRecord, Learning, ShadowTrust, Workload, WorkloadId};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -244,7 +244,10 @@ impl Outlooks {
             let some: Vec<_> = owed.drain(..left.min(ASK_AT_ONCE)).collect();
             left -= some.len();
             let mut questions = serving.questions(settings.step.millis());
-            let ask = |(slot, _): &(usize, _)| of.of(*slot).as_mut().expect(OWED).ask(questions.as_mut());
+            let ask = |(slot, record): &(usize, Arc<Workload>)| {
+                let questions = questions.as_mut().filter(|_| record.learning == Learning::Shared);
+                of.of(*slot).as_mut().expect(OWED).ask(questions)
+            };
             let asked: Vec<_> = some.iter().map(ask).collect();
             let mut answers = serving.answer(questions);
             for ((slot, record), asked) in some.into_iter().zip(asked) {

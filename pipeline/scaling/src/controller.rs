@@ -135,6 +135,7 @@ pub(crate) mod tests {
             mode: schemas::Mode::Act,
             pause: schemas::Pause::default(),
             remediation: schemas::RemediationPolicy::default(),
+            learning: schemas::Learning::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dataflow::Block;
 use schemas::samples::Builder;
 use schemas::{
-    Allocation, EventTime, InstanceId, Metric, Mode, Money, Pause, PoolId, Profile, RemediationPolicy, Role, Sample,
+    Allocation, EventTime, InstanceId, Learning, Metric, Mode, Money, Pause, PoolId, Profile, RemediationPolicy, Role, Sample,
     Samples, Selector, TenantId, V1, Workload, WorkloadId,
 };
 
@@ -143,6 +143,7 @@ fn record(workload: u64) -> Workload {
         mode: Mode::Observe,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),
+        learning: Learning::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemas::{Metric, Noun, Role, Span, TenantId, Workload, WorkloadId};
+use schemas::{Learning, Metric, Noun, Role, Span, TenantId, Workload, WorkloadId};
 
 use super::*;
 use crate::models::Champion;
@@ -104,6 +104,24 @@ fn who_asks_beside_does_not_change_an_answer() {
         let mut alone = lived(&[workload], &records);
         assert!(of(&mut alone, workload) == of(&mut all, workload), "workload {workload} alone and beside {WORKLOADS}");
     }
+}
+
+#[test]
+fn who_learns_from_its_own_readings_alone_hears_nothing_of_the_model() {
+    let shared = record(0);
+    let own = Arc::new(Workload { learning: Learning::Own, ..(*shared).clone() });
+    let known = |record: Arc<Workload>, settings: &EngineSettings| {
+        let mut outlooks = outlooks(settings);
+        for second in 0..TICKS {
+            let tick = second * 1_000;
+            outlooks.observe(tick, &pairs(tick, [0].into_iter(), std::slice::from_ref(&record)), |_| ());
+            outlooks.look_ahead(usize::MAX);
+        }
+        outlooks.of.of(0).as_ref().expect("it has lived").cpu_bytes()
+    };
+    let without = EngineSettings { lstm: false, ..settings() };
+    assert!(known(Arc::clone(&own), &settings()) == known(own, &without), "as where no model serves");
+    assert!(known(Arc::clone(&shared), &settings()) != known(shared, &without), "whose model says something");
 }
 
 #[test]

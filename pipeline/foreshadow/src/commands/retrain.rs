@@ -49,7 +49,7 @@ pub(crate) struct Retrain {
     /// that serves, else the one that ships with the product].
     #[arg(long, value_name = "FILE")]
     champion: Option<PathBuf>,
-    /// Leaves a tenant out who does not want to be learnt from; may be given more than once.
+    /// Leaves a tenant out, beside workloads of history whose record says `learning = "own"`; may be given more than once.
     #[arg(long, value_name = "TENANT")]
     without_tenant: Vec<String>,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plant::FleetMember;
 use schemas::{
-    Allocation, EventTime, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
+    Allocation, EventTime, Learning, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
     Seconds, Selector, ShadowSettings, V1, Workload,
 };
 
@@ -51,6 +51,7 @@ pub(super) fn workload(names: &Names, member: &FleetMember, in_force: Allocation
         mode: Mode::Act,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),
+        learning: Learning::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use schemas::samples::Builder;
 use schemas::{
-    Allocation, EventTime, InstanceId, Metric, Mode, Money, Pause, PoolId, Profile, Ratio, RemediationPolicy, Role,
+    Allocation, EventTime, InstanceId, Learning, Metric, Mode, Money, Pause, PoolId, Profile, Ratio, RemediationPolicy, Role,
     Sample, Samples, Seconds, Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
 };
 use serde::Serialize;
@@ -151,6 +151,7 @@ fn record(workload: usize) -> Workload {
         mode: Mode::Observe,
         pause: Pause::default(),
         remediation: RemediationPolicy::default(),
+        learning: Learning::default(),
     }
 }
 

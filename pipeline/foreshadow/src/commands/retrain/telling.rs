@@ -66,7 +66,7 @@ impl Bars {
     }
 }
 
-/// The series of trace files or of a folder of history. A file names no tenants: its series belong to one of its name.
+/// The series of trace files, or of a folder of history those that may be learnt from. A file names no tenants: its series belong to one of its name.
 ///
 /// # Errors
 /// What cannot be read.
@@ -74,7 +74,7 @@ pub(super) fn series(traces: &[PathBuf], history: Option<&Path>, step: Option<Sp
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let step_ms = step.map(Span::millis);
     if let Some(folder) = history {
-        return Ok(runtime.block_on(history::read(folder, step_ms.unwrap_or(history::STEP_MS)))?);
+        return Ok(runtime.block_on(history::read_shared(folder, step_ms.unwrap_or(history::STEP_MS)))?);
     }
     let mut series = runtime.block_on(jobs::traces::read(traces, step_ms))?;
     for one in &mut series {
