@@ -129,6 +129,9 @@ pub struct Evidence {
     pub price_before: Money,
     /// The workload's price per hour after.
     pub price_after: Money,
+    /// What its shadow costs an hour beside that, at the same prices; none without a shadow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_shadow: Option<Money>,
     /// What is in force against anomalies, or has just ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
@@ -284,6 +287,7 @@ const COLUMNS: &[(&str, Column, bool)] = &[
     ("evidence_pool_after_free_memory_bytes", Column::Number, false),
     ("evidence_price_before", Column::Number, false),
     ("evidence_price_after", Column::Number, false),
+    ("evidence_price_shadow", Column::Number, true),
     ("evidence_remedies", Column::Text, true),
     ("rollout_action", Column::Text, true),
     ("rollout_share", Column::Number, true),

@@ -104,6 +104,7 @@ fn decision(workload: &Workload, at: u64, granted: Allocation) -> Decision {
             pool_after: PoolLevel::default(),
             price_before: Money::new(0.0),
             price_after: Money::new(0.0),
+            price_shadow: None,
             remedies: Vec::new(),
             shadow: None,
         },

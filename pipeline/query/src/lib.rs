@@ -10,7 +10,7 @@
 //! | `latest_decisions` | the newest decision of a workload |
 //! | `shadow_vs_primary` | a metric of a primary beside its shadow's, at one tick |
 //! | `forecast_error` | a forecast beside the peak that came |
-//! | `cost_by_workload` | what a workload's allocations cost as decided |
+//! | `cost_by_workload` | what a workload costs as decided, its shadow included |
 //!
 //! Which rows a table holds:
 //!

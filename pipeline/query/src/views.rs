@@ -56,19 +56,22 @@ JOIN used ON used.workload = made.workload AND used.resource = made.resource
 GROUP BY made.time, made.tenant, made.workload, made.resource, made.horizon_ms, made.expert, made.target_level,
     made.base, made.calibrated";
 
-/// What each workload's allocation costs as decided: the price of each decision times the hours until the next.
+/// What each workload costs as decided, its shadow included: the price of each decision times the hours until the next.
+/// `shadow_cost` is the shadow's part.
 ///
 /// The last decision counts up to the newest decision of any workload. Decisions that an adapter refused, or that
 /// were only observed, count as if they were in force; join `outcomes` where that matters.
 const COST_BY_WORKLOAD: &str = "
-SELECT tenant, workload, count(*) AS decisions, sum(hours) AS hours, sum(price * hours) AS cost,
-    last_value(price ORDER BY sequence) AS price_per_hour
+SELECT tenant, workload, count(*) AS decisions, sum(hours) AS hours, sum((price + shadow) * hours) AS cost,
+    sum(shadow * hours) AS shadow_cost, last_value(price + shadow ORDER BY sequence) AS price_per_hour
 FROM (
-    SELECT tenant, workload, sequence, price,
+    SELECT tenant, workload, sequence, price, shadow,
         (coalesce(lead(at_ms) OVER (PARTITION BY tenant, workload ORDER BY sequence), max(at_ms) OVER ()) - at_ms)
             / 3600000.0 AS hours
     FROM (
-        SELECT tenant, workload, sequence, evidence_price_after AS price, CAST(time AS BIGINT) AS at_ms FROM decisions
+        SELECT tenant, workload, sequence, evidence_price_after AS price,
+            coalesce(evidence_price_shadow, 0.0) AS shadow, CAST(time AS BIGINT) AS at_ms
+        FROM decisions
     )
 )
 GROUP BY tenant, workload";

@@ -462,6 +462,7 @@ fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_af
         pool_after,
         price_before: case.price_before.unwrap_or(price_after),
         price_after,
+        price_shadow: signals.workload.shadow.map(|of| Money::new(of.size_ratio.get() * price_after.get())),
         remedies: case.controller.treatment.in_force().iter().chain(&case.news.ended).cloned().collect(),
         shadow: signals.shadow.clone(),
     }

@@ -193,7 +193,7 @@ fn about(table: &str) -> &'static str {
         "latest_decisions" => "the newest decision of a workload (view)",
         "shadow_vs_primary" => "a metric of a primary beside its shadow's, at a tick (view)",
         "forecast_error" => "a forecast beside the peak that came (view)",
-        "cost_by_workload" => "what a workload's allocations cost as decided (view)",
+        "cost_by_workload" => "what a workload costs as decided, its shadow included (view)",
         _ => "",
     }
 }

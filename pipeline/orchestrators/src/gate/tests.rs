@@ -47,6 +47,7 @@ fn evidence() -> Evidence {
         pool_after: PoolLevel::default(),
         price_before: Money::new(0.0),
         price_after: Money::new(0.0),
+        price_shadow: None,
         remedies: Vec::new(),
         shadow: None,
     }

@@ -73,12 +73,14 @@ async fn a_forecast_is_measured_once_its_horizon_is_over() {
 
 #[tokio::test]
 async fn a_price_counts_until_the_next_decision() {
-    // a: 1.0 for two hours, then 3.0 for one hour until the newest decision of all; b: 2.0 for no time yet.
-    let decisions = vec![decision("a", 1, 1.0), decision("b", 4, 2.0), decision("a", 3, 3.0)];
+    // a: 1.0 for two hours, then 3.0 and 0.5 for its shadow for one hour until the newest decision of all; b: 2.0 for no time
+    // yet.
+    let shadowed = decision("a", 3, 3.0).replace("\"price_before\"", "\"price_shadow\":0.5,\"price_before\"");
+    let decisions = vec![decision("a", 1, 1.0), decision("b", 4, 2.0), shadowed];
     let statement = "SELECT * FROM cost_by_workload ORDER BY workload";
     let expected = [
-        r#"{"tenant":"t","workload":"a","decisions":2,"hours":3.0,"cost":5.0,"price_per_hour":3.0}"#,
-        r#"{"tenant":"t","workload":"b","decisions":1,"hours":0.0,"cost":0.0,"price_per_hour":2.0}"#,
+        r#"{"tenant":"t","workload":"a","decisions":2,"hours":3.0,"cost":5.5,"shadow_cost":0.5,"price_per_hour":3.5}"#,
+        r#"{"tenant":"t","workload":"b","decisions":1,"hours":0.0,"cost":0.0,"shadow_cost":0.0,"price_per_hour":2.0}"#,
     ];
     assert_eq!(lines(vec![(Topic::Decisions, decisions)], statement).await, expected);
 }

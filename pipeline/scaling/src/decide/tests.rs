@@ -83,6 +83,25 @@ fn a_rise_is_granted_at_once() {
 }
 
 #[test]
+fn a_shadow_costs_its_share_of_what_is_granted() {
+    let mut state = state(8.0, &["web"]);
+    let price = |decisions: &[Decision]| {
+        let evidence = &decisions[0].evidence;
+        (evidence.price_after.get(), evidence.price_shadow.map(Money::get))
+    };
+    let (alone, none) = price(&tick(&mut state, 1, &[("web", 2.0)]));
+    assert_eq!(none, None);
+    let mut signals = signals("web", Some(4.0), None);
+    let shadow = schemas::ShadowSettings { size_ratio: Ratio::new(0.25), mirrored_share: Ratio::new(0.5) };
+    signals.workload = Arc::new(Workload { shadow: Some(shadow), ..workload("web") });
+    signals.read_at = Some(at(2));
+    state.observe(signals);
+    let (beside, shadow) = price(&settle(&mut state, at(2), &ScalingSettings::default()));
+    assert!(beside > alone, "{beside} after a raise, {alone} before");
+    assert_eq!(shadow, Some(0.25 * beside));
+}
+
+#[test]
 fn what_was_only_watched_begins_from_what_is_in_force() {
     let mut state = state(8.0, &["web"]);
     let watched = tick_in_modes(&mut state, 0, &[("web", 4.0, Mode::Observe)]);

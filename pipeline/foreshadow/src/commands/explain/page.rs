@@ -183,10 +183,12 @@ fn pool(decision: &Decision) -> Table {
 fn price(decision: &Decision) -> String {
     let (before, after) = (decision.evidence.price_before.get(), decision.evidence.price_after.get());
     let offer = decision.offer.as_ref().map_or(String::new(), |offer| format!(", most of it for {offer}"));
+    let shadow = decision.evidence.price_shadow.map(|price| format!("; its shadow {:.4} more", price.get()));
+    let shadow = shadow.unwrap_or_default();
     if before == after {
-        return format!("  price per hour stays {after:.4}{offer}\n");
+        return format!("  price per hour stays {after:.4}{offer}{shadow}\n");
     }
-    format!("  price per hour {before:.4} -> {after:.4} ({:+.4}){offer}\n", after - before)
+    format!("  price per hour {before:.4} -> {after:.4} ({:+.4}){offer}{shadow}\n", after - before)
 }
 
 fn outcomes(explained: &Explained) -> String {

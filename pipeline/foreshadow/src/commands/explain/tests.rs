@@ -81,6 +81,7 @@ fn evidence() -> Evidence {
         pool_after: level(0.0),
         price_before: Money::new(0.086),
         price_after: Money::new(0.1285),
+        price_shadow: Some(Money::new(0.0321)),
         remedies: Vec::new(),
         shadow: None,
     }
@@ -188,6 +189,7 @@ fn a_hold_of_an_unread_workload_says_what_is_not_known() {
     decision.wanted = decision.current;
     decision.granted = decision.current;
     decision.evidence.price_after = decision.evidence.price_before;
+    decision.evidence.price_shadow = None;
     decision.shortfall = Allocation::ZERO;
     decision.because = "no reading for more than 30s: nothing is lowered".to_owned();
     decision.offer = None;
