@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemas::{Learning, Metric, Noun, Role, Span, TenantId, Workload, WorkloadId};
+use schemas::{Learning, Metric, Mode, Noun, Role, RolloutAction, Span, TenantId, Workload, WorkloadId};
 
 use super::*;
 use crate::models::Champion;
@@ -139,6 +139,47 @@ fn a_forecast_does_not_hear_of_a_shadow_that_is_not_believed() {
     let [without, frozen, honest] = [known(|_| None), known(|_| Some(0.7)), known(|used| Some(0.7 * used))];
     assert!(frozen == without, "it is frozen from the tenth tick on, and was not believed before");
     assert!(honest != without, "one that is believed is heard of");
+}
+
+#[test]
+fn that_a_shadow_stands_still_is_told_before_it_was_ever_believed() {
+    let records = [record(0)];
+    let told = |shadow: fn(f64) -> Option<f64>| {
+        let mut outlooks = outlooks(&settings());
+        for second in 0..TICKS / 2 {
+            let tick = second * 1_000;
+            outlooks.observe(tick, &pairs_with(tick, [0].into_iter(), &records, shadow), |_| ());
+        }
+        outlooks.distrust.told
+    };
+    assert!(told(|_| Some(0.7)) > 0);
+    assert_eq!(told(|used| Some(0.7 * used)), 0);
+}
+
+#[test]
+fn a_roll_out_is_for_mode_act_and_ends_with_it() {
+    let in_mode = |mode| Arc::new(Workload { mode, ..(*record(0)).clone() });
+    let mut outlooks = outlooks(&settings());
+    let mut turn = |second: u64, mode| {
+        let tick = second * 1_000;
+        let mut pairs = pairs(tick, [0].into_iter(), &[in_mode(mode)]);
+        for role in [Role::Canary, Role::Baseline] {
+            let times = pairs.add_times([tick].into_iter());
+            pairs.add(role, Metric::CpuUsed, times, [0.5].into_iter());
+        }
+        let mut turn = None;
+        outlooks.observe(tick, &pairs, |ahead| {
+            if let Ahead::Signals(signals) = ahead {
+                turn = signals.rollout.map(|turn| turn.action);
+            }
+        });
+        turn
+    };
+    assert_eq!((0..5).find_map(|second| turn(second, Mode::Recommend)), None);
+    assert_eq!(turn(5, Mode::Act), Some(RolloutAction::Start));
+    assert_eq!((6..9).find_map(|second| turn(second, Mode::Act)), None, "it is on its way");
+    assert_eq!(turn(9, Mode::Observe), Some(RolloutAction::RollBack));
+    assert_eq!((10..15).find_map(|second| turn(second, Mode::Observe)), None);
 }
 
 #[test]

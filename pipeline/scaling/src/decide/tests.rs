@@ -92,7 +92,8 @@ fn a_shadow_costs_its_share_of_what_is_granted() {
     let (alone, none) = price(&tick(&mut state, 1, &[("web", 2.0)]));
     assert_eq!(none, None);
     let mut signals = signals("web", Some(4.0), None);
-    let shadow = schemas::ShadowSettings { size_ratio: Ratio::new(0.25), mirrored_share: Ratio::new(0.5) };
+    let [size_ratio, mirrored_share] = [0.25, 0.5].map(schemas::Ratio::new);
+    let shadow = schemas::ShadowSettings { size_ratio, mirrored_share };
     signals.workload = Arc::new(Workload { shadow: Some(shadow), ..workload("web") });
     signals.read_at = Some(at(2));
     state.observe(signals);
