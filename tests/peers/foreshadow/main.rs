@@ -15,6 +15,10 @@ use dataflow::{Depth, EngineSettings, Feed, Watch, measure_watched};
 use digest::Digest;
 use load::{Layout, Load};
 
+/// As the binary allocates.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: peers windows|stages alone|whole SERIES TICKS SAMPLES";
 
 fn main() {
