@@ -1,9 +1,12 @@
-//! Three brokers keep a copy of everything each, and losing any one of them loses nothing.
+//! Three brokers keep a copy of everything each, and losing any one of them loses nothing; nor does losing the only one for a
+//! minute.
 //!
 //! A fleet writes samples all the while, a minute of event time a second, and one life of the pipeline lasts through all of
 //! it. Each broker in turn is killed once the pipeline has caught up with the fleet, and started again once the pipeline
 //! has gone on without it. A role stays with its broker until that one dies. So whichever broker leads the partition of
-//! the progress, coordinates the transactions or is the active controller dies in that role, at the latest as the third.
+//! the progress, coordinates the transactions or is the active controller dies in that role, at the latest as the third. A
+//! minute is longer than an output may be on its way: the pipeline ends, cannot begin while there is no broker, and its
+//! supervisor does not give up.
 //! In the end all is judged that lies on the log: what the fleet was told is written, and every output.
 
 #![allow(clippy::disallowed_methods, reason = "an edge test: it waits for real processes on the machine's clock")]
@@ -24,6 +27,8 @@ const BROKERS: usize = 3;
 /// Longest wait for outputs. They go on once the dead broker's session is over, after 4 s; where it was the active
 /// controller, that begins only once the others have missed it and elected another, 2 to 4 s later.
 const WAIT_MAX: Duration = Duration::from_secs(40);
+/// Longer than anything waits for a broker.
+const AWAY: Duration = Duration::from_secs(60);
 /// Event time that passes at most: at a minute a second, two longest waits a broker and a start of it, a minute at most.
 const EVENT_TIME_MAX_MS: u64 = 7 * 3_600_000;
 
@@ -31,7 +36,7 @@ const EVENT_TIME_MAX_MS: u64 = 7 * 3_600_000;
 fn each_of_three_brokers_dies_in_turn_and_nothing_is_lost() {
     let mut brokers = broker::cluster(BROKERS);
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
-    let mut scene = Scene::new(&brokers, folder.path());
+    let mut scene = Scene::new(&brokers, folder.path(), "--workers=2");
     scene.live_while(|| check_copies(&brokers[0]));
 
     let mut gaps = Vec::new();
@@ -47,6 +52,19 @@ fn each_of_three_brokers_dies_in_turn_and_nothing_is_lost() {
     judge(&scene.log, &mut scene.run, &scene.town);
 }
 
+#[test]
+fn a_minute_without_any_broker_costs_nothing() {
+    let mut broker = Broker::start();
+    let folder = tempfile::tempdir().expect("the temporary folder can be written");
+    let mut scene = Scene::new(std::slice::from_ref(&broker), folder.path(), "--processes=2");
+    scene.wait_for_outputs();
+    broker.stop();
+    thread::sleep(AWAY);
+    broker.restart();
+    scene.wait_for_outputs();
+    judge(&scene.log, &mut scene.run, &scene.town);
+}
+
 /// The fleet, the pipeline, and how far its outputs reach.
 struct Scene {
     log: Kafka,
@@ -58,14 +76,14 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(brokers: &[Broker], folder: &Path) -> Self {
+    fn new(brokers: &[Broker], folder: &Path, shape: &str) -> Self {
         let addresses: Vec<_> = brokers.iter().map(Broker::brokers).collect();
         let (addresses, replicas) = (addresses.join(","), u8::try_from(brokers.len()).expect("few brokers"));
         let settings = folder.join("settings.toml");
         let text = format!("partitions = 2\n[kafka]\nbrokers = \"{addresses}\"\nreplicas = {replicas}\n");
         fs::write(&settings, text).expect("the folder can be written");
         let mut command = foreshadow();
-        command.arg("--settings").arg(&settings).arg("run").arg("--workers=2");
+        command.arg("--settings").arg(&settings).arg("run").arg(shape);
         let run = Process::start(command, &folder.join("run.log"));
 
         let kafka = KafkaSettings { brokers: addresses, replicas: Some(replicas), ..KafkaSettings::default() };

@@ -9,7 +9,9 @@ use dataflow::{Cell, Delivery, Engine, EngineSettings, OutputRecord, Rest, Start
 use end_to_end::by_hand::{self, Feed, Turns};
 use end_to_end::fixtures::{name, pool, workload};
 use end_to_end::replay::said;
-use schemas::{Decision, EventTime, FeatureRecord, Metric, Noun, Role, Sample, Span, Topic, WorkloadId};
+use schemas::{
+    Decision, EventTime, FeatureRecord, Metric, Noun, Reject, RejectReason, Role, Sample, Span, Topic, WorkloadId,
+};
 
 /// Partitions of the samples.
 const PARTITIONS: i32 = 4;
@@ -127,6 +129,39 @@ fn a_partition_that_brings_only_dead_letters_holds_nobody_up() {
     engine.finish();
     records.extend(said(engine.commits()));
     assert_eq!(of(&records, Topic::Rejects).iter().filter(|record| record.key.contains("agent")).count(), 60);
+}
+
+#[test]
+fn a_sample_of_the_future_and_one_that_is_late_are_told_and_change_nothing() {
+    let at = |second: u64| EventTime::from_millis(START_MS + second * 1_000);
+    let told = |strays: &[u64]| {
+        let start = Start { partitions: 1, ..Start::default() };
+        let mut engine = Engine::start_with(&EngineSettings::default(), start).expect("the settings are sound");
+        let mut offsets = 0..;
+        for second in 0..120 {
+            let on_time = serde_json::to_vec(&samples_of(0, second)).expect("samples have a JSON form");
+            // Seconds between other samples of the same agent, which go on.
+            let strays = strays.iter().filter(|_| second == 60).map(|time| {
+                format!(r#"{{"time": {}, "workload": "{}"}}"#, at(*time).millis(), name(0)).into_bytes()
+            });
+            for value in std::iter::once(on_time).chain(strays) {
+                let (time, offset) = (at(second), offsets.next().expect("endless"));
+                let delivery = Delivery { time, offset, ..delivery(Topic::Samples, 0, "agent", value) };
+                engine.deliver(delivery).expect("the workers run");
+            }
+        }
+        engine.finish();
+        let (rejects, others): (Vec<_>, Vec<_>) =
+            said(engine.commits()).into_iter().partition(|record| record.noun == Topic::Rejects.noun());
+        let reasons: Vec<_> =
+            rejects.iter().map(|record| Reject::from_json(&record.value).expect("a dead letter").reason).collect();
+        (reasons, others)
+    };
+    // An hour ahead of the log, and forty seconds behind it.
+    let (reasons, others) = told(&[60 + 3_600, 20]);
+    assert_eq!(reasons, [RejectReason::Future, RejectReason::Late]);
+    let (none, expected) = told(&[]);
+    assert_eq!((none, others), (Vec::new(), expected));
 }
 
 #[test]

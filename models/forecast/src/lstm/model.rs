@@ -91,3 +91,6 @@ impl Model {
         kernel::perceive((&self.first, &self.second), &rows)
     }
 }
+
+#[cfg(test)]
+mod cost;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use profiler::{Profiler, ProfilerSettings};
-use schemas::Span;
+use schemas::{EventTime, Span};
 use topics::{Delivery, Log};
 
 use crate::batches::Batches;
@@ -75,6 +75,9 @@ struct Stream {
     batches: Batches,
     outbox: Outbox,
     sampling: Pace,
+    interval: Span,
+    /// The time of the newest readings: no two have the same.
+    told: EventTime,
 }
 
 impl Stream {
@@ -90,8 +93,10 @@ impl Stream {
                 "nothing to sample yet: no workload has a selector; give one, or sample the machine (--host)"
             );
         }
-        let sampling = Pace::new(interval.duration(), Instant::now());
-        Ok(Self { roster, profiler, batches: Batches::new(source), outbox, sampling })
+        let now = instant::now();
+        let first = Duration::from_millis(interval_end(now, interval).millis() - now.millis());
+        let sampling = Pace::new(interval.duration(), Instant::now() + first);
+        Ok(Self { roster, profiler, batches: Batches::new(source), outbox, sampling, interval, told: EventTime::default() })
     }
 
     /// Samples until it is asked to stop.
@@ -107,7 +112,8 @@ impl Stream {
                 tracing::info!(workloads = workloads.len(), "the workloads to sample have changed");
                 self.profiler.set_workloads(&workloads);
             }
-            let samples = self.profiler.sample(instant::now());
+            self.told = told_as_of(instant::now(), self.interval).max(self.told.plus(1));
+            let samples = self.profiler.sample(self.told);
             self.batches.add(samples, now).into_iter().for_each(|message| self.outbox.put(message));
             self.outbox.check()?;
             if telling.take(now) {
@@ -123,6 +129,18 @@ impl Stream {
         tell_cost(&self.profiler, self.outbox.finish(outbox::FLUSH_MAX)?, self.sampling.missed());
         Ok(())
     }
+}
+
+/// When the interval ends that is under way. Intervals end with the clock's, as ticks do.
+fn interval_end(now: EventTime, interval: Span) -> EventTime {
+    now.tick(interval.millis()).plus(interval.millis())
+}
+
+/// Which time readings tell of that were due at an interval's end and are taken now: the interval's last millisecond. So a tick
+/// is told what it held, and CPU meets the requests that it was used for.
+fn told_as_of(now: EventTime, interval: Span) -> EventTime {
+    // Late they may be by most of an interval; early only where the clock was set back a little.
+    now.plus(interval.millis() / 10).tick(interval.millis()).minus(1)
 }
 
 /// What it has cost and done since the start. Missed ticks and dropped samples are what a person should act on.
@@ -146,4 +164,20 @@ fn while_of_readings(text: &str) -> Result<Span, String> {
     let span: Span = text.parse()?;
     let is_sound = OVER_MIN <= span && span <= OVER_MAX;
     if is_sound { Ok(span) } else { Err(format!("readings are taken over {OVER_MIN} to {OVER_MAX}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_tell_of_the_interval_that_they_end() {
+        let (at, interval) = (EventTime::from_millis, Span::from_millis(100));
+        assert_eq!(interval_end(at(1_000), interval), at(1_100));
+        assert_eq!(interval_end(at(1_099), interval), at(1_100));
+        // On time, late, and a clock that was set back between.
+        for now in [1_100, 1_101, 1_189, 1_090] {
+            assert_eq!(told_as_of(at(now), interval), at(1_099), "{now}");
+        }
+    }
 }
