@@ -76,7 +76,7 @@ struct Stream {
     outbox: Outbox,
     sampling: Pace,
     interval: Span,
-    /// The time of the newest readings: no two have the same.
+    /// The time of the newest readings, which the next must not have too.
     told: EventTime,
 }
 
@@ -112,7 +112,9 @@ impl Stream {
                 tracing::info!(workloads = workloads.len(), "the workloads to sample have changed");
                 self.profiler.set_workloads(&workloads);
             }
-            self.told = told_as_of(instant::now(), self.interval).max(self.told.plus(1));
+            let time = told_as_of(instant::now(), self.interval);
+            // One that comes very late, and the next on time, end in the same interval.
+            self.told = if time == self.told { time.plus(1) } else { time };
             let samples = self.profiler.sample(self.told);
             self.batches.add(samples, now).into_iter().for_each(|message| self.outbox.put(message));
             self.outbox.check()?;
