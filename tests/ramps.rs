@@ -54,7 +54,7 @@ struct Ramp {
     /// The knee that the first decision of the ramp rests on, and what it says.
     knee: Option<KneeEvidence>,
     because: String,
-    /// What `explain` says of the first raise and the shadow.
+    /// What `explain` says of the ramp's first raise and the shadow.
     explained: Vec<String>,
 }
 
@@ -120,13 +120,15 @@ fn run(most: f64, seed: u64, lasting: Duration, shadow: bool) -> Ramp {
     let calm = CALM.as_secs() as usize;
     let broken: Vec<bool> = (calm..seconds.len()).map(|last| is_broken(&seconds[..=last])).collect();
     let decisions = stand.records::<Decision>();
-    let raise = first_raise(&decisions);
+    let raise = decisions.iter().find(|decision| is_raise(decision));
     let outcomes = stand.records::<schemas::Outcome>();
     let in_force = outcomes.iter().find(|outcome| {
         outcome.status == Status::InForce && raise.is_some_and(|raise| raise.decision == outcome.decision)
     });
     let began = EventTime::from_millis(began.as_millis() as u64);
-    let of_ramp = decisions.iter().find(|decision| decision.time >= began);
+    let mut of_ramp = decisions.iter().skip_while(|decision| decision.time < began);
+    let raise_of_ramp = of_ramp.clone().find(|decision| shadow && is_raise(decision));
+    let of_ramp = of_ramp.next();
     Ramp {
         raised: in_force.map(|outcome| (outcome.time.millis() as f64 - began.millis() as f64) / 1e3),
         broke: broken.iter().position(|broken| *broken),
@@ -135,7 +137,7 @@ fn run(most: f64, seed: u64, lasting: Duration, shadow: bool) -> Ramp {
         cores: decisions.last().map_or(CORES[0], |decision| cores(&decision.granted)),
         knee: of_ramp.and_then(|decision| decision.evidence.shadow.as_ref()?.knee),
         because: of_ramp.map(|decision| decision.because.clone()).unwrap_or_default(),
-        explained: raise.filter(|_| shadow).map(|raise| of_the_shadow(&stand, raise)).unwrap_or_default(),
+        explained: raise_of_ramp.map(|raise| of_the_shadow(&stand, raise)).unwrap_or_default(),
     }
 }
 
@@ -165,8 +167,8 @@ fn late_share<'a>(seconds: impl IntoIterator<Item = &'a Second>) -> f64 {
     counts[0] as f64 / counts[1].max(1) as f64
 }
 
-fn first_raise(decisions: &[Decision]) -> Option<&Decision> {
-    decisions.iter().find(|decision| cores(&decision.granted) > cores(&decision.current))
+fn is_raise(decision: &Decision) -> bool {
+    cores(&decision.granted) > cores(&decision.current)
 }
 
 fn cores(of: &Allocation) -> f64 {
