@@ -141,9 +141,10 @@ fn a_sample_of_the_future_and_one_that_is_late_are_told_and_change_nothing() {
         for second in 0..120 {
             let on_time = serde_json::to_vec(&samples_of(0, second)).expect("samples have a JSON form");
             // Seconds between other samples of the same agent, which go on.
-            let strays = strays.iter().filter(|_| second == 60).map(|time| {
-                format!(r#"{{"time": {}, "workload": "{}"}}"#, at(*time).millis(), name(0)).into_bytes()
-            });
+            let strays = strays
+                .iter()
+                .filter(|_| second == 60)
+                .map(|time| format!(r#"{{"time": {}, "workload": "{}"}}"#, at(*time).millis(), name(0)).into_bytes());
             for value in std::iter::once(on_time).chain(strays) {
                 let (time, offset) = (at(second), offsets.next().expect("endless"));
                 let delivery = Delivery { time, offset, ..delivery(Topic::Samples, 0, "agent", value) };

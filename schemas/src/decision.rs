@@ -129,7 +129,7 @@ pub struct Evidence {
     pub price_before: Money,
     /// The workload's price per hour after.
     pub price_after: Money,
-    /// What its shadow costs an hour beside that, at the same prices; none without a shadow.
+    /// What its shadow costs an hour beside that: its size's share of the price; none while there is to be no shadow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_shadow: Option<Money>,
     /// What is in force against anomalies, or has just ended.

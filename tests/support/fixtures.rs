@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemas::{
-    Allocation, EventTime, Learning, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
-    Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
+    Allocation, EventTime, Learning, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio,
+    RemediationPolicy, Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
 };
 
 /// The machine's time.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::{
-    Action, Allocation, Decision, EventTime, Evidence, Mode, Money, Outcome, Pool, PoolId, PoolLevel, Reason,
-    Remediation, Resource, ResourceEvidence, RolloutAction, V1, Workload, WorkloadId,
+    Action, Allocation, Decision, EventTime, Evidence, Mode, Money, Outcome, Pool, PoolId, PoolLevel, ProbeTurn,
+    Reason, Remediation, Resource, ResourceEvidence, RolloutAction, V1, Workload, WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -436,6 +436,8 @@ fn reason(case: &Case<'_>, action: Action) -> Option<Reason> {
 
 fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_after: Money) -> Evidence {
     let [pool_before, pool_after] = levels;
+    // A turn of a probe goes before the record, which its adapter writes once it has carried the turn out.
+    let shadow = signals.probe.as_ref().map_or(signals.workload.shadow, ProbeTurn::shadow);
     let resources = Resource::ALL.into_iter().zip(case.want.raw).map(|(resource, raw)| {
         let signal = signals.of(resource);
         ResourceEvidence {
@@ -462,7 +464,7 @@ fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_af
         pool_after,
         price_before: case.price_before.unwrap_or(price_after),
         price_after,
-        price_shadow: signals.workload.shadow.map(|of| Money::new(of.size_ratio.get() * price_after.get())),
+        price_shadow: shadow.map(|of| Money::new(of.size_ratio.get() * price_after.get())),
         remedies: case.controller.treatment.in_force().iter().chain(&case.news.ended).cloned().collect(),
         shadow: signals.shadow.clone(),
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dataflow::Block;
 use schemas::samples::Builder;
 use schemas::{
-    Allocation, EventTime, InstanceId, Learning, Metric, Mode, Money, Pause, PoolId, Profile, RemediationPolicy, Role, Sample,
-    Samples, Selector, TenantId, V1, Workload, WorkloadId,
+    Allocation, EventTime, InstanceId, Learning, Metric, Mode, Money, Pause, PoolId, Profile, RemediationPolicy, Role,
+    Sample, Samples, Selector, TenantId, V1, Workload, WorkloadId,
 };
 
 /// The first event time, a whole minute.

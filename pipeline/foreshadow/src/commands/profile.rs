@@ -96,7 +96,15 @@ impl Stream {
         let now = instant::now();
         let first = Duration::from_millis(interval_end(now, interval).millis() - now.millis());
         let sampling = Pace::new(interval.duration(), Instant::now() + first);
-        Ok(Self { roster, profiler, batches: Batches::new(source), outbox, sampling, interval, told: EventTime::default() })
+        Ok(Self {
+            roster,
+            profiler,
+            batches: Batches::new(source),
+            outbox,
+            sampling,
+            interval,
+            told: EventTime::default(),
+        })
     }
 
     /// Samples until it is asked to stop.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use plant::FleetMember;
 use schemas::{
-    Allocation, EventTime, Learning, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio, RemediationPolicy,
-    Seconds, Selector, ShadowSettings, V1, Workload,
+    Allocation, EventTime, Learning, Mode, Money, Offer, OfferKind, Pause, Pool, PoolId, Profile, Ratio,
+    RemediationPolicy, Seconds, Selector, ShadowSettings, V1, Workload,
 };
 
 use super::{NAME, Names, amount};

@@ -83,23 +83,27 @@ fn a_rise_is_granted_at_once() {
 }
 
 #[test]
-fn a_shadow_costs_its_share_of_what_is_granted() {
+fn a_shadow_costs_its_share_of_what_is_granted_while_there_is_to_be_one() {
     let mut state = state(8.0, &["web"]);
-    let price = |decisions: &[Decision]| {
-        let evidence = &decisions[0].evidence;
-        (evidence.price_after.get(), evidence.price_shadow.map(Money::get))
-    };
-    let (alone, none) = price(&tick(&mut state, 1, &[("web", 2.0)]));
-    assert_eq!(none, None);
-    let mut signals = signals("web", Some(4.0), None);
-    let [size_ratio, mirrored_share] = [0.25, 0.5].map(schemas::Ratio::new);
-    let shadow = schemas::ShadowSettings { size_ratio, mirrored_share };
-    signals.workload = Arc::new(Workload { shadow: Some(shadow), ..workload("web") });
-    signals.read_at = Some(at(2));
-    state.observe(signals);
-    let (beside, shadow) = price(&settle(&mut state, at(2), &ScalingSettings::default()));
+    let mut price =
+        |second: u64, cores: f64, shadow: Option<schemas::ShadowSettings>, probe: Option<schemas::ProbeTurn>| {
+            let workload = Arc::new(Workload { shadow, ..workload("web") });
+            let read_at = Some(at(second));
+            state.observe(Signals { workload, read_at, probe, ..signals("web", Some(cores), None) });
+            let decisions = settle(&mut state, at(second), &ScalingSettings::default());
+            let evidence = &decisions.first().expect("a decision").evidence;
+            (evidence.price_after.get(), evidence.price_shadow.map(Money::get))
+        };
+    let [none, size_ratio, mirrored_share] = [0.0, 0.25, 0.5].map(schemas::Ratio::new);
+    let shadow = Some(schemas::ShadowSettings { size_ratio, mirrored_share });
+    let (alone, priced) = price(1, 2.0, None, None);
+    assert_eq!(priced, None);
+    let (beside, priced) = price(2, 4.0, shadow, None);
     assert!(beside > alone, "{beside} after a raise, {alone} before");
-    assert_eq!(shadow, Some(0.25 * beside));
+    assert_eq!(priced, Some(0.25 * beside));
+    // The turn that ends a probe goes before the record, which still names the shadow.
+    let over = schemas::ProbeTurn { mirrored_share: none, size_ratio: none, until: at(60), because: String::new() };
+    assert_eq!(price(3, 4.0, shadow, Some(over)).1, None);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use schemas::samples::Builder;
 use schemas::{
-    Allocation, EventTime, InstanceId, Learning, Metric, Mode, Money, Pause, PoolId, Profile, Ratio, RemediationPolicy, Role,
-    Sample, Samples, Seconds, Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
+    Allocation, EventTime, InstanceId, Learning, Metric, Mode, Money, Pause, PoolId, Profile, Ratio, RemediationPolicy,
+    Role, Sample, Samples, Seconds, Selector, ShadowSettings, TenantId, V1, Workload, WorkloadId,
 };
 use serde::Serialize;
 
