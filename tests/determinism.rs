@@ -160,9 +160,10 @@ fn a_sample_of_the_future_and_one_that_is_late_are_told_and_change_nothing() {
     };
     // An hour ahead of the log, and forty seconds behind it.
     let (reasons, others) = told(&[60 + 3_600, 20]);
-    assert_eq!(reasons, [RejectReason::Future, RejectReason::Late]);
-    let (none, expected) = told(&[]);
-    assert_eq!((none, others), (Vec::new(), expected));
+    let (usual, expected) = told(&[]);
+    assert_eq!(usual, [RejectReason::UnknownWorkload], "it has no record");
+    assert_eq!(reasons, [RejectReason::UnknownWorkload, RejectReason::Future, RejectReason::Late]);
+    assert_eq!(others, expected);
 }
 
 #[test]
