@@ -29,6 +29,8 @@ const BROKERS: usize = 3;
 const WAIT_MAX: Duration = Duration::from_secs(40);
 /// Longer than anything waits for a broker.
 const AWAY: Duration = Duration::from_secs(60);
+/// Chunks of the fleet's life before it and after it.
+const CHUNKS: usize = 60;
 /// Event time that passes at most: at a minute a second, two longest waits a broker and a start of it, a minute at most.
 const EVENT_TIME_MAX_MS: u64 = 7 * 3_600_000;
 
@@ -57,10 +59,11 @@ fn a_minute_without_any_broker_costs_nothing() {
     let mut broker = Broker::start();
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     let mut scene = Scene::new(std::slice::from_ref(&broker), folder.path(), "--processes=2");
-    scene.wait_for_outputs();
+    (0..CHUNKS).for_each(|_| scene.live_on());
     broker.stop();
     thread::sleep(AWAY);
     broker.restart();
+    (0..CHUNKS).for_each(|_| scene.live_on());
     scene.wait_for_outputs();
     judge(&scene.log, &mut scene.run, &scene.town);
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use schemas::{
     Action, Allocation, Decision, EventTime, Evidence, Mode, Money, Outcome, Pool, PoolId, PoolLevel, ProbeTurn,
-    Reason, Remediation, Resource, ResourceEvidence, RolloutAction, V1, Workload, WorkloadId,
+    Reason, Remediation, Resource, ResourceEvidence, RolloutAction, ShadowSettings, V1, Workload, WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -363,6 +363,8 @@ fn record(
     let rollout = signals.rollout.take().filter(|turn| turn.action != RolloutAction::Hold);
     let probe = signals.probe.take();
     let signals = case.controller.signals.as_ref()?;
+    // A turn of a probe goes before the record, which its adapter writes once it has carried the turn out.
+    let shadow = probe.as_ref().map_or(signals.workload.shadow, ProbeTurn::shadow);
     let waits = match shortfall == Allocation::ZERO {
         true => None,
         false if signals.workload.pause.up => Some(Reason::Paused),
@@ -399,7 +401,7 @@ fn record(
         granted,
         shortfall: if waits == Some(Reason::Shortfall) { shortfall } else { Allocation::ZERO },
         offer: ledger.main_offer(case.id),
-        evidence: evidence(signals, case, levels, ledger.price_per_hour(case.id)),
+        evidence: evidence(signals, case, levels, (ledger.price_per_hour(case.id), shadow)),
         rollout,
         probe,
     };
@@ -434,10 +436,13 @@ fn reason(case: &Case<'_>, action: Action) -> Option<Reason> {
     }
 }
 
-fn evidence(signals: &Signals, case: &Case<'_>, levels: [PoolLevel; 2], price_after: Money) -> Evidence {
+fn evidence(
+    signals: &Signals,
+    case: &Case<'_>,
+    levels: [PoolLevel; 2],
+    (price_after, shadow): (Money, Option<ShadowSettings>),
+) -> Evidence {
     let [pool_before, pool_after] = levels;
-    // A turn of a probe goes before the record, which its adapter writes once it has carried the turn out.
-    let shadow = signals.probe.as_ref().map_or(signals.workload.shadow, ProbeTurn::shadow);
     let resources = Resource::ALL.into_iter().zip(case.want.raw).map(|(resource, raw)| {
         let signal = signals.of(resource);
         ResourceEvidence {

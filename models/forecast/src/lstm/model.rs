@@ -91,6 +91,3 @@ impl Model {
         kernel::perceive((&self.first, &self.second), &rows)
     }
 }
-
-#[cfg(test)]
-mod cost;
