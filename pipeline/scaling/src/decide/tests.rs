@@ -1,7 +1,7 @@
 //! The law on hand-made signals, and its promises as properties.
 
 use proptest::prelude::*;
-use schemas::{Offer, OfferKind, Status};
+use schemas::{Action, Mode, Offer, OfferKind, Status, V1};
 
 use super::*;
 use crate::controller::tests::{signals, workload};
