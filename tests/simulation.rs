@@ -14,6 +14,8 @@ mod disk;
 mod log;
 #[path = "simulation/oracle.rs"]
 mod oracle;
+#[path = "simulation/predecessor.rs"]
+mod predecessor;
 #[path = "simulation/town.rs"]
 mod town;
 #[path = "simulation/world.rs"]
@@ -39,6 +41,19 @@ fn no_world_differs_from_the_oracle() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(seeds < SEEDS || seen.decisions as u64 > seeds, "worlds with decisions: {seen:?}");
     assert!(seeds < SEEDS || seen.restored as u64 > seeds, "worlds with snapshots: {seen:?}");
+    assert!(seeds < SEEDS || seen.succeeded as u64 > seeds, "worlds with two processes at once: {seen:?}");
+}
+
+#[test]
+fn a_seed_lives_the_same_world_again() {
+    for seed in [1, 2, 3] {
+        let [once, again] = [(); 2].map(|()| {
+            let mut world = World::new(seed, None, false);
+            (world.run().expect("a right world"), world.written())
+        });
+        assert!(once.0.decisions > 0 && once.0.crashes > 0, "seed {seed}: {:?}", once.0);
+        assert!(once == again, "seed {seed}: {:?} once, {:?} again, or other records", once.0, again.0);
+    }
 }
 
 #[test]
@@ -52,6 +67,13 @@ fn a_sync_that_is_skipped_is_found() {
 fn outputs_that_leave_before_their_progress_are_found() {
     let found = |failure: &str| failure.contains(": found ");
     let (seen, failures) = worlds(1, SEEDS_OF_BUG, Some(Bug::PartsTransactions), found);
+    assert!(failures.iter().any(|failure| found(failure)), "{seen:?} {failures:?}");
+}
+
+#[test]
+fn a_process_that_takes_over_late_is_found() {
+    let found = |failure: &str| failure.contains(": found ");
+    let (seen, failures) = worlds(1, SEEDS_OF_BUG, Some(Bug::TakesOverLate), found);
     assert!(failures.iter().any(|failure| found(failure)), "{seen:?} {failures:?}");
 }
 

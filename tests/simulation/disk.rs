@@ -37,8 +37,9 @@ struct State {
     full: bool,
     /// Changes until the power fails; none while it does not.
     power_fails_in: Option<u64>,
-    /// The planted bug: files are not synced, only said to be.
-    skips_sync: bool,
+    /// The planted bug: how many syncs of files there were, of which one in so many is only said to be done.
+    syncs: u64,
+    skips_one_in: Option<u64>,
 }
 
 /// A file's bytes.
@@ -49,8 +50,8 @@ struct Node {
 }
 
 impl SimulatedDisk {
-    pub(crate) fn new(skips_sync: bool) -> Self {
-        Self(Arc::new(Mutex::new(State { skips_sync, ..State::default() })))
+    pub(crate) fn new(skips_one_in: Option<u64>) -> Self {
+        Self(Arc::new(Mutex::new(State { skips_one_in, ..State::default() })))
     }
 
     pub(crate) fn set_full(&self, full: bool) {
@@ -259,7 +260,8 @@ impl DiskFile for SimulatedFile {
     fn sync(&mut self) -> Result<()> {
         let mut state = self.disk.state();
         state.change()?;
-        if !state.skips_sync {
+        state.syncs += 1;
+        if state.skips_one_in.is_none_or(|many| !state.syncs.is_multiple_of(many)) {
             let node = &mut state.nodes[self.node];
             node.synced = node.bytes.len();
         }

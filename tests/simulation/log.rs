@@ -1,4 +1,5 @@
-//! A log that is away at times, loses answers, and takes no transaction apart unless that bug is planted.
+//! A log that is away at times and loses answers, takes no transaction apart, and lets no writer write beside its successor,
+//! unless one of those bugs is planted.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -7,6 +8,8 @@ use schemas::{Span, Topic};
 use topics::{Delivery, Embedded, Error, Log, Outgoing, Reader, Record, Start, Writer};
 
 use crate::dice::Dice;
+use crate::predecessor;
+use crate::world::Bug;
 
 /// What the log does to its next append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +32,13 @@ pub(crate) struct ShakyLog {
 struct State {
     away: bool,
     append: Append,
-    /// The planted bug: outputs go out before their progress, not with it.
-    parts_transactions: bool,
+    bug: Option<Bug>,
     dice: Dice,
 }
 
 impl ShakyLog {
-    pub(crate) fn new(inner: Embedded, seed: u64, parts_transactions: bool) -> Self {
-        let state = State { away: false, append: Append::Takes, parts_transactions, dice: Dice::new(seed) };
+    pub(crate) fn new(inner: Embedded, seed: u64, bug: Option<Bug>) -> Self {
+        let state = State { away: false, append: Append::Takes, bug, dice: Dice::new(seed) };
         Self { inner, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -83,13 +85,17 @@ impl Log for ShakyLog {
     }
 
     fn reader(&self, assignment: &[(Topic, i32, Start)]) -> Result<Box<dyn Reader>, Error> {
+        predecessor::live_on();
         self.answer()?;
         Ok(Box::new(ShakyReader { inner: self.inner.reader(assignment)?, log: self.clone() }))
     }
 
     fn writer(&self, delivery: Delivery) -> Result<Box<dyn Writer>, Error> {
+        predecessor::live_on();
         self.answer()?;
-        Ok(Box::new(ShakyWriter { inner: self.inner.writer(delivery)?, log: self.clone() }))
+        let late = self.state().bug == Some(Bug::TakesOverLate);
+        let inner = if late { None } else { Some(self.inner.writer(delivery.clone())?) };
+        Ok(Box::new(ShakyWriter { inner, delivery, log: self.clone() }))
     }
 }
 
@@ -129,24 +135,31 @@ impl Reader for ShakyReader {
 }
 
 struct ShakyWriter {
-    inner: Box<dyn Writer>,
+    /// None before the first append, where it takes over only then.
+    inner: Option<Box<dyn Writer>>,
+    delivery: Delivery,
     log: ShakyLog,
 }
 
 impl Writer for ShakyWriter {
     fn append(&mut self, records: &[Outgoing]) -> Result<(), Error> {
         self.log.answer()?;
-        let (append, parts) = {
+        let (append, bug) = {
             let mut state = self.log.state();
-            (std::mem::replace(&mut state.append, Append::Takes), state.parts_transactions)
+            (std::mem::replace(&mut state.append, Append::Takes), state.bug)
+        };
+        let inner = match &mut self.inner {
+            Some(inner) => inner,
+            late => late.insert(self.log.inner.writer(self.delivery.clone())?),
         };
         let (id, place) = ("foreshadow-main".to_owned(), "the simulated log".to_owned());
         match append {
-            Append::Takes => self.inner.append(records),
+            Append::Takes => inner.append(records),
             Append::RollsBack => Err(Error::Aborted { id, place, reason: "chance".to_owned() }),
             Append::LosesAnswer => {
+                let parts = bug == Some(Bug::PartsTransactions);
                 let taken = if parts { records.len() - 1 } else { records.len() };
-                self.inner.append(&records[..taken])?;
+                inner.append(&records[..taken])?;
                 Err(Error::Unsettled { id, place, reason: "the answer is lost".to_owned() })
             }
         }

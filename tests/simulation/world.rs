@@ -6,30 +6,33 @@ use std::time::Duration;
 
 use dataflow::EngineSettings;
 use schemas::{EventTime, Span, Topic};
-use topics::{Embedded, EmbeddedSettings, Log};
-use wire::{Machine, Parts, Shelf};
+use topics::{Embedded, EmbeddedSettings, Log, Record, Start, read_all};
+use wire::{Machine, Outlet, Parts, Shelf};
 
 use crate::dice::Dice;
 use crate::disk::SimulatedDisk;
 use crate::log::{Append, ShakyLog};
-use crate::oracle;
 use crate::town::{BEGIN_MS, Town};
+use crate::{oracle, predecessor};
 
 /// A fault that is built in to see whether it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// Files of snapshots are not synced.
+    /// Of the syncs of snapshots' files, one in seven is skipped.
     SkipsSync,
     /// Outputs are appended before their progress record, not with it.
     PartsTransactions,
+    /// A process takes the right to write over only when it first writes: after it has read how far the outputs reach.
+    TakesOverLate,
 }
 
 /// What a world has seen when it ends.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) decisions: usize,
     pub(crate) crashes: usize,
     pub(crate) restored: usize,
+    pub(crate) succeeded: usize,
 }
 
 impl Seen {
@@ -37,6 +40,7 @@ impl Seen {
         self.decisions += other.decisions;
         self.crashes += other.crashes;
         self.restored += other.restored;
+        self.succeeded += other.succeeded;
     }
 }
 
@@ -45,6 +49,9 @@ const LIFE_MS: u64 = 240_000;
 
 /// Rounds after which outputs that do not come are missed.
 const ROUNDS_MAX: usize = 20_000;
+
+/// Syncs of files of which a planted bug skips one.
+const SKIPPED_ONE_IN: u64 = 7;
 
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 
@@ -70,7 +77,7 @@ impl World {
         let inner =
             Embedded::in_memory(EmbeddedSettings { partition_bytes_max: 1 << 30, ..EmbeddedSettings::default() });
         inner.ensure(Topic::ALL, 1 + dice.below(3) as u32).expect("a log in memory");
-        let log = ShakyLog::new(inner.clone(), dice.draw(), bug == Some(Bug::PartsTransactions));
+        let log = ShakyLog::new(inner.clone(), dice.draw(), bug);
         let workloads = 2 + dice.below(3);
         let town = Town::new(&inner, workloads, dice.once_in(3));
         let settings = EngineSettings {
@@ -90,15 +97,21 @@ impl World {
             commits_max: 16_384,
             ..EngineSettings::default()
         };
-        let disk = SimulatedDisk::new(bug == Some(Bug::SkipsSync));
+        let disk = SimulatedDisk::new((bug == Some(Bug::SkipsSync)).then_some(SKIPPED_ONE_IN));
         Self { dice, settings, inner, log, disk, town, machine: None, seen: Seen::default(), told }
+    }
+
+    /// What lies on the log, inputs and outputs.
+    pub(crate) fn written(&self) -> Vec<Record> {
+        let read = |topic: &Topic| read_all(&self.inner, *topic, Start::Earliest).expect("a log in memory");
+        Topic::ALL.iter().flat_map(read).collect()
     }
 
     /// Lives until its time is over, comes to rest and is compared with the oracle.
     ///
     /// # Errors
     /// What was found to be wrong.
-    pub(crate) fn run(mut self) -> Result<Seen, String> {
+    pub(crate) fn run(&mut self) -> Result<Seen, String> {
         while self.town.now < BEGIN_MS + LIFE_MS {
             self.step()?;
         }
@@ -123,7 +136,8 @@ impl World {
             36..=55 => self.disk.set_full(false),
             56..=70 => self.log.set_append(Append::RollsBack),
             71..=74 => self.log.set_append(Append::LosesAnswer),
-            75..=500 => self.town.live_on(&mut self.dice),
+            75..=77 => self.leave_behind(),
+            78..=500 => self.town.live_on(&mut self.dice),
             choice => return self.turn(choice),
         }
         Ok(())
@@ -131,6 +145,9 @@ impl World {
 
     /// Some part of the machine takes its turn.
     fn turn(&mut self, choice: u64) -> Result<(), String> {
+        if self.dice.once_in(50) {
+            predecessor::live_on();
+        }
         let Some(machine) = &mut self.machine else { return self.restart() };
         let outcome = match choice % 10 {
             0 => {
@@ -138,11 +155,7 @@ impl World {
                 let elapsed = if self.dice.once_in(200) { 3_600_000 } else { self.dice.below(100) };
                 machine.intake.turn(Some(Duration::from_millis(elapsed))).map(drop)
             }
-            1 => {
-                let outlet = if self.dice.once_in(2) { &mut machine.decisions } else { &mut machine.features };
-                let first = if outlet.publisher.waits() { None } else { outlet.commits.try_recv().ok() };
-                outlet.publisher.turn(first, &outlet.commits).map(drop)
-            }
+            1 => publish(if self.dice.once_in(2) { &mut machine.decisions } else { &mut machine.features }),
             2 | 3 => {
                 if let Some((keeper, cuts)) = &mut machine.keeper {
                     keeper.turn(cuts.try_recv().ok());
@@ -158,6 +171,14 @@ impl World {
             Ok(()) => Ok(()),
             Err(error) => self.crash(&format!("the process ends: {error:#}")),
         }
+    }
+
+    /// Another process is started, while this one goes on and has not noticed.
+    fn leave_behind(&mut self) {
+        let Some(machine) = self.machine.take() else { return };
+        self.tell(|| "the process is taken for dead and goes on".to_owned());
+        self.seen.succeeded += 1;
+        predecessor::leave_behind(machine, self.settings.workers, self.dice.draw());
     }
 
     /// The process is gone at once, and with it what the disk had not been asked to keep.
@@ -227,4 +248,16 @@ impl World {
             println!("{:>8} ms: {}", self.town.now - BEGIN_MS, what());
         }
     }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        predecessor::remove();
+    }
+}
+
+/// A turn of one of the two ways out.
+pub(crate) fn publish(outlet: &mut Outlet) -> anyhow::Result<()> {
+    let first = if outlet.publisher.waits() { None } else { outlet.commits.try_recv().ok() };
+    outlet.publisher.turn(first, &outlet.commits).map(drop)
 }

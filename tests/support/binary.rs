@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,14 +79,19 @@ impl Process {
     pub fn terminate(&mut self, timeout: Duration) -> bool {
         // Fails when it has ended already; how, is seen below.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        self.ends_within(timeout).is_some_and(|status| status.success())
+    }
+
+    /// Waits until it ends by itself; none when it took longer than `timeout`.
+    pub fn ends_within(&mut self, timeout: Duration) -> Option<ExitStatus> {
         let begun = Instant::now();
         while begun.elapsed() < timeout {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                return status.success();
+                return Some(status);
             }
             thread::sleep(PAUSE);
         }
-        false
+        None
     }
 
     /// Whether it still runs.

@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Run, settings: &Settings) -> anyhow::Result<()> {
     if let Some(processes) = arguments.processes.filter(|processes| *processes > 1) {
         return supervisor::supervise(usize::from(processes), &stop::on_signals()?);
     }
-    let cell = arguments.process.map(|process| join(process, arguments)).transpose()?;
+    let cell = arguments.process.map(|process| join(process, arguments, settings.engine.workers)).transpose()?;
     let cell = match cell {
         Some(cell) if cell.process > 0 => return Ok(dataflow::serve(cell, settings.engine.workers)?),
         cell => cell,
@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Run, settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// Connects this process with the others of its cell; from now on it ends with them.
-fn join(process: usize, arguments: &Run) -> anyhow::Result<Cell> {
+fn join(process: usize, arguments: &Run, workers: usize) -> anyhow::Result<Cell> {
     if arguments.supervised {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     }
@@ -88,7 +88,7 @@ fn join(process: usize, arguments: &Run) -> anyhow::Result<Cell> {
         tracing::error!(process, "this process ends, and with it its cell: {panic}");
         std::process::exit(CELL_LOST);
     }));
-    let cell = cell::connect(process, &arguments.addresses)?;
+    let cell = cell::connect(process, &arguments.addresses, workers)?;
     tracing::info!(process, processes = cell.sockets.len(), "the cell is connected");
     Ok(cell)
 }

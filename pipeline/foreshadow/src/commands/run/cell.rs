@@ -1,7 +1,7 @@
 //! How the processes of a cell find each other: each listens at its own address and calls those before it.
 //!
-//! The caller says one line: who it is and of which build. What says anything else is hung up on. There is no password: the
-//! addresses belong into a network that is trusted.
+//! The caller says one line: of which build it is, how many processes and workers it takes the cell to have, and who it is.
+//! What says anything else is hung up on. There is no password: the addresses belong into a network that is trusted.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,28 +23,29 @@ const HELLO_WITHIN: Duration = Duration::from_secs(2);
 /// Bytes of a greeting.
 const HELLO_BYTES: usize = 64;
 
-/// Connects a process with all others.
+/// Connects a process of so many workers with all others.
 ///
 /// # Errors
 /// When the addresses cannot be used, or the others do not come.
-pub(super) fn connect(process: usize, addresses: &[String]) -> anyhow::Result<Cell> {
+pub(super) fn connect(process: usize, addresses: &[String], workers: usize) -> anyhow::Result<Cell> {
     ensure!(process < addresses.len(), "--process {process} is none of {} addresses: count from 0", addresses.len());
     let own = &addresses[process];
+    let common = common(addresses.len(), workers);
     let listener = TcpListener::bind(own).with_context(|| format!("the cell cannot listen at {own}"))?;
     listener.set_nonblocking(true)?;
     let deadline = Instant::now() + MEET_WITHIN;
     let mut sockets: Vec<Option<TcpStream>> = addresses.iter().map(|_| None).collect();
     for (other, address) in addresses.iter().enumerate().take(process) {
-        sockets[other] = Some(call(process, address, deadline)?);
+        sockets[other] = Some(call(&common, process, address, deadline)?);
     }
     while let Some(missing) = (process + 1..sockets.len()).find(|other| sockets[*other].is_none()) {
         let waited = Instant::now() < deadline;
         ensure!(waited, "process {missing} of the cell has not come within {MEET_WITHIN:?}: is it started?");
         match listener.accept() {
-            Ok((socket, from)) => match greeted(socket) {
+            Ok((socket, from)) => match greeted(&common, socket) {
                 Ok((other, socket)) if sockets.get(other).is_some_and(Option::is_none) => sockets[other] = Some(socket),
                 Ok((other, _)) => tracing::warn!(%from, other, "a process that is none of this cell, or here twice"),
-                Err(error) => tracing::warn!(%from, "a stranger called: {error:#}"),
+                Err(error) => tracing::warn!(%from, "a caller is hung up on: {error:#}"),
             },
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(LOOK_EVERY),
             Err(error) => return Err(error).with_context(|| format!("the cell cannot listen at {own}")),
@@ -53,12 +54,12 @@ pub(super) fn connect(process: usize, addresses: &[String]) -> anyhow::Result<Ce
     Ok(Cell { process, sockets })
 }
 
-fn call(process: usize, address: &str, deadline: Instant) -> anyhow::Result<TcpStream> {
+fn call(common: &str, process: usize, address: &str, deadline: Instant) -> anyhow::Result<TcpStream> {
     loop {
         match TcpStream::connect(address) {
             Ok(mut socket) => {
                 socket.set_nodelay(true)?;
-                socket.write_all(&hello(process))?;
+                socket.write_all(&hello(common, process))?;
                 return Ok(socket);
             }
             Err(error) if Instant::now() >= deadline => {
@@ -70,19 +71,19 @@ fn call(process: usize, address: &str, deadline: Instant) -> anyhow::Result<TcpS
 }
 
 /// Who calls, padded to a fixed length.
-fn hello(process: usize) -> [u8; HELLO_BYTES] {
-    let text = format!("{}{process}", build());
+fn hello(common: &str, process: usize) -> [u8; HELLO_BYTES] {
+    let text = format!("{common} {process}");
     let mut bytes = [b'\n'; HELLO_BYTES];
     bytes[..text.len()].copy_from_slice(text.as_bytes());
     bytes
 }
 
-/// What processes of one cell have in common.
-fn build() -> String {
-    format!("foreshadow {} {FORMAT} ", env!("CARGO_PKG_VERSION"))
+/// What processes of one cell have in common: the build, what it keeps, and the cell's shape.
+fn common(processes: usize, workers: usize) -> String {
+    format!("foreshadow {} {FORMAT} {processes}x{workers}", env!("CARGO_PKG_VERSION"))
 }
 
-fn greeted(mut socket: TcpStream) -> anyhow::Result<(usize, TcpStream)> {
+fn greeted(common: &str, mut socket: TcpStream) -> anyhow::Result<(usize, TcpStream)> {
     socket.set_nonblocking(false)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(HELLO_WITHIN))?;
@@ -90,9 +91,12 @@ fn greeted(mut socket: TcpStream) -> anyhow::Result<(usize, TcpStream)> {
     socket.read_exact(&mut bytes)?;
     socket.set_read_timeout(None)?;
     let text = String::from_utf8_lossy(&bytes);
-    match text.trim_end().strip_prefix(&build()).map(str::parse) {
-        Some(Ok(process)) => Ok((process, socket)),
-        _ => bail!("it is not of this build ({})", build().trim_end()),
+    match text.trim_end().rsplit_once(' ').map(|(said, process)| (said, process.parse())) {
+        Some((said, Ok(process))) if said == common => Ok((process, socket)),
+        _ => bail!(
+            "it says {:?}, and this cell is {common:?} and a number: give all the same binary, addresses and workers",
+            text.trim_end()
+        ),
     }
 }
 
@@ -108,7 +112,7 @@ mod tests {
     fn processes_find_each_other_in_any_order_and_strangers_are_hung_up_on() {
         let addresses = free_addresses(3);
         let cells: Vec<Cell> = std::thread::scope(|scope| {
-            let first = scope.spawn(|| connect(0, &addresses));
+            let first = scope.spawn(|| connect(0, &addresses, 2));
             let mut stranger = loop {
                 match TcpStream::connect(&addresses[0]) {
                     Ok(socket) => break socket,
@@ -120,7 +124,7 @@ mod tests {
                 .map(|process| {
                     scope.spawn({
                         let addresses = &addresses;
-                        move || connect(process, addresses)
+                        move || connect(process, addresses, 2)
                     })
                 })
                 .into();
@@ -131,6 +135,21 @@ mod tests {
             let met: Vec<bool> = cell.sockets.iter().map(Option::is_some).collect();
             let expected: Vec<bool> = (0..3).map(|other| other != cell.process).collect();
             assert_eq!(met, expected, "of process {}", cell.process);
+        }
+    }
+
+    #[test]
+    fn a_process_that_takes_the_cell_for_another_is_hung_up_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it listens").to_string();
+        let own = common(2, 2);
+        for (said, taken) in [(common(2, 2), true), (common(2, 1), false), (common(3, 2), false)] {
+            let _caller = call(&said, 1, &address, Instant::now()).expect("it listens");
+            let (socket, _) = listener.accept().expect("one has called");
+            match greeted(&own, socket) {
+                Ok((process, _)) => assert!(taken && process == 1, "{said}"),
+                Err(error) => assert!(!taken && error.to_string().contains(&said), "{said}: {error}"),
+            }
         }
     }
 }
