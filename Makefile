@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers canaries kills knees outages overhead ramps resizes saturated simulate soak \
+.PHONY: help demo test check bench bench-inference bench-peers canaries kills knees outages overhead ramps resizes saturated simulate soak \
 	kafka clean-cache
 
 help: ## lists the recipes
@@ -72,6 +72,10 @@ simulate: ## runs 10000 simulated worlds of crashes, outages and late data again
 soak: ## sends a million requests through the mirror and compares each answer
 	@deploy/setup build
 	cargo test --release --workspace --test real -- --ignored --nocapture
+
+bench-inference: ## measures an answer of the global model beside ONNX Runtime; ARGS="--json"
+	@deploy/setup build
+	tests/peers/inference/run $(ARGS)
 
 bench-peers: ## runs the same windows in Flink and Bytewax and compares; ARGS="--help" lists what it takes
 	@deploy/setup test

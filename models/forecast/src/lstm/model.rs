@@ -80,8 +80,9 @@ impl Model {
         answers.map(|((scene, frame), row)| batch.scenes[*scene].answer(frame, &row[..OUTPUTS])).collect()
     }
 
-    /// The head's outputs for rows of context, each about the sequence of the number given.
-    pub(super) fn outputs(&self, sequences: &[f32], context: &[f32], of: impl Iterator<Item = usize>) -> Vec<f32> {
+    /// The network alone: the head's outputs for rows of context, each about the sequence of the number given; sequences step
+    /// by step, channel by channel. A row of outputs may be wider than [`OUTPUTS`]: what is beyond means nothing.
+    pub fn outputs(&self, sequences: &[f32], context: &[f32], of: impl Iterator<Item = usize>) -> Vec<f32> {
         let states = kernel::recur(&self.gates, CHANNELS, sequences, STEPS);
         let mut rows = Vec::with_capacity(context.len() / CONTEXT * (CONTEXT + self.hidden));
         for (scene, context) in of.zip(context.chunks_exact(CONTEXT)) {
