@@ -41,8 +41,11 @@ const VARIATION_LEAST: f64 = 0.02;
 /// Width of a histogram's first bucket beside the largest value: its last bucket begins there.
 const FINEST: f64 = 1e-5;
 
-/// A day, the season of the scale of errors.
+/// A day, the season of the scale of errors, and how far shifts of the level that are put in lie apart.
 const DAY_MS: u64 = 86_400_000;
+
+/// Steps after a shift of the level at which it should be got over; as many are looked at.
+const RECOVERY_STEPS: usize = 28;
 
 /// What is evaluated.
 #[derive(Clone, Debug)]
@@ -202,16 +205,31 @@ impl<'a> Table<'a> {
         }
         for (at, &horizon) in self.horizons.iter().enumerate() {
             let Some(truth) = series.values.get(sight.at + horizon as usize).copied().flatten() else { continue };
-            for (expert, quantiles) in said(sight.ensemble, horizon) {
-                self.score(expert, at, sight.series, quantiles, truth);
-            }
-            if let Some(quantiles) = percentiles(&self.histograms[sight.series]) {
-                self.score("percentile", at, sight.series, quantiles, truth);
+            let recovered = self.has_recovered(sight, horizon);
+            let percentiles = percentiles(&self.histograms[sight.series]).map(|quantiles| ("percentile", quantiles));
+            for (expert, quantiles) in said(sight.ensemble, horizon).into_iter().chain(percentiles) {
+                self.score((expert, at), sight.series, (quantiles, truth), recovered);
             }
         }
     }
 
-    fn score(&mut self, expert: &str, at: usize, series: usize, quantiles: [f64; SCORED.len()], truth: f64) {
+    /// Whether a shift of the level lies as far behind an origin as it should take to be got over, and none ahead of it.
+    fn has_recovered(&self, sight: &Sight<'_>, horizon: u32) -> bool {
+        let series = self.series[sight.series];
+        let day = (DAY_MS / series.step_ms) as usize;
+        let age = (sight.at - first_part(series)) % day.max(1);
+        let recovers = (RECOVERY_STEPS..2 * RECOVERY_STEPS).contains(&age) && age + (horizon as usize) < day;
+        self.evaluation.level_shift.is_some() && recovers
+    }
+
+    /// Scores what an expert said about a horizon of a series, beside what came.
+    fn score(
+        &mut self,
+        (expert, at): (&str, usize),
+        series: usize,
+        (quantiles, truth): ([f64; SCORED.len()], f64),
+        recovered: bool,
+    ) {
         let named = &self.evaluation.experts;
         if !named.is_empty() && !named.iter().any(|name| name == expert) {
             return;
@@ -222,7 +240,11 @@ impl<'a> Table<'a> {
         });
         let errors = &mut self.errors[series];
         errors.resize(errors.len().max(row + 1), vec![Errors::default(); self.horizons.len()]);
-        self.scores[row].1[at].add(quantiles, truth, &mut errors[row][at]);
+        let scores = &mut self.scores[row].1[at];
+        scores.add(quantiles, truth, &mut errors[row][at]);
+        if recovered {
+            scores.note_recovered(quantiles, truth);
+        }
     }
 
     fn closed(mut self) -> Vec<(String, Vec<Scores>)> {
@@ -332,6 +354,21 @@ mod tests {
         // The test begins at 2016, in the middle of nothing; a day has 288 steps.
         let level = |at: usize| shifted.values[at];
         assert_eq!([2015, 2016, 2303, 2304, 2591, 2592].map(level), [1.0, 3.0, 3.0, 1.0, 1.0, 3.0].map(Some));
+    }
+
+    #[test]
+    fn what_is_said_once_a_shift_should_be_got_over_is_looked_at_apart() {
+        // Nobody forecasts ten times the level, and from its third step on everybody knows it.
+        let steady = || series((0..2880).map(|step| Some(10.0 + f64::from(step * 7 % 5))).collect());
+        let rows = |level_shift: Option<f64>| {
+            let evaluation = Evaluation { origins_max: 10_000, level_shift, ..Evaluation::default() };
+            evaluate(&[steady()], &evaluation, None).expect("settings are in range")
+        };
+        assert!(rows(None).iter().all(|row| row.scored.coverage95_recovered.is_none()));
+        let shifted = rows(Some(10.0));
+        let row = shifted.iter().find(|row| row.expert == "persistence" && row.horizon_s == 300.0).expect("a row");
+        let (whole, recovered) = (row.scored.coverage95, row.scored.coverage95_recovered.expect("some origins"));
+        assert!(recovered > 0.9, "{recovered} of all {whole}");
     }
 
     #[test]

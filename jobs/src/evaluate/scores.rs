@@ -6,7 +6,7 @@
 //! |---|---|
 //! | WAPE | Σ\|y - q50\| / Σ\|y\| |
 //! | wQL | 2 Σ pinball / Σ\|y\|, by level |
-//! | coverage | share of y ≤ quantile |
+//! | coverage | share of y ≤ quantile; recovered, only of forecasts made within some steps of a shift of the level |
 //! | MASE | mean \|y - q50\| of a series over the mean \|yₜ - yₜ₋ₘ\| of its first part, m a day where that has two, else a step; the median over series |
 //! | under-provisioned | share of y > q95 |
 //! | slack | Σ max(q95 - y, 0) / Σ y |
@@ -28,6 +28,9 @@ const TOLERANCE: f64 = 1e-6;
 pub struct Scores {
     losses: [f64; SCORED.len()],
     covered: [u64; SCORED.len()],
+    /// Of forecasts made when a shift of the level should be got over: how many there are, and how many of their highest
+    /// quantiles covered.
+    recovered: [u64; 2],
     truths: f64,
     /// Truth and capacity, for the slack at equal violation.
     pairs: Vec<(f32, f32)>,
@@ -61,6 +64,9 @@ pub struct Scored {
     pub coverage90: f64,
     /// Share of truths that the 0.95 quantile covered.
     pub coverage95: f64,
+    /// The same of forecasts made when a shift of the level that was put in should be got over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage95_recovered: Option<f64>,
     /// Share of steps that a capacity of the 0.95 quantile would have left short.
     pub under_share: f64,
     /// What that capacity would have idled, over the demand.
@@ -76,12 +82,19 @@ impl Scores {
     pub fn add(&mut self, quantiles: [f64; SCORED.len()], truth: f64, errors: &mut Errors) {
         for (at, (quantile, level)) in quantiles.into_iter().zip(SCORED).enumerate() {
             self.losses[at] += pinball(level, quantile, truth);
-            self.covered[at] += u64::from(truth - quantile <= TOLERANCE * truth.abs());
+            self.covered[at] += u64::from(covers(quantile, truth));
         }
         self.truths += truth.abs();
         self.pairs.push((truth as f32, quantiles[2] as f32));
         errors.sum += (truth - quantiles[0]).abs();
         errors.count += 1;
+    }
+
+    /// Notes of a forecast that was added that a shift of the level should be got over by then.
+    pub fn note_recovered(&mut self, quantiles: [f64; SCORED.len()], truth: f64) {
+        let [.., highest] = quantiles;
+        self.recovered[0] += 1;
+        self.recovered[1] += u64::from(covers(highest, truth));
     }
 
     /// Closes a series whose scale is known.
@@ -97,6 +110,7 @@ impl Scores {
             self.losses[at] += other.losses[at];
             self.covered[at] += other.covered[at];
         }
+        self.recovered.iter_mut().zip(other.recovered).for_each(|(own, other)| *own += other);
         self.truths += other.truths;
         self.pairs.extend(other.pairs);
         self.mase.extend(other.mase);
@@ -121,12 +135,17 @@ impl Scores {
             wql95: wql[2],
             coverage90: covered[1],
             coverage95: covered[2],
+            coverage95_recovered: (self.recovered[0] > 0).then(|| self.recovered[1] as f64 / self.recovered[0] as f64),
             under_share: 1.0 - covered[2],
             slack: slack(&self.pairs, 1.0),
             slack_at_5: slack_at(&self.pairs, 0.05),
             slack_at_1: slack_at(&self.pairs, 0.01),
         })
     }
+}
+
+fn covers(quantile: f64, truth: f64) -> bool {
+    truth - quantile <= TOLERANCE * truth.abs()
 }
 
 /// What capacities scaled by a factor idle, over the demand.

@@ -45,7 +45,8 @@ pub(crate) struct Forecast {
     /// The quantile that experts are chosen and calibrated at.
     #[arg(long, default_value_t = Evaluation::default().target, value_name = "Q")]
     target: f64,
-    /// Shifts each series' level by this factor at the start of its test and every day from then on, up and back in turn.
+    /// Shifts each series' level by this factor at the start of its test and every day from then on, up and back in turn. JSON
+    /// then also tells the coverage of what is forecast 28 to 55 steps after each shift.
     #[arg(long, value_name = "FACTOR")]
     level_shift: Option<f64>,
     /// Prints one JSON object with `rows`.
