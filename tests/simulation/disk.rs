@@ -58,8 +58,8 @@ impl SimulatedDisk {
         self.state().full = full;
     }
 
-    pub(crate) fn fail_power_in(&self, changes: u64) {
-        self.state().power_fails_in = Some(changes);
+    pub(crate) fn fail_power_in(&self, changes: Option<u64>) {
+        self.state().power_fails_in = changes;
     }
 
     /// Forgets what a crash takes; the power is back.

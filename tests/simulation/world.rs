@@ -128,7 +128,7 @@ impl World {
             5..=9 if self.machine.is_some() => {
                 let changes = self.dice.below(40);
                 self.tell(|| format!("the power will fail in {changes} changes of the disk"));
-                self.disk.fail_power_in(changes);
+                self.disk.fail_power_in(Some(changes));
             }
             10..=12 => self.log.set_away(true),
             13..=32 => self.log.set_away(false),
@@ -178,6 +178,8 @@ impl World {
         let Some(machine) = self.machine.take() else { return };
         self.tell(|| "the process is taken for dead and goes on".to_owned());
         self.seen.succeeded += 1;
+        // Its successor begins on a machine that has power, and finds the same disk there.
+        self.disk.fail_power_in(None);
         predecessor::leave_behind(machine, self.settings.workers, self.dice.draw());
     }
 
