@@ -22,6 +22,9 @@ pub use rule::{Operating, PROFILES, Profile, Scored, probation, score_at, sweep}
 /// The least learning period of the detector.
 const LEARNING_STEPS_MIN: u32 = 10;
 
+/// Scores are told in steps of a billionth: readers of CSV that are not exact to the last bit read these as they are.
+const SCORE_STEPS: f64 = 1e9;
+
 /// One line of the verdict.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
@@ -61,7 +64,7 @@ pub fn stream(file: &File) -> Vec<f64> {
     let mut detector = JointNovelty::new(NoveltySettings { learning_steps, ..NoveltySettings::default() }, &[0]);
     let score = |row: &Row| {
         let score = detector.observe(&[Some(row.value)]).score;
-        score / (1.0 + score)
+        (SCORE_STEPS * score / (1.0 + score)).round() / SCORE_STEPS
     };
     file.rows.iter().map(score).collect()
 }

@@ -1,7 +1,7 @@
 //! The benchmark's rule: what a detection is worth, and the threshold that is best over a corpus.
 //!
 //! ```text
-//! σ(p) = 2/(1 + e^5p) - 1, and -1 from p = 3 on
+//! σ(p) = 2/(1 + e^5p) - 1, and -1 beyond p = 3
 //! in a window of w rows with last row r:    row i is worth  A_tp · σ(-(r - i + 1)/w) / σ(-1);  the window earns the
 //!                                           greatest worth of its detections, or -A_fn without one
 //! outside:                                  every detection costs A_fp · σ((i - r)/(w - 1)) with r and w of the window
@@ -170,13 +170,13 @@ fn worth(file: &File, at: usize) -> (Option<usize>, f64) {
         return (Some(place), sigma(-rest / width(place)) / sigma(-1.0));
     }
     let before = file.windows.iter().rposition(|window| window.right < at);
-    let past = before.map_or(3.0, |place| (at - file.windows[place].right) as f64 / (width(place) - 1.0));
+    let past = before.map_or(f64::INFINITY, |place| (at - file.windows[place].right) as f64 / (width(place) - 1.0));
     (None, sigma(past))
 }
 
 /// What a detection is worth at a relative position: -1 at a window's first row, 0 behind its last, then falling.
 fn sigma(position: f64) -> f64 {
-    if position >= 3.0 { -1.0 } else { 2.0 / (1.0 + (5.0 * position).exp()) - 1.0 }
+    if position > 3.0 { -1.0 } else { 2.0 / (1.0 + (5.0 * position).exp()) - 1.0 }
 }
 
 #[cfg(test)]
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn sigma_is_as_the_benchmark_documents_it() {
-        for (position, expected) in [(-1.0, 0.98661), (-0.5, 0.84828), (0.0, 0.0), (1.0, -0.98661), (3.0, -1.0)] {
+        for (position, expected) in [(-1.0, 0.98661), (-0.5, 0.84828), (0.0, 0.0), (1.0, -0.98661), (3.1, -1.0)] {
             assert!((sigma(position) - expected).abs() < 1e-5, "{position}");
         }
     }
