@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-inference bench-peers canaries kills knees outages overhead ramps resizes saturated simulate soak \
+.PHONY: help demo test check champion bench bench-inference bench-peers canaries kills knees outages overhead ramps resizes saturated simulate soak \
 	kafka clean-cache
 
 help: ## lists the recipes
@@ -27,9 +27,13 @@ check: ## checks format, lints, licences and docs
 	else echo "check: licences not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
-bench: ## measures what the profiler costs on this machine, in CPU time a sample
+champion: ## trains the model that ships again, by its record, and compares; some ten minutes
 	@deploy/setup build
-	cargo test --release -p profiler --test cost -- --ignored --nocapture --test-threads 1
+	cargo run --release --bin foreshadow -- retrain --reproduce models/champion/lstm.safetensors
+
+bench: ## measures what the profiler costs on this machine, in CPU time a sample, and each detector, an observation
+	@deploy/setup build
+	cargo test --release --workspace --test cost -- --ignored --nocapture --test-threads 1
 
 canaries: ## counts false alarms of 1000 canaries, and requests until changes are found; some seven minutes
 	@deploy/setup build

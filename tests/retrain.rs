@@ -99,6 +99,12 @@ fn a_model_is_trained_published_promoted_and_rolled_back() {
     // Another seed is another model, which a person may promote whatever its verdict.
     let second = [&SHORT[..], &["none", "--out", "second.safetensors", "--seed", "2"]].concat();
     desk.said(&second);
+    // Whoever wins beside another has not won beside the one that serves.
+    let complaint = desk.refused(&[&second[..], &["--publish"]].concat());
+    assert!(
+        complaint.contains("--champion none: ") && complaint.contains(" serves: leave --champion out"),
+        "{complaint}"
+    );
     desk.said(&["models", "promote", "second.safetensors"]);
     let promoted = desk.champion().expect("one was promoted");
     assert!(promoted.sha256 != champion.sha256 && promoted.time > champion.time);

@@ -10,6 +10,7 @@ pub(crate) fn series(step_ms: u64, values: Vec<Option<f64>>) -> Series {
         trace: "test".to_owned(),
         name: "a".to_owned(),
         tenant: "us".to_owned(),
+        profile: None,
         measure: Measure::Cpu,
         step_ms,
         first_step: 0,

@@ -3,14 +3,14 @@
 //! A workload's readings in a step are the mean of each of its instances', summed over them; those of its shadow stand beside
 //! those of its primary. A step in which nothing was read is `None`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::{Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use forecast::lstm::Measure;
 use query::{Catalog, Session};
 
-use crate::traces::{STEPS_MAX, Series};
+use crate::traces::{STEPS_MAX, Series, limit};
 
 /// What is read: the column, what it measures, and the column of its limit.
 const COLUMNS: [(&str, Measure, Option<&str>); 5] = [
@@ -21,9 +21,9 @@ const COLUMNS: [(&str, Measure, Option<&str>); 5] = [
     ("requests_per_second", Measure::Rate, None),
 ];
 
-/// The workloads whose newest record keeps their learning to themselves.
-const OWN: &str = "SELECT arrow_cast(workload, 'Utf8') FROM (SELECT workload, learning, \
-    row_number() OVER (PARTITION BY workload ORDER BY time DESC) AS nth FROM workloads) WHERE nth = 1 AND learning = 'own'";
+/// What the newest record of each workload says.
+const RECORDS: &str = "SELECT arrow_cast(workload, 'Utf8'), arrow_cast(profile, 'Utf8'), arrow_cast(learning, 'Utf8') FROM (SELECT \
+    *, row_number() OVER (PARTITION BY workload ORDER BY time DESC) AS nth FROM workloads) WHERE nth = 1";
 
 /// The source of all of them; the reading follows.
 const TRACE: &str = "history";
@@ -39,7 +39,7 @@ pub const STEP_MS: u64 = 10_000;
 /// # Errors
 /// A folder that holds no history, or a file of it that cannot be read.
 pub async fn read(folder: &Path, step_ms: u64) -> Result<Vec<Series>, query::Error> {
-    read_from(&session(folder).await?, step_ms).await
+    Ok(read_from(&session(folder).await?, step_ms).await?.0)
 }
 
 /// Reads the series that a model of all workloads may learn from: those of workloads that keep their learning to themselves
@@ -48,11 +48,9 @@ pub async fn read(folder: &Path, step_ms: u64) -> Result<Vec<Series>, query::Err
 /// # Errors
 /// A folder that holds no history, or a file of it that cannot be read.
 pub async fn read_shared(folder: &Path, step_ms: u64) -> Result<Vec<Series>, query::Error> {
-    let session = session(folder).await?;
-    let rows = session.sql(OWN).await?;
-    let own: BTreeSet<&str> = rows.iter().flat_map(|batch| column::<StringArray>(batch, 0).iter().flatten()).collect();
-    let mut series = read_from(&session, step_ms).await?;
-    series.retain(|series| !own.contains(series.name.as_str()));
+    let (mut series, records) = read_from(&session(folder).await?, step_ms).await?;
+    let is_own = |name: &str| records.get(name).is_some_and(|record| record.learning.as_deref() == Some("own"));
+    series.retain(|series| !is_own(&series.name));
     Ok(series)
 }
 
@@ -62,16 +60,33 @@ async fn session(folder: &Path) -> Result<Session, query::Error> {
     Session::new(catalog).await
 }
 
-async fn read_from(session: &Session, step_ms: u64) -> Result<Vec<Series>, query::Error> {
+/// What a workload's newest record says of it.
+struct Known {
+    profile: Option<String>,
+    learning: Option<String>,
+}
+
+/// Every workload's series, and what the records say of those that have one.
+async fn read_from(session: &Session, step_ms: u64) -> Result<(Vec<Series>, BTreeMap<String, Known>), query::Error> {
+    let mut records = BTreeMap::new();
+    for batch in session.sql(RECORDS).await? {
+        let [workloads, profiles, learnings] = [0, 1, 2].map(|at| column::<StringArray>(&batch, at));
+        for row in 0..batch.num_rows() {
+            let text = |column: &StringArray| column.is_valid(row).then(|| column.value(row).to_owned());
+            let known = Known { profile: text(profiles), learning: text(learnings) };
+            records.insert(workloads.value(row).to_owned(), known);
+        }
+    }
     let mut all = Vec::new();
     for (column, measure, limit) in COLUMNS {
         let rows = session.sql(&statement(column, limit, step_ms)).await?;
         all.extend(gathered(&rows).into_iter().map(|((tenant, name), steps)| {
             let trace = format!("{TRACE}.{column}");
-            series(Series { trace, name, tenant, measure, step_ms, ..empty() }, &steps)
+            let profile = records.get(&name).and_then(|record| record.profile.clone());
+            series(Series { trace, name, tenant, profile, measure, step_ms, ..empty() }, &steps)
         }));
     }
-    Ok(all)
+    Ok((all, records))
 }
 
 fn statement(column: &str, limit: Option<&str>, step_ms: u64) -> String {
@@ -129,6 +144,7 @@ fn empty() -> Series {
         trace: String::new(),
         name: String::new(),
         tenant: String::new(),
+        profile: None,
         measure: Measure::Cpu,
         step_ms: 0,
         first_step: 0,
@@ -150,9 +166,7 @@ fn series(mut series: Series, steps: &BTreeMap<u64, Step>) -> Series {
         series.shadow = (series.first_step..=last).map(|step| at(step).shadow).collect();
     }
     // Limits change under way; the one of most steps is what the question is told.
-    let mut limits: Vec<f64> = steps.values().filter_map(|step| step.limit).collect();
-    limits.sort_by(f64::total_cmp);
-    series.limit = limits.get(limits.len() / 2).copied().filter(|limit| *limit > 0.0);
+    series.limit = limit(steps.values().filter_map(|step| step.limit).collect());
     series
 }
 
@@ -192,13 +206,16 @@ mod tests {
             keep(Topic::Workloads, &text);
         };
         record("open", 1_000, r#","learning":"own""#);
-        record("open", 2_000, "");
+        record("open", 2_000, r#","profile":"batch""#);
         record("shy", 1_000, "");
         record("shy", 2_000, r#","learning":"own""#);
         for workload in ["open", "shy", "unknown"] {
             keep(Topic::Samples, &format!(r#"{{"time":1500,"workload":"{workload}","cpu_used_cores":0.5}}"#));
         }
         history.finish().expect("a writable folder");
+        let profiles: Vec<Option<String>> =
+            read(folder.path(), STEP_MS).await.expect("history").into_iter().map(|series| series.profile).collect();
+        assert_eq!(profiles, [Some("batch".to_owned()), Some("service".to_owned()), None]);
         let names = |series: Vec<Series>| series.into_iter().map(|series| series.name).collect::<Vec<_>>();
         assert_eq!(names(read(folder.path(), STEP_MS).await.expect("history")), ["open", "shy", "unknown"]);
         assert_eq!(names(read_shared(folder.path(), STEP_MS).await.expect("history")), ["open", "unknown"]);

@@ -118,10 +118,11 @@ fn sentence(verdict: Verdict, best: Option<&Horizon>) -> String {
         100.0 * best.slack,
         100.0 * best.slack_of_percentile
     );
+    let alone = format!("best by itself: {}", best.expert);
     match verdict {
-        Verdict::Pays => format!("prediction pays: {figures}, {saved:.0} % less; best by itself: {}", best.expert),
-        Verdict::Indifferent => format!("prediction does not matter much: {figures}"),
-        _ => format!("stay with the percentile: {figures}"),
+        Verdict::Pays => format!("prediction pays: {figures}, {saved:.0} % less; {alone}"),
+        Verdict::Indifferent => format!("prediction does not matter much: {figures}; {alone}"),
+        _ => format!("stay with the percentile: {figures}; {alone}"),
     }
 }
 

@@ -31,6 +31,9 @@ const HOUR_MS: u64 = 3_600_000;
 /// Longer series are cut, oldest first: 32 days of 10 s steps.
 pub const STEPS_MAX: usize = 1 << 18;
 
+/// Tenths of a series' limits from which its own is told: no test begins before.
+const LIMITS_TENTHS: usize = 6;
+
 /// Most bytes of rows that are sorted and held at once.
 const MEMORY_BYTES_MAX: usize = 6 << 30;
 
@@ -43,6 +46,8 @@ pub struct Series {
     pub name: String,
     /// Who owns it.
     pub tenant: String,
+    /// What kind of program it is, as its record says; none without one.
+    pub profile: Option<String>,
     /// What is measured.
     pub measure: Measure,
     /// Length of a step.
@@ -53,7 +58,7 @@ pub struct Series {
     pub values: Vec<Option<f64>>,
     /// What a shadow showed of the same, by step; empty where there is none.
     pub shadow: Vec<Option<f64>>,
-    /// The limit that was in force for most of it.
+    /// The limit that was in force for most of its first part, before anybody is tested on it.
     pub limit: Option<f64>,
 }
 
@@ -212,8 +217,15 @@ fn regular(native_ms: u64) -> u64 {
     HOUR_MS / parts.unwrap_or(1)
 }
 
+/// The limit of most of the first part of a series, from its limits in the order of time.
+pub(crate) fn limit(mut limits: Vec<f64>) -> Option<f64> {
+    limits.truncate((limits.len() * LIMITS_TENTHS).div_ceil(10));
+    limits.sort_by(f64::total_cmp);
+    limits.get(limits.len() / 2).copied().filter(|limit| *limit > 0.0)
+}
+
 impl Gathered {
-    fn series(mut self, trace: &str, measure: Measure) -> Series {
+    fn series(self, trace: &str, measure: Measure) -> Series {
         let step = |time: u64| time / self.step_ms;
         let first_step = self.readings.first().map_or(0, |(time, _)| step(*time));
         let last_step = self.readings.last().map_or(0, |(time, _)| step(*time));
@@ -226,17 +238,17 @@ impl Gathered {
                 sums[at as usize].1 += 1;
             }
         }
-        self.limits.sort_by(f64::total_cmp);
         Series {
             trace: trace.to_owned(),
             name: self.name,
             tenant: "default".to_owned(),
+            profile: None,
             measure,
             step_ms: self.step_ms,
             first_step,
             values: sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect(),
             shadow: Vec::new(),
-            limit: self.limits.get(self.limits.len() / 2).copied().filter(|limit| *limit > 0.0),
+            limit: limit(self.limits),
         }
     }
 }
@@ -247,6 +259,14 @@ mod tests {
 
     fn gathered(readings: &[(u64, Option<f64>)]) -> Gathered {
         Gathered { name: "a".to_owned(), step_ms: 10_000, readings: readings.to_vec(), limits: vec![2.0, 4.0, 4.0] }
+    }
+
+    #[test]
+    fn the_limit_is_that_of_before_any_test() {
+        // Ten notes of a limit, of which the last four are of what is tested on.
+        let limits = [2.0, 2.0, 2.0, 2.0, 4.0, 4.0, 8.0, 8.0, 8.0, 8.0].to_vec();
+        assert_eq!(limit(limits), Some(2.0));
+        assert_eq!((limit(Vec::new()), limit(vec![0.0])), (None, None));
     }
 
     #[test]

@@ -9,9 +9,10 @@
 //! | `ensemble` | the gated, calibrated blend: what the pipeline uses |
 //! | `ensemble.uncalibrated` | the same without conformal calibration |
 //! | `ensemble.leader` | the leading voice alone, without blending |
+//! | `ensemble.even` | the mean of all voices, whatever they have lost: without the gate |
 //! | `persistence`, `linear`, … | one expert with quantiles of its own recent misses; `.volatility` where these are told in units of the series' recent changes |
 //! | `percentile` | no forecast: the 0.9 and 0.95 quantiles of a decaying histogram and 15 %, as the Kubernetes VPA recommends |
-//! | `lstm` | the network, held to its recent misses; `lstm.raw`, the network as it stands |
+//! | `lstm` | the network as it stands |
 
 use std::borrow::Cow;
 use std::num::NonZero;
@@ -19,7 +20,7 @@ use std::thread;
 
 use forecast::histogram::HALF_LIFE_MS;
 use forecast::lstm::Model;
-use forecast::{Aim, DecayingHistogram, Ensemble, EnsembleSettings, ExpertName, SettingsError};
+use forecast::{Aim, DecayingHistogram, Ensemble, EnsembleSettings, SettingsError};
 use serde::Serialize;
 
 use super::scores::{Errors, SCORED, Scored, Scores};
@@ -279,10 +280,16 @@ fn said(ensemble: &Ensemble, horizon: u32) -> Vec<(&'static str, [f64; SCORED.le
     let voices = SCORED.map(|level| ensemble.voices(horizon, level));
     let leader = ensemble.leading_voice(horizon);
     let mut all = Vec::with_capacity(voices[0].len() + 4);
+    let even = |level: &Vec<(&str, f64)>| {
+        (!level.is_empty()).then(|| level.iter().map(|(_, quantile)| quantile).sum::<f64>() / level.len() as f64)
+    };
     let answers = [
         ("ensemble", each(&|level| ensemble.forecast(horizon, level).map(|prediction| prediction.calibrated))),
         ("ensemble.uncalibrated", each(&|level| ensemble.uncalibrated(horizon, level))),
-        ("lstm.raw", each(&|level| ensemble.own_quantile(ExpertName::Lstm, horizon, level))),
+        ("ensemble.even", {
+            let [median, high, highest] = voices.each_ref().map(even);
+            median.zip(high).zip(highest).map(|((median, high), highest)| [median, high, highest])
+        }),
     ];
     all.extend(answers.into_iter().filter_map(|(expert, quantiles)| Some((expert, quantiles?))));
     for (at, (voice, _)) in voices[0].iter().enumerate() {
@@ -321,6 +328,8 @@ fn scale(series: &Series) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::fixtures;
 
@@ -369,6 +378,36 @@ mod tests {
         let row = shifted.iter().find(|row| row.expert == "persistence" && row.horizon_s == 300.0).expect("a row");
         let (whole, recovered) = (row.scored.coverage95, row.scored.coverage95_recovered.expect("some origins"));
         assert!(recovered > 0.9, "{recovered} of all {whole}");
+    }
+
+    #[test]
+    fn a_row_has_the_names_that_others_read() {
+        let saw = series((0..2880).map(|step| Some(f64::from(step % 12))).collect());
+        let rows = evaluate(&[saw], &Evaluation::default(), None).expect("settings are in range");
+        let row = rows.iter().find(|row| row.expert == "ensemble").expect("the whole is told");
+        let row = serde_json::to_value(row).expect("a row is plain data");
+        let names = [
+            "trace",
+            "expert",
+            "horizon_s",
+            "step_s",
+            "series",
+            "series_left_out",
+            "origins",
+            "mase_median",
+            "wape",
+            "wql50",
+            "wql90",
+            "wql95",
+            "coverage90",
+            "coverage95",
+            "under_share",
+            "slack",
+            "slack_at_5",
+            "slack_at_1",
+        ];
+        let found: BTreeSet<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(found, BTreeSet::from(names));
     }
 
     #[test]

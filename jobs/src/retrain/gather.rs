@@ -201,6 +201,7 @@ impl Walk<'_> {
     fn about(&self) -> About {
         About {
             tenant: self.series.tenant.clone(),
+            profile: self.series.profile.clone(),
             measure: word(self.series.measure),
             step_ms: self.series.step_ms,
             unseen: self.cuts.kept,

@@ -5,7 +5,7 @@
 //! [`SHARE_MAX`](forecast::lstm::SHARE_MAX): who sends most does not decide alone.
 //!
 //! A challenger wins if its loss is below the champion's, and in no group more than [`REGRESSION_MAX`] above it. Groups are:
-//! each tenant, each measure, each step, and the workloads that nobody has trained on. One of fewer than
+//! each tenant, each profile, each measure, each step, and the workloads that nobody has trained on. One of fewer than
 //! [`JUDGED_LEAST`] examples is shown and decides nothing.
 
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub const JUDGED_LEAST: usize = 100;
 pub struct About {
     /// Whose it is.
     pub tenant: String,
+    /// What kind of program it is, where that is known.
+    pub profile: Option<String>,
     /// `cpu`, `memory` or `rate`.
     pub measure: &'static str,
     /// Length of the series' steps.
@@ -86,6 +88,7 @@ impl Verdict {
             add(format!("measure {}", about.measure));
             add(format!("step {} s", about.step_ms / 1_000));
             add(format!("tenant {}", about.tenant));
+            about.profile.iter().for_each(|profile| add(format!("profile {profile}")));
             if about.unseen {
                 add("unseen workloads".to_owned());
             }
@@ -177,7 +180,13 @@ mod tests {
 
     /// Two tenants with so many examples each, of CPU at 1 min.
     fn about(counts: [usize; 2]) -> Vec<About> {
-        let of = |tenant: &str| About { tenant: tenant.to_owned(), measure: "cpu", step_ms: 60_000, unseen: false };
+        let of = |tenant: &str| About {
+            tenant: tenant.to_owned(),
+            profile: None,
+            measure: "cpu",
+            step_ms: 60_000,
+            unseen: false,
+        };
         let tenants = ["a", "b"].into_iter().zip(counts);
         tenants.flat_map(|(tenant, count)| vec![of(tenant); count]).collect()
     }
@@ -209,6 +218,20 @@ mod tests {
         assert!(verdict.sentence.ends_with("but 6.0 % more for tenant b, where at most 5 % is allowed"), "{verdict}");
         // With fewer examples than count, nobody is judged by them.
         assert!(judge([0.5, 1.06], [200, 99]).wins);
+    }
+
+    #[test]
+    fn a_profile_that_is_far_worse_off_refuses() {
+        // Both tenants alike: of each half are batch, where the challenger is worse.
+        let counts = [200, 200];
+        let mut about = about(counts);
+        about.iter_mut().zip(0..).for_each(|(about, at)| {
+            about.profile = Some(if at % 2 == 0 { "service" } else { "batch" }.to_owned());
+        });
+        let loss = |at: usize| if at % 2 == 0 { 0.5 } else { 1.06 };
+        let challenger: Vec<Score> = (0..about.len()).map(|at| Score { loss: loss(at), ..Score::default() }).collect();
+        let verdict = Verdict::of(&about, &challenger, &scores([1.0, 1.0], counts), "the champion");
+        assert!(!verdict.wins && verdict.sentence.contains("6.0 % more for profile batch"), "{verdict}");
     }
 
     #[test]

@@ -159,6 +159,7 @@ pub(super) fn series(
         trace: format!("{TRACE}.{column}"),
         name: named.name.clone(),
         tenant: named.tenant.clone(),
+        profile: None,
         measure,
         step_ms: span.step_ms,
         first_step: span.first_step,

@@ -1,4 +1,4 @@
-//! The gate on every tick: a value far from the recent median, under a bounded rate of false alarms.
+//! A value far from the recent median, on every tick, under a bounded rate of false alarms.
 //!
 //! # Score
 //!

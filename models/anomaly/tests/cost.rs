@@ -1,4 +1,4 @@
-//! What the detectors cost, on this machine: `cargo test --release -p anomaly --test cost -- --ignored --nocapture`.
+//! What the detectors cost, on this machine: `make bench`.
 
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 #![allow(clippy::print_stdout, reason = "a measurement tells what it measured")]

@@ -2,8 +2,9 @@
 //!
 //! Per horizon the answer is the mean of what the experts' voices say, weighted by their recent pinball loss, and calibrated
 //! ([`conformal`](crate::conformal)). The voice that weighs most leads and names the answer, with hysteresis: a rival must be better by 5 %
-//! at 30 origins in a row. Persistence answers from the first value on; until it has 19 residuals it adds a margin of 15 % at level
-//! 0.95 (2.0 cores → 2.3; [`cold_quantile`](crate::persistence::cold_quantile)).
+//! at 30 origins in a row. From the first value on the network answers, which knows other series; where there is none, persistence
+//! with a margin of 15 % at level 0.95 (2.0 cores → 2.3; [`cold_quantile`](crate::persistence::cold_quantile)), and from its
+//! first 19 residuals on by these.
 //!
 //! Example, at one origin with target 0.95: persistence says 2.0 cores and its residuals' 95 % quantile is 0.3, the linear expert says
 //! 2.1 and 0.1; its loss is a tenth less, so it weighs three and a half times as much: 2.22. After a few misses the conformal level stands at
@@ -190,11 +191,6 @@ impl Ensemble {
     /// The blend before calibration: for comparison.
     pub fn uncalibrated(&self, horizon_steps: u32, q: f64) -> Option<f64> {
         self.track_of(horizon_steps)?.uncalibrated(&self.experts, q)
-    }
-
-    /// What an expert that has quantiles of its own says, the histogram or the LSTM, before anything is learned about it.
-    pub fn own_quantile(&self, expert: ExpertName, horizon_steps: u32, q: f64) -> Option<f64> {
-        self.experts.own_quantile(expert, horizon_steps, q)
     }
 
     /// The recent mean pinball loss at the target of each expert that has been scored, before calibration, in the unit of the

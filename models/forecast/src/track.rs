@@ -11,7 +11,8 @@
 //! | weight | 0.79 | 0.56 | 0.32 | 0.008 |
 //!
 //! so that equals are averaged, which errs less than either, and whoever is clearly worse is not heard. The leader, who gives the
-//! answer its name, is whoever weighs most, with hysteresis ([`Leadership`]). Until a voice has a standing, persistence answers.
+//! answer its name, is whoever weighs most, with hysteresis ([`Leadership`]). Until a voice has a standing, persistence answers, and before
+//! it has missed anything the batched model, if one was asked.
 //!
 //! **Origins.** Predictions are written down for learning at *origins*: every step for horizons up to 8 steps, else every 8th
 //! part of the horizon. Peaks over horizons that overlap almost wholly are almost the same number, so more origins would cost
@@ -170,7 +171,7 @@ impl Track {
         let base = self.quantile(&view, experts, JUDGED[0])?;
         let levels =
             Levels { asked: level, of_peaks: self.conformal.level_for(level), of_time: self.of_time.level_for(level) };
-        Prediction::new(self.speaker(&view), base, levels, |level| self.quantile(&view, experts, level))
+        Prediction::new(self.speaker(&view, experts), base, levels, |level| self.quantile(&view, experts, level))
     }
 
     /// Who leads, and the name of its voice.
@@ -276,15 +277,21 @@ impl Track {
         Some(sum / weights)
     }
 
-    /// Whose name the answer bears: the leader; while it is silent, the best of those that speak; failing them, persistence.
-    fn speaker(&self, view: &View) -> ExpertName {
+    /// Whose name the answer bears: the leader; while it is silent, the best of those that speak; failing them, who stands in.
+    fn speaker(&self, view: &View, experts: &Experts) -> ExpertName {
         let leader = self.leadership.leader();
         let speaks = |voice: usize| view.guesses[voice].is_some() && self.records[voice].standing(AT_TARGET).is_some();
         if speaks(leader) {
             return CHOIR[leader].0;
         }
         let losses = array::from_fn(|voice| self.records[voice].standing(AT_TARGET).filter(|_| speaks(voice)));
-        best(&losses).map_or(ExpertName::Persistence, |(voice, _)| CHOIR[voice].0)
+        let stands_in = || {
+            let persistence =
+                view.guesses[PERSISTENCE].and_then(|guess| self.records[PERSISTENCE].quantile(guess, self.target));
+            let model = experts.own_quantile(ExpertName::Lstm, self.horizon, self.target);
+            if persistence.is_none() && model.is_some() { ExpertName::Lstm } else { ExpertName::Persistence }
+        };
+        best(&losses).map_or_else(stands_in, |(voice, _)| CHOIR[voice].0)
     }
 
     fn learn(&mut self, said: &Said, truth: f64) {

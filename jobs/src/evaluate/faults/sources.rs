@@ -200,3 +200,78 @@ fn machine(name: String, table: &Table) -> anyhow::Result<Recording> {
     let entities = vec![Entity { name: name.clone(), aspects, times_s, rows }];
     Ok(Recording { name, step_s: 60, entities, events, left_out: Vec::new() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(values: impl IntoIterator<Item = i32>) -> Vec<Option<f64>> {
+        values.into_iter().map(|value| Some(f64::from(value))).collect()
+    }
+
+    fn text(values: &[&str]) -> Vec<String> {
+        values.iter().map(|value| (*value).to_owned()).collect()
+    }
+
+    #[test]
+    fn pods_have_the_faults_of_the_list_beside_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let list = r#"{"hour": [{"inject_timestamp": "1661140860", "inject_pod": "cart"}]}"#;
+        std::fs::write(folder.path().join("nezha_day_fault_list.json"), list).expect("the folder can be written");
+        let mut table = Table::new(3);
+        // Out of order; and one row lies in the future by the shift that one pod has.
+        let times = [1_661_140_860.0, 1_661_140_800.0, 1_861_140_800.0];
+        table.add_numbers("TimeStamp", times.map(Some).to_vec());
+        table.add_text("PodName", text(&["cart", "cart", "ship"]));
+        table.add_numbers("PodCpuUsage", numbers([7, 5, 6]));
+        table.add_numbers("NodeCpuUsage", numbers([70, 50, 60]));
+        let path = folder.path().join("nezha_metrics_day.parquet");
+        let recording = read(&path, &table).expect("it is of a known format");
+        let names: Vec<&str> = recording.entities.iter().map(|entity| entity.name.as_str()).collect();
+        assert_eq!(names, ["cart", "ship"]);
+        let [cart, ship] = &recording.entities[..] else { unreachable!("there are two") };
+        assert_eq!((cart.times_s.as_slice(), &cart.rows[0][0]), (&[1_661_140_800, 1_661_140_860][..], &Some(5.0)));
+        assert_eq!(ship.times_s, [1_661_140_800]);
+        assert_ne!(cart.aspects[0], cart.aspects[1], "the node's CPU is not the pod's");
+        let [event] = &recording.events[..] else { panic!("one was injected") };
+        let start_s = 1_661_140_860;
+        assert_eq!(
+            (event.entity, event.start_s, event.end_s, event.settled_s),
+            (0, start_s, start_s + 360, start_s + 510)
+        );
+        std::fs::remove_file(folder.path().join("nezha_day_fault_list.json")).expect("it is there");
+        assert!(read(&path, &table).is_err_and(|error| error.to_string().contains("cannot read the fault list")));
+    }
+
+    #[test]
+    fn a_case_is_its_normal_phase_and_then_its_anomalous_one() {
+        let mut table = Table::new(4);
+        table.add_text("fault", text(&["carts_cpu"; 4]));
+        table.add_text("phase", text(&["anomalous", "anomalous", "normal", "normal"]));
+        table.add_numbers("rep", numbers([1; 4]));
+        table.add_numbers("time", numbers([2, 1, 20, 10]));
+        table.add_numbers("carts_cpu", numbers([9, 8, 2, 1]));
+        table.add_numbers("front-end_cpu", numbers([3; 4]));
+        let recording = read(Path::new("rcd.parquet"), &table).expect("it is of a known format");
+        let carts = recording.entities.iter().position(|entity| entity.name == "carts_cpu carts").expect("it is read");
+        let values: Vec<Option<f64>> = recording.entities[carts].rows.iter().map(|row| row[0]).collect();
+        assert_eq!(values, [1.0, 2.0, 8.0, 9.0].map(Some));
+        let [event] = &recording.events[..] else { panic!("one container is stressed") };
+        assert_eq!((event.entity, event.start_s, event.end_s), (carts, 2, 4));
+    }
+
+    #[test]
+    fn a_server_has_a_fault_wherever_labels_follow_each_other() {
+        let mut table = Table::new(6);
+        table.add_text("part", text(&["train", "test", "test", "test", "test", "test"]));
+        table.add_numbers("cpu", numbers(0..6));
+        table.add_numbers("label", numbers([0, 1, 1, 0, 1, 0]));
+        let recording = read(Path::new("smd.parquet"), &table).expect("it is of a known format");
+        let spans: Vec<(i64, i64)> = recording.events.iter().map(|event| (event.start_s, event.end_s)).collect();
+        assert_eq!(spans, [(60, 120), (240, 240)]);
+        let mut other = Table::new(1);
+        other.add_numbers("cpu", numbers([1]));
+        let error = read(Path::new("other.parquet"), &other).expect_err("it has no labels");
+        assert!(error.to_string().contains("of no known format"), "{error}");
+    }
+}

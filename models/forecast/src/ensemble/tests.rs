@@ -122,6 +122,18 @@ fn the_long_memory_speaks_when_the_last_values_are_stale() {
 }
 
 #[test]
+fn who_answers_before_anybody_has_proved_himself_gives_the_answer_its_name() {
+    let mut ensemble = ensemble(|_| ());
+    let expert =
+        |ensemble: &Ensemble| ensemble.forecast(HORIZON, 0.95).map(|said| (said.expert.as_str(), said.calibrated));
+    ensemble.observe(0, Some(2.0));
+    assert!(expert(&ensemble).is_some_and(|(expert, _)| expert == "persistence"));
+    ensemble.offer(HORIZON, &[(0.5, 5.0), (0.95, 9.0)]);
+    // What other series have taught counts from the first value on.
+    assert_eq!(expert(&ensemble), Some(("lstm", 9.0)));
+}
+
+#[test]
 fn missing_steps_are_no_zeros() {
     let mut noise = Noise::new(5);
     let mut ensemble = ensemble(|_| ());

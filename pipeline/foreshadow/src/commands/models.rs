@@ -119,6 +119,11 @@ impl Artifact {
         Ok(Self { name: path.display().to_string(), bytes, weights, card, record: Some(record) })
     }
 
+    /// Whether a model's record is of it.
+    pub(crate) fn is(&self, model: &Model) -> bool {
+        schemas::sha256(&self.bytes) == model.sha256
+    }
+
     /// Makes it the champion; what to tell.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
+use forecast::lstm::{self, Model};
 use indicatif::ProgressBar;
 use jobs::predictability::{Predictability, Verdict, judge};
 use jobs::traces;
@@ -43,10 +45,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted = |name: &str| arguments.series.as_deref().is_none_or(|prefix| name.starts_with(prefix));
     let series: Vec<_> = series.into_iter().filter(|series| wanted(&series.name)).collect();
     anyhow::ensure!(!series.is_empty(), "no series begins with that name: leave --series out to see all");
+    let (weights, _) = lstm::shipped().context("the artifact that ships is refused")?;
+    let model = Model::new(&weights);
     let progress = ProgressBar::new(series.len() as u64);
     let mut rows = Vec::with_capacity(series.len());
     for series in &series {
-        rows.push(judge(series, None)?);
+        rows.push(judge(series, Some(&model))?);
         progress.inc(1);
     }
     progress.finish_and_clear();

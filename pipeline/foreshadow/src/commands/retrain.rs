@@ -24,8 +24,8 @@ use telling::Bars;
 
 /// What stands below the options.
 const AFTER_HELP: &str = "\
-A challenger takes the champion's place only if it has less loss on data that neither was trained on, and no tenant, measure, \
-step or unseen workload is worse off by more than 5 %. The artifact and its record (JSON, beside it) are written in any case.
+A challenger takes the champion's place only if it has less loss on data that neither was trained on, and no tenant, profile, \
+measure, step or unseen workload is worse off by more than 5 %. The artifact and its record (JSON, beside it) are written in any case.
 
 Examples:
   foreshadow retrain --history ./history --publish
@@ -176,21 +176,29 @@ impl Retrain {
 
     /// Whom the challenger is judged beside; none is the blend of the other experts.
     fn champion(&self, settings: &Settings) -> anyhow::Result<Option<Champion>> {
+        let serving = match self.publish {
+            true => Registry::read(connect::connect_with_topics(settings)?.as_ref())?.serving().cloned(),
+            false => None,
+        };
         if let Some(path) = &self.champion {
-            if path.as_os_str() == "none" {
+            let is_none = path.as_os_str() == "none";
+            if let Some(serving) = &serving {
+                // Whoever wins beside another has not won beside the one that it would replace.
+                let is_named = !is_none && Artifact::read(path)?.is(serving);
+                let mend = "leave --champion out, or --publish, and promote it with `foreshadow models promote`";
+                anyhow::ensure!(is_named, "--champion {}: {} serves: {mend}", path.display(), serving.model);
+            }
+            if is_none {
                 return Ok(None);
             }
             let weights = Artifact::read(path)?.weights;
             return Ok(Some(Champion { name: path.display().to_string(), weights }));
         }
-        if self.publish {
-            let log = connect::connect_with_topics(settings)?;
-            if let Some(serving) = Registry::read(log.as_ref())?.serving() {
-                let mend = "name another with --champion, or `foreshadow models rollback`";
-                let fault = || format!("{}, which serves, cannot be judged beside: {mend}", serving.model);
-                let (weights, _) = Weights::from_bytes(&serving.carried().with_context(fault)?).with_context(fault)?;
-                return Ok(Some(Champion { name: serving.model.to_string(), weights }));
-            }
+        if let Some(serving) = serving {
+            let mend = "name its file with --champion, or `foreshadow models rollback`";
+            let fault = || format!("{}, which serves, cannot be judged beside: {mend}", serving.model);
+            let (weights, _) = Weights::from_bytes(&serving.carried().with_context(fault)?).with_context(fault)?;
+            return Ok(Some(Champion { name: serving.model.to_string(), weights }));
         }
         match forecast::lstm::shipped() {
             Ok((weights, _)) => Ok(Some(Champion { name: "the shipped champion".to_owned(), weights })),

@@ -38,6 +38,29 @@ fn rows_are_as_long_as_they_say() {
 }
 
 #[test]
+fn a_shadow_is_told_in_units_of_its_own_beside_the_primary_and_masked_where_it_is_missing() {
+    let mut recent = Recent::default();
+    let steps = [(Some(2.0), Some(1.0)), (None, Some(1.5)), (Some(4.0), None), (Some(4.0), Some(3.0))];
+    steps.into_iter().zip(0..).for_each(|((value, shadow), step)| recent.observe(step, value, shadow));
+    let mut rows = Vec::new();
+    Scene::of(&recent, MINUTE_MS, &mut rows).expect("the newest is known");
+    let shadow: Vec<&[f32]> = rows.chunks_exact(CHANNELS).skip(STEPS - 4).map(|row| &row[3..6]).collect();
+    // 1, 1.5 and 3 lie 2, 1.5 and 0 from the newest: the unit is 3.5 / 3. Where both were seen the shadow has 4 of 6.
+    let [unit, ratio] = [3.5 / 3.0, 4.0 / 6.0];
+    let expected = [
+        [squeeze(-2.0 / unit), squeeze(0.5 / ratio - 1.0), 1.0],
+        // Without the primary nothing can be said beside it.
+        [squeeze(-1.5 / unit), 0.0, 1.0],
+        [0.0; 3],
+        [0.0, squeeze(0.75 / ratio - 1.0), 1.0],
+    ];
+    for (at, (found, expected)) in shadow.iter().zip(&expected).enumerate() {
+        let near = |(one, other): (&f32, &f32)| (one - other).abs() < 1e-6;
+        assert!(found.iter().zip(expected).all(near), "step {at}: {found:?}, not {expected:?}");
+    }
+}
+
+#[test]
 fn silence_is_no_answer() {
     let mut rows = Vec::new();
     for silent in [&[][..], &[Some(1.0), None], &[None], &[Some(0.0), Some(0.0)]] {

@@ -127,6 +127,10 @@ pub(crate) fn run(arguments: &Forecast) -> anyhow::Result<()> {
         progress.inc(1);
     }
     progress.finish_and_clear();
+    let unknown = arguments.experts.iter().find(|expert| rows.iter().all(|row| row.expert != **expert));
+    if let Some(unknown) = unknown.filter(|_| failed.is_empty()) {
+        bail!("--experts {unknown}: nobody of that name has answered; leave --experts out to see who has");
+    }
     if arguments.json {
         println!("{}", serde_json::to_string(&Rows { rows })?);
     } else {
