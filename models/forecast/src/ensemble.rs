@@ -35,7 +35,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::experts::Experts;
-use crate::forecaster::ExpertName;
 use crate::lstm::{About, Batch, LEVELS, Question, Recent};
 use crate::settings::{EnsembleSettings, SettingsError, check_horizons, check_target};
 use crate::track::Track;
