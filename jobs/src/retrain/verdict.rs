@@ -228,7 +228,7 @@ mod tests {
         about.iter_mut().zip(0..).for_each(|(about, at)| {
             about.profile = Some(if at % 2 == 0 { "service" } else { "batch" }.to_owned());
         });
-        let loss = |at: usize| if at % 2 == 0 { 0.5 } else { 1.06 };
+        let loss = |at: usize| if at.is_multiple_of(2) { 0.5 } else { 1.06 };
         let challenger: Vec<Score> = (0..about.len()).map(|at| Score { loss: loss(at), ..Score::default() }).collect();
         let verdict = Verdict::of(&about, &challenger, &scores([1.0, 1.0], counts), "the champion");
         assert!(!verdict.wins && verdict.sentence.contains("6.0 % more for profile batch"), "{verdict}");
