@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CACHE := $(or $(FORESHADOW_CACHE),$(HOME)/.cache/foreshadow)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check champion bench bench-inference bench-peers canaries kills knees outages overhead ramps resizes saturated simulate soak \
+.PHONY: help demo test check bench bench-inference bench-peers canaries kills knees outages overhead ramps resizes saturated simulate soak \
 	kafka clean-cache
 
 help: ## lists the recipes
@@ -26,10 +26,6 @@ check: ## checks format, lints, licences and docs
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
 	else echo "check: licences not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
-
-champion: ## trains the model that ships again, by its record, and compares; some ten minutes
-	@deploy/setup build
-	cargo run --release --bin foreshadow -- retrain --reproduce models/champion/lstm.safetensors
 
 bench: ## measures what the profiler costs on this machine, in CPU time a sample, and each detector, an observation
 	@deploy/setup build
